@@ -1,0 +1,46 @@
+"""The numeric core: ``apply_area``, ``apply_fixed`` and ``apply_float``, native or reference, picked once at import.
+
+``SECURE_RESIZE_BACKEND`` chooses: ``auto`` (default: native where the extension was built, else reference), ``native``
+(ImportError where it is absent) or ``reference`` (numpy). Integer results are the same bytes either way.
+"""
+
+from __future__ import annotations
+
+import os
+from types import ModuleType
+
+from . import reference
+
+__all__ = ["BACKENDS", "apply_area", "apply_fixed", "apply_float", "backend"]
+
+BACKENDS = ("auto", "native", "reference")
+
+
+def _pick(wanted: str) -> tuple[str, ModuleType]:
+    if wanted not in BACKENDS:
+        raise ImportError(f"SECURE_RESIZE_BACKEND={wanted!r} is not a backend; valid: {', '.join(BACKENDS)}")
+    if wanted != "reference":
+        try:
+            from . import native
+        except ImportError as error:
+            if wanted == "native":
+                raise ImportError(
+                    "SECURE_RESIZE_BACKEND=native, but the C extension is not there. It is built on installation where "
+                    "a C compiler is found; SECURE_RESIZE_REQUIRE_EXT=1 makes the installation fail instead of "
+                    f"leaving it out ({error})"
+                ) from error
+        else:
+            return "native", native
+    return "reference", reference
+
+
+_name, _implementation = _pick(os.environ.get("SECURE_RESIZE_BACKEND", "auto"))
+
+apply_area = _implementation.apply_area
+apply_fixed = _implementation.apply_fixed
+apply_float = _implementation.apply_float
+
+
+def backend() -> str:
+    """The implementation in use: ``"native"`` or ``"reference"``."""
+    return _name

@@ -1,0 +1,192 @@
+"""The coefficient matrices of separable scaling, ``scale(X) = L · X · Rᵀ`` (Quiring et al., USENIX Security 2020, eq. 4).
+
+An :class:`AxisOperator` is the banded matrix of one axis, a :class:`ScalingOperator` the two of an image. They are the
+currency of everything that reasons about a resize; the integer tables that the pixels really meet are made from them in
+:mod:`secure_resize.core.plan`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .kernels import Kernel, get_kernel
+
+__all__ = ["AxisOperator", "ScalingOperator", "area_overlaps", "axis_operator", "scaling_operator"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class AxisOperator:
+    """One axis of a linear scaler: the (n_out, n_in) matrix whose row i is ``weights[i]`` from column ``start[i]`` on.
+
+    ``start`` is int64 (n_out,), ``weights`` float64 (n_out, width); rows with fewer taps are padded with zeros, and
+    ``0 <= start`` and ``start + width <= n_in`` hold for every row.
+    """
+
+    n_in: int
+    n_out: int
+    start: IntArray
+    weights: FloatArray
+
+    def __post_init__(self) -> None:
+        if self.start.shape != (self.n_out,) or self.weights.shape[:1] != (self.n_out,) or self.weights.ndim != 2:
+            raise ValueError(
+                f"start must have shape ({self.n_out},) and weights ({self.n_out}, width); "
+                f"got {self.start.shape} and {self.weights.shape}"
+            )
+        if self.start.min() < 0 or self.start.max() + self.width > self.n_in:
+            raise ValueError(f"taps reach outside the axis of {self.n_in} pixels: width {self.width}, start {self.start}")
+        for array in (self.start, self.weights):
+            array.flags.writeable = False  # operators are cached and shared
+
+    @property
+    def width(self) -> int:
+        """Taps stored per output pixel."""
+        return self.weights.shape[1]
+
+    @property
+    def ratio(self) -> float:
+        """The scaling ratio β = n_in / n_out."""
+        return self.n_in / self.n_out
+
+    def apply(self, x: npt.ArrayLike, axis: int = 0) -> FloatArray:
+        """Scale ``x`` (n_in along ``axis``, any real dtype) to n_out along that axis; float64."""
+        x = self._moved(x, axis, self.n_in)
+        out = np.zeros((self.n_out, *x.shape[1:]))
+        for k in range(self.width):
+            out += _column(self.weights, k, x.ndim) * x[self.start + k]
+        return np.moveaxis(out, 0, axis)
+
+    def adjoint(self, y: npt.ArrayLike, axis: int = 0) -> FloatArray:
+        """The transposed matrix applied to ``y`` (n_out along ``axis``); float64, n_in along that axis."""
+        y = self._moved(y, axis, self.n_out)
+        out = np.zeros((self.n_in, *y.shape[1:]))
+        for k in range(self.width):
+            np.add.at(out, self.start + k, _column(self.weights, k, y.ndim) * y)
+        return np.moveaxis(out, 0, axis)
+
+    def __matmul__(self, x: npt.ArrayLike) -> FloatArray:
+        return self.apply(x)
+
+    def read(self, tolerance: float = 0.0) -> npt.NDArray[np.bool_]:
+        """Bool (n_in,): the pixels that some output reads with ``|weight| > tolerance``."""
+        if not tolerance >= 0:
+            raise ValueError(f"tolerance must be a number >= 0, got {tolerance!r}")
+        columns = self.start[:, None] + np.arange(self.width)
+        used = np.zeros(self.n_in, bool)
+        used[columns[np.abs(self.weights) > tolerance]] = True
+        return used
+
+    @property
+    def norm(self) -> float:
+        """The spectral norm ‖L‖₂ = σmax(L)."""
+        dense = self.dense()
+        gram = dense @ dense.T if self.n_out <= self.n_in else dense.T @ dense
+        return math.sqrt(max(np.linalg.eigvalsh(gram)[-1], 0.0))
+
+    def dense(self) -> FloatArray:
+        """The matrix itself, float64 (n_out, n_in)."""
+        matrix = np.zeros((self.n_out, self.n_in))
+        np.put_along_axis(matrix, self.start[:, None] + np.arange(self.width), self.weights, axis=1)
+        return matrix
+
+    @staticmethod
+    def _moved(x: npt.ArrayLike, axis: int, expected: int) -> npt.NDArray[Any]:
+        moved = np.moveaxis(np.asarray(x), axis, 0)
+        if moved.shape[0] != expected:
+            raise ValueError(f"axis {axis} must have {expected} elements, got shape {np.shape(x)}")
+        return moved
+
+
+def _column(weights: FloatArray, k: int, ndim: int) -> FloatArray:
+    return weights[:, k].reshape(-1, *(1,) * (ndim - 1))
+
+
+@dataclass(frozen=True, eq=False)
+class ScalingOperator:
+    """A separable linear scaler of images: ``rows`` (L) acts on the height, ``cols`` (R) on the width."""
+
+    rows: AxisOperator
+    cols: AxisOperator
+
+    @property
+    def in_size(self) -> tuple[int, int]:
+        """(height, width) of the source."""
+        return self.rows.n_in, self.cols.n_in
+
+    @property
+    def out_size(self) -> tuple[int, int]:
+        """(height, width) of the output."""
+        return self.rows.n_out, self.cols.n_out
+
+    def apply(self, image: npt.ArrayLike) -> FloatArray:
+        """``L · image · Rᵀ`` in float64, without rounding or clipping; image (H, W) or (H, W, C)."""
+        return self.cols.apply(self.rows.apply(image, 0), 1)
+
+    def adjoint(self, image: npt.ArrayLike) -> FloatArray:
+        """``Lᵀ · image · R`` in float64; image (h, w) or (h, w, C)."""
+        return self.cols.adjoint(self.rows.adjoint(image, 0), 1)
+
+    def __matmul__(self, image: npt.ArrayLike) -> FloatArray:
+        return self.apply(image)
+
+
+def scaling_operator(in_size: tuple[int, int], out_size: tuple[int, int], kernel: str = "area") -> ScalingOperator:
+    """The operator of ``resize`` from ``in_size`` to ``out_size`` (both (height, width)) before any rounding."""
+    return ScalingOperator(
+        axis_operator(in_size[0], out_size[0], kernel), axis_operator(in_size[1], out_size[1], kernel)
+    )
+
+
+@lru_cache(maxsize=128)
+def axis_operator(n_in: int, n_out: int, kernel: str = "area") -> AxisOperator:
+    """The operator of one axis, n_in → n_out source pixels, for the kernel called ``kernel``."""
+    chosen = get_kernel(kernel)
+    if n_in < 1 or n_out < 1:
+        raise ValueError(f"an axis has at least 1 pixel; got n_in={n_in}, n_out={n_out}")
+    if chosen.integrated:
+        start, overlaps, total = area_overlaps(n_in, n_out)
+        return AxisOperator(n_in, n_out, start, overlaps / total)
+    return AxisOperator(n_in, n_out, *_sampled_weights(n_in, n_out, chosen))
+
+
+def area_overlaps(n_in: int, n_out: int) -> tuple[IntArray, IntArray, int]:
+    """The exact weights of ``area``: start (n_out,), integer overlaps (n_out, width) and what each row sums to.
+
+    In units of 1/n_out source pixels, pixel j covers [j·n_out, (j+1)·n_out) and output i [i·n_in, (i+1)·n_in). Both
+    sizes are divided by their greatest common divisor first, so the integers are the smallest that are exact.
+    """
+    divisor = math.gcd(n_in, n_out)
+    big, small = n_in // divisor, n_out // divisor  # a row sums to `big`; a whole pixel weighs `small`
+    left = np.arange(n_out, dtype=np.int64)[:, None] * big
+    first = left // small
+    width = int((-(-(left + big) // small) - first).max())
+    first = np.minimum(first, n_in - width)
+    pixel = (first + np.arange(width)) * small
+    overlaps = np.minimum(pixel + small, left + big) - np.maximum(pixel, left)
+    return first[:, 0], np.maximum(overlaps, 0), big
+
+
+def _sampled_weights(n_in: int, n_out: int, kernel: Kernel) -> tuple[IntArray, FloatArray]:
+    """Pillow's ``precompute_coeffs``, in its order of operations, for a kernel sampled at the source pixels' centres."""
+    scale = n_in / n_out
+    stretch = max(scale, 1.0)  # the kernel widens with the ratio: the antialiasing itself
+    support = kernel.support * stretch
+    center = (np.arange(n_out) + 0.5) * scale
+    first = np.maximum((center - support + 0.5).astype(np.int64), 0)  # the cast truncates, like C's
+    last = np.minimum((center + support + 0.5).astype(np.int64), n_in)
+    width = int((last - first).max())
+    start = np.minimum(first, n_in - width)
+    pixel = start[:, None] + np.arange(width)
+    weights = kernel.function((pixel - center[:, None] + 0.5) * (1.0 / stretch))
+    weights = np.where((pixel >= first[:, None]) & (pixel < last[:, None]), weights, 0.0)
+    # cumsum adds from left to right as Pillow does; numpy's sum adds in pairs and rounds differently.
+    return start, weights / np.cumsum(weights, axis=1)[:, -1:]
