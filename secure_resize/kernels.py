@@ -27,9 +27,9 @@ Array = Any  # an array of the namespace xp
 class Kernel:
     """A reconstruction kernel.
 
-    ``function(x, xp=numpy)`` gives the (unnormalised) weight of a source pixel at distance ``x`` (float64 array, source
-    pixels, at scale 1) from the output pixel's centre; it is zero outside ``[-support, support]``. A kernel is *sampled*
-    at the source pixels' centres or, with ``integrated``, averaged over each source pixel's extent.
+    ``function(x, xp=numpy)`` gives the (unnormalised) weight of a source pixel at distance ``x`` (float64 array, in
+    source pixels at scale 1) from the output pixel's centre; it is zero outside ``[-support, support]``. A kernel is
+    *sampled* at the source pixels' centres or, with ``integrated``, averaged over each source pixel's extent.
     """
 
     name: str
@@ -56,7 +56,7 @@ def register_kernel(
 
 
 def get_kernel(name: str) -> Kernel:
-    """The kernel called ``name``; ValueError with the valid names otherwise (sampling filters say why they are absent)."""
+    """The kernel called ``name``; ValueError with the valid names otherwise."""
     if isinstance(name, str) and name in KERNELS:
         return KERNELS[name]
     why = ""

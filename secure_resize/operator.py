@@ -1,4 +1,4 @@
-"""The coefficient matrices of separable scaling, ``scale(X) = L · X · Rᵀ`` (Quiring et al., USENIX Security 2020, eq. 4).
+"""The coefficient matrices of separable scaling, ``scale(X) = L · X · Rᵀ`` (Quiring et al., USENIX Security 2020).
 
 An :class:`AxisOperator` is the banded matrix of one axis, a :class:`ScalingOperator` the two of an image. They are the
 currency of everything that reasons about a resize; the integer tables that the pixels really meet are made from them in
@@ -43,14 +43,16 @@ class AxisOperator:
                 f"got {self.start.shape} and {self.weights.shape}"
             )
         if self.start.min() < 0 or self.start.max() + self.width > self.n_in:
-            raise ValueError(f"taps reach outside the axis of {self.n_in} pixels: width {self.width}, start {self.start}")
+            raise ValueError(
+                f"taps reach outside the axis of {self.n_in} pixels: width {self.width}, start {self.start}"
+            )
         for array in (self.start, self.weights):
             array.flags.writeable = False  # operators are cached and shared
 
     @property
     def width(self) -> int:
         """Taps stored per output pixel."""
-        return self.weights.shape[1]
+        return int(self.weights.shape[1])
 
     @property
     def ratio(self) -> float:
@@ -165,28 +167,37 @@ def area_overlaps(n_in: int, n_out: int) -> tuple[IntArray, IntArray, int]:
     sizes are divided by their greatest common divisor first, so the integers are the smallest that are exact.
     """
     divisor = math.gcd(n_in, n_out)
-    big, small = n_in // divisor, n_out // divisor  # a row sums to `big`; a whole pixel weighs `small`
-    left = np.arange(n_out, dtype=np.int64)[:, None] * big
+    big, small = n_in // divisor, n_out // divisor
+    return *_integrated_weights(n_in, n_out, big, small), big
+
+
+# The two functions below are written against a namespace ``xp``, like the kernels: where the sizes are known only when
+# a graph runs, the TensorFlow integration evaluates them in the graph. There the sizes are scalar arrays.
+
+
+def _integrated_weights(n_in: Any, n_out: Any, big: Any, small: Any, xp: Any = np) -> tuple[Any, Any]:
+    """start (n_out,) and integer overlaps (n_out, width); a row sums to ``big``, a whole pixel weighs ``small``."""
+    left = xp.arange(n_out)[:, None] * big
     first = left // small
-    width = int((-(-(left + big) // small) - first).max())
-    first = np.minimum(first, n_in - width)
-    pixel = (first + np.arange(width)) * small
-    overlaps = np.minimum(pixel + small, left + big) - np.maximum(pixel, left)
-    return first[:, 0], np.maximum(overlaps, 0), big
+    width = (-(-(left + big) // small) - first).max()
+    first = xp.minimum(first, n_in - width)
+    pixel = (first + xp.arange(width)) * small
+    overlaps = xp.minimum(pixel + small, left + big) - xp.maximum(pixel, left)
+    return first[:, 0], xp.maximum(overlaps, 0)
 
 
-def _sampled_weights(n_in: int, n_out: int, kernel: Kernel) -> tuple[IntArray, FloatArray]:
-    """Pillow's ``precompute_coeffs``, in its order of operations, for a kernel sampled at the source pixels' centres."""
+def _sampled_weights(n_in: Any, n_out: Any, kernel: Kernel, xp: Any = np) -> tuple[Any, Any]:
+    """Pillow's ``precompute_coeffs``, in its order of operations, for a kernel sampled at the pixels' centres."""
     scale = n_in / n_out
-    stretch = max(scale, 1.0)  # the kernel widens with the ratio: the antialiasing itself
+    stretch = xp.maximum(scale, 1.0)  # the kernel widens with the ratio: the antialiasing itself
     support = kernel.support * stretch
-    center = (np.arange(n_out) + 0.5) * scale
-    first = np.maximum((center - support + 0.5).astype(np.int64), 0)  # the cast truncates, like C's
-    last = np.minimum((center + support + 0.5).astype(np.int64), n_in)
-    width = int((last - first).max())
-    start = np.minimum(first, n_in - width)
-    pixel = start[:, None] + np.arange(width)
-    weights = kernel.function((pixel - center[:, None] + 0.5) * (1.0 / stretch))
-    weights = np.where((pixel >= first[:, None]) & (pixel < last[:, None]), weights, 0.0)
+    center = (xp.arange(n_out) + 0.5) * scale
+    first = xp.maximum((center - support + 0.5).astype(np.int64), 0)  # the cast truncates, like C's
+    last = xp.minimum((center + support + 0.5).astype(np.int64), n_in)
+    width = (last - first).max()
+    start = xp.minimum(first, n_in - width)
+    pixel = start[:, None] + xp.arange(width)
+    weights = kernel.function((pixel - center[:, None] + 0.5) * (1.0 / stretch), xp)
+    weights = xp.where((pixel >= first[:, None]) & (pixel < last[:, None]), weights, 0.0)
     # cumsum adds from left to right as Pillow does; numpy's sum adds in pairs and rounds differently.
-    return start, weights / np.cumsum(weights, axis=1)[:, -1:]
+    return start, weights / xp.cumsum(weights, axis=1)[:, -1:]

@@ -7,7 +7,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from types import ModuleType
+from typing import Any
+
+import numpy.typing as npt
 
 from . import reference
 
@@ -36,9 +40,9 @@ def _pick(wanted: str) -> tuple[str, ModuleType]:
 
 _name, _implementation = _pick(os.environ.get("SECURE_RESIZE_BACKEND", "auto"))
 
-apply_area = _implementation.apply_area
-apply_fixed = _implementation.apply_fixed
-apply_float = _implementation.apply_float
+apply_area: Callable[..., npt.NDArray[Any]] = _implementation.apply_area
+apply_fixed: Callable[..., npt.NDArray[Any]] = _implementation.apply_fixed
+apply_float: Callable[..., npt.NDArray[Any]] = _implementation.apply_float
 
 
 def backend() -> str:

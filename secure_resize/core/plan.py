@@ -37,7 +37,7 @@ class Taps:
     @property
     def width(self) -> int:
         """Taps stored per output pixel."""
-        return self.weights.shape[1]
+        return int(self.weights.shape[1])
 
 
 @lru_cache(maxsize=128)

@@ -44,8 +44,8 @@ def apply_area(image: Array, rows: Taps, cols: Taps, num_threads: int = 1) -> Ar
     narrow = np.iinfo(image.dtype).max * rows.unit < 1 << 24
     divisor = float(rows.unit * cols.unit)
     for source, target in zip(image, out, strict=True):
-        sums = _apply_rows(source, rows, np.float32 if narrow else np.float64)
-        sums = _apply_cols(_planar(sums, np.float64), cols)
+        sums = _apply_rows(source, rows, "float32" if narrow else "float64")
+        sums = _apply_cols(_planar(sums), cols)
         sums *= 2.0
         sums += divisor
         sums /= 2.0 * divisor
@@ -70,7 +70,7 @@ def apply_float(image: Array, rows: AxisOperator, cols: AxisOperator, num_thread
     out = np.empty((image.shape[0], rows.n_out, cols.n_out, image.shape[3]), np.float32)
     for source, target in zip(image, out, strict=True):
         if finite:
-            result = np.moveaxis(_apply_cols(_planar(_apply_rows(source, rows, np.float64), np.float64), cols), 0, -1)
+            result = np.moveaxis(_apply_cols(_planar(_apply_rows(source, rows, "float64")), cols), 0, -1)
         else:  # a block multiplies pixels outside an output's support by zero, and 0 · NaN is NaN
             result = _apply_taps(_apply_taps(source, rows, 0), cols, 1)
         with np.errstate(over="ignore"):  # an overshoot beyond float32 is infinite, as in any float32 arithmetic
@@ -83,7 +83,7 @@ def _pass_over_cols(image: Array, taps: Taps) -> Array:
     step = max(1, _CHUNK // (image.shape[2] * image.shape[3]))
     for source, target in zip(image, out, strict=True):
         for top in range(0, len(source), step):
-            sums = _apply_cols(_planar(source[top : top + step], np.float64), taps)
+            sums = _apply_cols(_planar(source[top : top + step]), taps)
             target[top : top + step] = np.moveaxis(_round_fixed(sums, image.dtype), 0, -1)
     return out
 
@@ -91,7 +91,7 @@ def _pass_over_cols(image: Array, taps: Taps) -> Array:
 def _pass_over_rows(image: Array, taps: Taps) -> Array:
     out = np.empty((image.shape[0], taps.n_out, *image.shape[2:]), image.dtype)
     for source, target in zip(image, out, strict=True):
-        target[...] = _round_fixed(_apply_rows(source, taps, np.float64), image.dtype)
+        target[...] = _round_fixed(_apply_rows(source, taps, "float64"), image.dtype)
     return out
 
 
@@ -103,9 +103,9 @@ def _round_fixed(sums: Array, dtype: np.dtype[Any]) -> Array:
     return sums.astype(dtype)  # truncates: floor, the sums are not negative any more
 
 
-def _planar(image: Array, dtype: npt.DTypeLike) -> Array:
-    """(H, W, C) as a contiguous (C, H, W) array of ``dtype``."""
-    return np.ascontiguousarray(np.moveaxis(image, -1, 0), dtype)
+def _planar(image: Array) -> Array:
+    """(H, W, C) as a contiguous (C, H, W) array of float64."""
+    return np.ascontiguousarray(np.moveaxis(image, -1, 0), np.float64)
 
 
 class _Block(NamedTuple):
@@ -117,7 +117,7 @@ class _Block(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def _blocks(taps: Taps | AxisOperator, dtype: type[np.floating[Any]]) -> list[_Block]:
+def _blocks(taps: Taps | AxisOperator, dtype: str) -> list[_Block]:
     blocks = []
     for first in range(0, taps.n_out, _BLOCK):
         start, weights = taps.start[first : first + _BLOCK], taps.weights[first : first + _BLOCK]
@@ -128,8 +128,8 @@ def _blocks(taps: Taps | AxisOperator, dtype: type[np.floating[Any]]) -> list[_B
     return blocks
 
 
-def _apply_rows(image: Array, taps: Taps | AxisOperator, dtype: type[np.floating[Any]]) -> Array:
-    """The taps along axis 0 of (H, W, C), as a (n_out, W, C) array of ``dtype``."""
+def _apply_rows(image: Array, taps: Taps | AxisOperator, dtype: str) -> Array:
+    """The taps along axis 0 of (H, W, C), as a (n_out, W, C) array of ``dtype``, float32 or float64."""
     out = np.empty((taps.n_out, image.shape[1] * image.shape[2]), dtype)
     for outputs, pixels, matrix in _blocks(taps, dtype):
         for left in _columns(image.shape[1], len(matrix) * matrix.shape[1] * image.shape[2]):
@@ -140,10 +140,10 @@ def _apply_rows(image: Array, taps: Taps | AxisOperator, dtype: type[np.floating
 
 
 def _apply_cols(planar: Array, taps: Taps | AxisOperator) -> Array:
-    """The taps along the last axis of a contiguous (C, H, W) array, in its dtype, as (C, H, n_out)."""
+    """The taps along the last axis of a contiguous float64 (C, H, W) array, as (C, H, n_out)."""
     lines = planar.reshape(-1, planar.shape[-1])
-    out = np.empty((len(lines), taps.n_out), planar.dtype)
-    for outputs, pixels, matrix in _blocks(taps, planar.dtype.type):
+    out = np.empty((len(lines), taps.n_out))
+    for outputs, pixels, matrix in _blocks(taps, "float64"):
         for top in _columns(len(lines), matrix.size):
             np.matmul(lines[top, pixels], matrix.T, out=out[top, outputs])
     return out.reshape(*planar.shape[:-1], taps.n_out)

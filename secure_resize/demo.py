@@ -1,0 +1,244 @@
+"""``secure-resize demo``: one attack image for each stock resize, seen by that pipeline and by ours, as table and picture.
+
+Every pipeline is the real one and reads the attack image from its file: ``cv2.resize``; a tf.data pipeline with
+``tf.image.resize``; a torch DataLoader with ``interpolate``; and ours in a torchvision DataLoader and a tf.data pipeline.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .attacks import Crafted, craft, psnr
+from .resize import resize
+
+__all__ = ["Row", "main", "run"]
+
+Image = npt.NDArray[np.uint8]
+Pipeline = Callable[[Path, tuple[int, int]], Image]
+
+REACHED_DB = 25.0  # output to target: the attack succeeded (Quiring et al., USENIX Security 2020, goal O1)
+HIDDEN_DB = 15.0  # attack image to source: nobody notices (goal O2); output to target below it: nothing of it is seen
+# Larger pictures are drawn smaller.
+_LARGEST_DRAWN = 512
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one pipeline makes of one attack image; PSNRs in dB."""
+
+    attacked: str  # the scaler that the attack image was crafted against
+    pipeline: str
+    ours: bool
+    attack_to_source: float
+    output_to_target: float
+    output_to_clean: float  # against what the same pipeline makes of the unattacked source
+
+    @property
+    def outcome(self) -> str:
+        """In words: whether the pipeline showed the hidden picture."""
+        if self.output_to_target >= REACHED_DB:
+            return "ATTACKED" if self.attack_to_source >= HIDDEN_DB else "attacked, but the attack shows"
+        return "safe" if self.output_to_target < HIDDEN_DB else "in between"
+
+
+def _opencv(path: Path, size: tuple[int, int]) -> Image:
+    import cv2
+
+    image = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+    return np.asarray(cv2.resize(image, size[::-1]))
+
+
+def _tf_data(resize_image: Callable[[Any], Any]) -> Callable[[Path], Image]:
+    def run_pipeline(path: Path) -> Image:
+        import tensorflow as tf
+
+        dataset = tf.data.Dataset.from_tensors(str(path))
+        dataset = dataset.map(lambda name: tf.io.decode_png(tf.io.read_file(name), channels=3))
+        dataset = dataset.map(resize_image, num_parallel_calls=tf.data.AUTOTUNE).batch(1)
+        (batch,) = dataset.as_numpy_iterator()
+        return np.asarray(np.clip(np.round(batch[0]), 0, 255).astype(np.uint8))
+
+    return run_pipeline
+
+
+def _tensorflow_stock(path: Path, size: tuple[int, int]) -> Image:
+    import tensorflow as tf
+
+    return _tf_data(lambda image: tf.image.resize(image, size))(path)
+
+
+def _tensorflow_ours(path: Path, size: tuple[int, int]) -> Image:
+    from .integrations import tensorflow as srtf
+
+    return _tf_data(srtf.Resize(size))(path)
+
+
+def _data_loader(transform: Callable[[Any], Any], path: Path) -> Image:
+    import torch
+    from torchvision.io import decode_image
+
+    loader: Any = torch.utils.data.DataLoader([str(path)], collate_fn=lambda names: transform(decode_image(names[0])))  # type: ignore[arg-type]
+    (image,) = loader
+    return np.ascontiguousarray(np.moveaxis(image.numpy(), 0, -1))
+
+
+def _torch_stock(path: Path, size: tuple[int, int]) -> Image:
+    import torch
+
+    return _data_loader(lambda image: torch.nn.functional.interpolate(image[None], size=size)[0], path)
+
+
+def _torchvision_ours(path: Path, size: tuple[int, int]) -> Image:
+    from .integrations.torchvision import v2
+
+    return _data_loader(v2.Compose([v2.Resize(size)]), path)
+
+
+# The module that each needs, the scaler that the attack is crafted against, the pipeline. torch comes first: loaded after
+# TensorFlow, torchvision (through triton) ends the process, because both register the same LLVM options.
+STOCK: dict[str, tuple[str, str, Pipeline]] = {
+    "torch interpolate(size=…)": ("torchvision", "torch:nearest", _torch_stock),
+    "OpenCV cv2.resize(…)": ("cv2", "opencv:linear", _opencv),
+    "tf.data tf.image.resize(…)": ("tensorflow", "tensorflow:bilinear", _tensorflow_stock),
+}
+OURS: dict[str, tuple[str, Pipeline]] = {
+    "torchvision v2.Resize, ours": ("torchvision", _torchvision_ours),
+    "tf.data srtf.Resize, ours": ("tensorflow", _tensorflow_ours),
+}
+
+
+def main(source: Path | None, target: Path | None, size: tuple[int, int], out: Path) -> int:
+    """Run the demo, print its table and return the exit code (1: one of our pipelines showed the hidden picture)."""
+    rows, missing = run(_load(source, "astronaut"), _load(target, "chelsea"), size, out)
+    print(_table(rows))
+    for module, names in missing.items():
+        print(f"left out, {module} is not installed: {', '.join(names)}")
+    print(f"picture: {out / 'demo.png'}")
+    return int(any(row.ours and row.output_to_target >= HIDDEN_DB for row in rows))
+
+
+def run(source: Image, target: Image, size: tuple[int, int], out: Path) -> tuple[list[Row], dict[str, list[str]]]:
+    """Craft the attack images, run every installed pipeline on them, write the files of the demo to ``out``.
+
+    Returns the rows of the table, and what was left out for want of which module. ValueError if no stock pipeline is
+    installed, if the pictures are so alike that there is nothing to hide, or if the source is too small for ``size``.
+    """
+    from PIL import Image as PILImage
+
+    target = resize(target, size)
+    if psnr(resize(source, size), target) >= HIDDEN_DB:
+        raise ValueError("source and target look alike at this size: there is nothing to hide, choose another pair")
+    missing: dict[str, list[str]] = {}
+    for name, module in [(n, s[0]) for n, s in STOCK.items()] + [(n, o[0]) for n, o in OURS.items()]:
+        if importlib.util.find_spec(module) is None:
+            missing.setdefault(module, []).append(name)
+    stock = {name: entry for name, entry in STOCK.items() if entry[0] not in missing}
+    ours = {name: pipeline for name, (module, pipeline) in OURS.items() if module not in missing}
+    if not stock:
+        raise ValueError(
+            f"nothing to attack: none of {', '.join(missing)} is installed; pip install 'secure-resize[all]'"
+        )
+
+    out.mkdir(parents=True, exist_ok=True)
+    clean_file = out / "source.png"
+    PILImage.fromarray(source).save(clean_file)
+    rows: list[Row] = []
+    drawn: list[tuple[str, Crafted, dict[str, Image]]] = []
+    for name, (_, scaler, pipeline) in stock.items():
+        crafted = craft(source, target, scaler)
+        attack_file = out / f"attack-{scaler.replace(':', '-')}.png"
+        PILImage.fromarray(crafted.image).save(attack_file)
+        seen: dict[str, Image] = {}
+        for label, run_pipeline in {name: pipeline, **ours}.items():
+            seen[label] = run_pipeline(attack_file, size)
+            to_clean = psnr(seen[label], run_pipeline(clean_file, size))
+            to_target = psnr(seen[label], target)
+            rows.append(Row(scaler, label, label in ours, crafted.psnr_source, to_target, to_clean))
+        drawn.append((scaler, crafted, seen))
+    _draw(source, target, drawn).save(out / "demo.png")
+    return rows, missing
+
+
+def _load(path: Path | None, example: str) -> Image:
+    """The RGB picture at ``path``, or scikit-image's picture called ``example``."""
+    if path is not None:
+        from PIL import Image as PILImage
+        from PIL import ImageOps
+
+        with PILImage.open(path) as image:
+            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    import skimage.data
+
+    return np.asarray(getattr(skimage.data, example)())
+
+
+def _table(rows: list[Row]) -> str:
+    header = ("attack image for", "PSNR to source", "seen by", "output to target", "to its clean output", "")
+    lines: list[tuple[str, ...]] = [header]
+    for i, row in enumerate(rows):
+        first = i == 0 or rows[i - 1].attacked != row.attacked
+        lines.append(
+            (
+                row.attacked if first else "",
+                f"{row.attack_to_source:.1f} dB" if first else "",
+                row.pipeline,
+                f"{row.output_to_target:.1f} dB",
+                f"{row.output_to_clean:.1f} dB",
+                row.outcome,
+            )
+        )
+    widths = [max(len(line[k]) for line in lines) for k in range(len(header))]
+    lines.insert(1, tuple("-" * width for width in widths))
+    return "\n".join(
+        "  ".join(f"{cell:{width}}" for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def _draw(source: Image, target: Image, drawn: list[tuple[str, Crafted, dict[str, Image]]]) -> Any:
+    """One row of pictures for the two originals, then one an attack: the attack image and what each pipeline sees."""
+    captioned = [[("source", source), ("hidden target", target)]]
+    for scaler, crafted, seen in drawn:
+        title = f"attack image for {scaler}, {crafted.psnr_source:.1f} dB to source"
+        captioned.append([(title, crafted.image), *seen.items()])
+    return _grid(captioned)
+
+
+def _grid(captioned: list[list[tuple[str, Image]]]) -> Any:
+    from PIL import Image as PILImage
+    from PIL import ImageDraw, ImageFont
+
+    font = ImageFont.load_default(15)
+    margin, caption = 12, 26
+    tiles = [[(text, _fit(image)) for text, image in row] for row in captioned]
+    columns = max(len(row) for row in tiles)
+    widths = [max(row[k][1].shape[1] for row in tiles if k < len(row)) for k in range(columns)]
+    widths = [max(width, 270) for width in widths]  # room for a caption
+    heights = [max(image.shape[0] for _, image in row) + caption + margin for row in tiles]
+    canvas = PILImage.new("RGB", (sum(widths) + margin * (columns + 1), sum(heights) + margin), "white")
+    draw = ImageDraw.Draw(canvas)
+    top = margin
+    for row, height in zip(tiles, heights, strict=True):
+        left = margin
+        for (text, image), width in zip(row, widths, strict=False):
+            draw.text((left, top), text, fill="black", font=font)
+            canvas.paste(PILImage.fromarray(image), (left, top + caption))
+            left += width + margin
+        top += height
+    return canvas
+
+
+def _fit(image: Image) -> Image:
+    """Small pictures enlarged by whole pixels, large ones robustly reduced."""
+    longest = max(image.shape[:2])
+    if longest > _LARGEST_DRAWN:
+        scale = _LARGEST_DRAWN / longest
+        return resize(image, (max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale))))
+    factor = max(1, 256 // longest)
+    return image.repeat(factor, axis=0).repeat(factor, axis=1)

@@ -1,0 +1,29 @@
+"""What every test may use: scikit-image's photographs."""
+
+import contextlib
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Loaded after TensorFlow, torchvision (through triton) ends the process: both register the same LLVM options.
+with contextlib.suppress(ImportError):
+    import torchvision  # noqa: F401
+
+
+@pytest.fixture(scope="session")
+def photos() -> dict[str, np.ndarray]:
+    """Every photograph that scikit-image ships, as RGB, grey or grey-alpha uint8 arrays by file name."""
+    skimage = pytest.importorskip("skimage")
+    from PIL import Image
+
+    folder = Path(skimage.__file__).parent / "data"
+    photos = {}
+    for path in sorted([*folder.glob("*.png"), *folder.glob("*.jpg")]):
+        with Image.open(path) as image:
+            if image.mode in ("L", "LA", "RGB", "RGBA"):
+                photos[path.name] = np.asarray(image.convert("RGB") if image.mode == "RGBA" else image)
+    assert len(photos) >= 20
+    return photos

@@ -1,0 +1,101 @@
+"""The rules of the package's structure: who may import whom, and that importing it loads no framework."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import secure_resize
+
+PACKAGE = Path(secure_resize.__file__).parent
+# Each module may import those of the lines above it, and those of its own line.
+LAYERS = [
+    {"kernels"},
+    {"operator"},
+    {"core", "core.plan", "core.reference", "core.native"},
+    {"resize", "scalers", "attacks"},
+    {"demo"},
+    {"cli"},
+    {"__main__"},
+]
+EXTENSION = "core.native._native"
+ORDER = {module: rank for rank, modules in enumerate(LAYERS) for module in modules}
+
+
+def modules():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+        if name and parts[0] != "integrations":
+            yield name, path
+
+
+def relative_imports(name, path):
+    """The package's modules that ``path`` imports, wherever in the file."""
+    package = name.split(".") if path.name == "__init__.py" else name.split(".")[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = [*package[: len(package) - node.level + 1], *(node.module or "").split(".")]
+            base = [part for part in base if part]
+            for alias in node.names:
+                full = ".".join([*base, alias.name])
+                yield full if full in ORDER or not base else ".".join(base)
+
+
+def test_every_module_has_its_place():
+    assert {name for name, _ in modules()} == set(ORDER)
+
+
+def test_dependencies_point_one_way():
+    for name, path in modules():
+        for imported in relative_imports(name, path):
+            if imported in ("__version__", EXTENSION) or (name == "demo" and imported.startswith("integrations")):
+                continue  # the demo runs our transforms, lazily
+            assert ORDER[imported] <= ORDER[name], f"{name} imports {imported}"
+
+
+def test_integrations_import_the_public_package_only():
+    folder = next(path for path in (PACKAGE / "integrations", PACKAGE.parent / "integrations") if path.is_dir())
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                assert not node.level or path.parent != folder, f"{path.name}: {node.module}"
+
+
+def test_importing_the_package_imports_numpy_alone():
+    code = (
+        "import sys, numpy; before = set(sys.modules); import secure_resize;"
+        "print(*{name.partition('.')[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names))"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert set(out.split()) <= {"secure_resize", "numpy"}  # numpy loads parts of itself late
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"), [("fast", "valid: auto, native, reference"), ("Native", "'Native' is not a backend")]
+)
+def test_unknown_backends_are_refused(wanted, message):
+    run = subprocess.run(
+        [sys.executable, "-c", "import secure_resize"],
+        env={"SECURE_RESIZE_BACKEND": wanted},
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode != 0
+    assert message in run.stderr
+
+
+def test_the_reference_can_be_asked_for():
+    code = "import secure_resize; print(secure_resize.backend())"
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"SECURE_RESIZE_BACKEND": "reference"},
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.strip() == "reference"
