@@ -52,8 +52,8 @@ def craft(
     target
         uint8 (h, w) or (h, w, C), with the source's channels; its size is the scaler's output size.
     scaler
-        A name in ``scalers.SCALERS`` or a Scaler. Only sampling filters have a model so far: ``nearest``, and ``linear``
-        or ``bilinear`` at ratios of 2 and more.
+        A name in ``scalers.SCALERS`` or a Scaler. Only sampling filters have a model so far: ``nearest``, and
+        ``linear`` or ``bilinear`` at ratios of 2 and more.
     method
         ``"direct"``: the least change, in the 2-norm and inside [0, 255], that takes every output pixel to within
         ``epsilon`` of the target, before rounding to whole levels. Outputs of a sampling filter share no source pixel,

@@ -33,9 +33,9 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser(
         "demo",
         help="attack the stock resizes that are installed here, then run the same attack images through ours",
-        description="Hides --target in --source against the default down-scaling of OpenCV, TensorFlow and torch (those "
-        "that are installed), runs every attack image through the stock pipeline and through secure_resize's, prints "
-        "what came out and draws it. Exit code 1: a secure_resize pipeline showed the hidden picture.",
+        description="Hides --target in --source against the default down-scaling of OpenCV, TensorFlow and torch "
+        "(those that are installed), runs every attack image through the stock pipeline and through secure_resize's, "
+        "prints what came out and draws it. Exit code 1: a secure_resize pipeline showed the hidden picture.",
     )
     command.add_argument("--source", type=Path, help="the picture to hide in (default: scikit-image's astronaut)")
     command.add_argument("--target", type=Path, help="the picture to hide (default: scikit-image's chelsea)")

@@ -1,7 +1,7 @@
-"""``secure-resize demo``: one attack image for each stock resize, seen by that pipeline and by ours, as table and picture.
+"""``secure-resize demo``: an attack image for each stock resize, as that pipeline sees it and as ours do.
 
 Every pipeline is the real one and reads the attack image from its file: ``cv2.resize``; a tf.data pipeline with
-``tf.image.resize``; a torch DataLoader with ``interpolate``; and ours in a torchvision DataLoader and a tf.data pipeline.
+``tf.image.resize``; a torch DataLoader with ``interpolate``; and ours in a DataLoader and in a tf.data pipeline.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .attacks import Crafted, craft, psnr
+from .attacks import craft, psnr
 from .resize import resize
 
 __all__ = ["Row", "main", "run"]
@@ -82,9 +82,14 @@ def _tensorflow_ours(path: Path, size: tuple[int, int]) -> Image:
 
 def _data_loader(transform: Callable[[Any], Any], path: Path) -> Image:
     import torch
-    from torchvision.io import decode_image
+    from PIL import Image as PILImage
+    from torchvision.transforms.v2.functional import pil_to_tensor
 
-    loader: Any = torch.utils.data.DataLoader([str(path)], collate_fn=lambda names: transform(decode_image(names[0])))  # type: ignore[arg-type]
+    def collate(names: list[str]) -> Any:
+        with PILImage.open(names[0]) as image:
+            return transform(pil_to_tensor(image))
+
+    loader: Any = torch.utils.data.DataLoader([str(path)], collate_fn=collate)  # type: ignore[arg-type]
     (image,) = loader
     return np.ascontiguousarray(np.moveaxis(image.numpy(), 0, -1))
 
@@ -101,8 +106,8 @@ def _torchvision_ours(path: Path, size: tuple[int, int]) -> Image:
     return _data_loader(v2.Compose([v2.Resize(size)]), path)
 
 
-# The module that each needs, the scaler that the attack is crafted against, the pipeline. torch comes first: loaded after
-# TensorFlow, torchvision (through triton) ends the process, because both register the same LLVM options.
+# The module that each needs, the scaler that the attack is crafted against, the pipeline. torch comes first: loaded
+# after TensorFlow, torchvision (through triton) ends the process, because both register the same LLVM options.
 STOCK: dict[str, tuple[str, str, Pipeline]] = {
     "torch interpolate(size=…)": ("torchvision", "torch:nearest", _torch_stock),
     "OpenCV cv2.resize(…)": ("cv2", "opencv:linear", _opencv),
@@ -150,19 +155,18 @@ def run(source: Image, target: Image, size: tuple[int, int], out: Path) -> tuple
     clean_file = out / "source.png"
     PILImage.fromarray(source).save(clean_file)
     rows: list[Row] = []
-    drawn: list[tuple[str, Crafted, dict[str, Image]]] = []
+    drawn = [[("source", source), ("hidden target", target)]]
     for name, (_, scaler, pipeline) in stock.items():
         crafted = craft(source, target, scaler)
         attack_file = out / f"attack-{scaler.replace(':', '-')}.png"
         PILImage.fromarray(crafted.image).save(attack_file)
-        seen: dict[str, Image] = {}
+        drawn.append([(f"attack image for {scaler}, {crafted.psnr_source:.1f} dB to source", crafted.image)])
         for label, run_pipeline in {name: pipeline, **ours}.items():
-            seen[label] = run_pipeline(attack_file, size)
-            to_clean = psnr(seen[label], run_pipeline(clean_file, size))
-            to_target = psnr(seen[label], target)
-            rows.append(Row(scaler, label, label in ours, crafted.psnr_source, to_target, to_clean))
-        drawn.append((scaler, crafted, seen))
-    _draw(source, target, drawn).save(out / "demo.png")
+            seen = run_pipeline(attack_file, size)
+            to_clean = psnr(seen, run_pipeline(clean_file, size))
+            rows.append(Row(scaler, label, label in ours, crafted.psnr_source, psnr(seen, target), to_clean))
+            drawn[-1].append((f"{label}: {rows[-1].outcome}", seen))
+    _grid(drawn).save(out / "demo.png")
     return rows, missing
 
 
@@ -201,16 +205,8 @@ def _table(rows: list[Row]) -> str:
     )
 
 
-def _draw(source: Image, target: Image, drawn: list[tuple[str, Crafted, dict[str, Image]]]) -> Any:
-    """One row of pictures for the two originals, then one an attack: the attack image and what each pipeline sees."""
-    captioned = [[("source", source), ("hidden target", target)]]
-    for scaler, crafted, seen in drawn:
-        title = f"attack image for {scaler}, {crafted.psnr_source:.1f} dB to source"
-        captioned.append([(title, crafted.image), *seen.items()])
-    return _grid(captioned)
-
-
 def _grid(captioned: list[list[tuple[str, Image]]]) -> Any:
+    """The rows of captioned pictures on one canvas, as a Pillow image."""
     from PIL import Image as PILImage
     from PIL import ImageDraw, ImageFont
 
@@ -219,7 +215,7 @@ def _grid(captioned: list[list[tuple[str, Image]]]) -> Any:
     tiles = [[(text, _fit(image)) for text, image in row] for row in captioned]
     columns = max(len(row) for row in tiles)
     widths = [max(row[k][1].shape[1] for row in tiles if k < len(row)) for k in range(columns)]
-    widths = [max(width, 270) for width in widths]  # room for a caption
+    widths = [max(width, 330) for width in widths]  # room for a caption
     heights = [max(image.shape[0] for _, image in row) + caption + margin for row in tiles]
     canvas = PILImage.new("RGB", (sum(widths) + margin * (columns + 1), sum(heights) + margin), "white")
     draw = ImageDraw.Draw(canvas)
@@ -240,5 +236,5 @@ def _fit(image: Image) -> Image:
     if longest > _LARGEST_DRAWN:
         scale = _LARGEST_DRAWN / longest
         return resize(image, (max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale))))
-    factor = max(1, 256 // longest)
+    factor = max(1, 340 // longest)
     return image.repeat(factor, axis=0).repeat(factor, axis=1)

@@ -157,7 +157,7 @@ def axis_operator(n_in: int, n_out: int, kernel: str = "area") -> AxisOperator:
     if chosen.integrated:
         start, overlaps, total = area_overlaps(n_in, n_out)
         return AxisOperator(n_in, n_out, start, overlaps / total)
-    return AxisOperator(n_in, n_out, *_sampled_weights(n_in, n_out, chosen))
+    return AxisOperator(n_in, n_out, *sampled_weights(n_in, n_out, chosen))
 
 
 def area_overlaps(n_in: int, n_out: int) -> tuple[IntArray, IntArray, int]:
@@ -168,14 +168,14 @@ def area_overlaps(n_in: int, n_out: int) -> tuple[IntArray, IntArray, int]:
     """
     divisor = math.gcd(n_in, n_out)
     big, small = n_in // divisor, n_out // divisor
-    return *_integrated_weights(n_in, n_out, big, small), big
+    return *integrated_weights(n_in, n_out, big, small), big
 
 
 # The two functions below are written against a namespace ``xp``, like the kernels: where the sizes are known only when
 # a graph runs, the TensorFlow integration evaluates them in the graph. There the sizes are scalar arrays.
 
 
-def _integrated_weights(n_in: Any, n_out: Any, big: Any, small: Any, xp: Any = np) -> tuple[Any, Any]:
+def integrated_weights(n_in: Any, n_out: Any, big: Any, small: Any, xp: Any = np) -> tuple[Any, Any]:
     """start (n_out,) and integer overlaps (n_out, width); a row sums to ``big``, a whole pixel weighs ``small``."""
     left = xp.arange(n_out)[:, None] * big
     first = left // small
@@ -186,7 +186,7 @@ def _integrated_weights(n_in: Any, n_out: Any, big: Any, small: Any, xp: Any = n
     return first[:, 0], xp.maximum(overlaps, 0)
 
 
-def _sampled_weights(n_in: Any, n_out: Any, kernel: Kernel, xp: Any = np) -> tuple[Any, Any]:
+def sampled_weights(n_in: Any, n_out: Any, kernel: Kernel, xp: Any = np) -> tuple[Any, Any]:
     """Pillow's ``precompute_coeffs``, in its order of operations, for a kernel sampled at the pixels' centres."""
     scale = n_in / n_out
     stretch = xp.maximum(scale, 1.0)  # the kernel widens with the ratio: the antialiasing itself
