@@ -26,7 +26,7 @@ def _pick(wanted: str) -> tuple[str, ModuleType]:
     if wanted != "reference":
         try:
             from . import native
-        except ImportError as error:
+        except ModuleNotFoundError as error:  # not built; any other ImportError names a mistake and goes through
             if wanted == "native":
                 raise ImportError(
                     "SECURE_RESIZE_BACKEND=native, but the C extension is not there. It is built on installation where "

@@ -1,5 +1,82 @@
-"""The C extension's implementation of the core; importing it raises ImportError where it was not built."""
+"""The C extension's implementation of the core; importing it raises ImportError where it was not built.
 
-from ._native import apply_area, apply_fixed, apply_float  # type: ignore[import-not-found]
+Same functions as :mod:`..reference`, the same bytes for uint8 and uint16. ``SECURE_RESIZE_SIMD`` forces an instruction
+set: ``avx512``, ``avx2``, ``neon`` or ``portable`` (ImportError for one that the machine lacks).
+"""
 
-__all__ = ["apply_area", "apply_fixed", "apply_float"]
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...operator import AxisOperator
+from ..plan import Taps
+from ._native import Plan, level, levels, run, runs
+from ._native import plan as make_plan
+
+__all__ = ["apply_area", "apply_fixed", "apply_float", "level", "levels", "runs"]
+
+Array = npt.NDArray[Any]
+
+_level = level()  # what plans are made for; the tests go through levels()
+
+
+def apply_area(image: Array, rows: Taps, cols: Taps, num_threads: int = 1) -> Array:
+    """The exact mean over each output pixel's footprint, rounded half up; uint8 or uint16."""
+    plan = _integer_plan("area", rows, cols, False, image.shape[3], image.itemsize, _level)
+    return _run(plan, image, rows.n_out, cols.n_out, num_threads)
+
+
+def apply_fixed(image: Array, rows: Taps | None, cols: Taps | None, rows_first: bool, num_threads: int = 1) -> Array:
+    """Pillow's two passes with 22-bit taps, rounded to the image's integer dtype after each; uint8 or uint16."""
+    n, height, width, channels = image.shape
+    if rows is None and cols is None:
+        return np.array(image, order="C")
+    plan = _integer_plan("fixed", rows or height, cols or width, rows_first, channels, image.itemsize, _level)
+    return _run(plan, image, rows.n_out if rows else height, cols.n_out if cols else width, num_threads)
+
+
+def apply_float(image: Array, rows: AxisOperator, cols: AxisOperator, num_threads: int = 1) -> Array:
+    """Both passes in float64, rounded to float32 once; float32. Only the taps of an output can make it non-finite."""
+    plan = _float_plan(rows, cols, image.shape[3], _level)
+    return _run(plan, image, rows.n_out, cols.n_out, num_threads)
+
+
+def _run(plan: Plan, image: Array, height: int, width: int, num_threads: int) -> Array:
+    n, _, columns, channels = image.shape
+    strides, item = image.strides, image.itemsize
+    if (strides[3] != item and channels > 1) or (strides[2] != item * channels and columns > 1):
+        image = np.ascontiguousarray(image)
+    elif not image.flags.aligned:
+        image = image.copy()
+    out = np.empty((n, height, width, channels), image.dtype)
+    run(plan, image, out, num_threads)
+    return out
+
+
+# Bounded like the caches of the weights. A plan for one of the usual sizes takes some 10 kB.
+@lru_cache(maxsize=128)
+def _integer_plan(
+    kind: str, rows: Taps | int, cols: Taps | int, rows_first: bool, channels: int, itemsize: int, level: str
+) -> Plan:
+    return make_plan(kind, _taps(rows), _taps(cols), rows_first, channels, itemsize, level)
+
+
+@lru_cache(maxsize=64)
+def _float_plan(rows: AxisOperator, cols: AxisOperator, channels: int, level: str) -> Plan:
+    return make_plan("float", _operator(rows), _operator(cols), True, channels, 4, level)
+
+
+def _taps(taps: Taps | int) -> Any:
+    if isinstance(taps, int):
+        return (taps,)
+    start, weights = np.ascontiguousarray(taps.start, np.int32), np.ascontiguousarray(taps.weights, np.int32)
+    return taps.n_in, taps.n_out, taps.unit, start, weights
+
+
+def _operator(axis: AxisOperator) -> Any:
+    start, weights = np.ascontiguousarray(axis.start, np.int32), np.ascontiguousarray(axis.weights, np.float64)
+    return axis.n_in, axis.n_out, 1, start, weights

@@ -1,0 +1,143 @@
+/* What the files of the extension share.
+ *
+ * A Plan is everything that a resize needs to know before it sees a pixel: both axes' weights and the tables that one
+ * implementation made of them. Plans are immutable once built, so any number of threads may run one.
+ */
+#ifndef SECURE_RESIZE_NATIVE_H
+#define SECURE_RESIZE_NATIVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PRECISION_BITS 22 /* of the fixed-point taps; core/plan.py */
+#define ALIGNMENT 64      /* bytes, of every table and scratch buffer */
+#define MAX_AXIS (1 << 20)
+#define MAX_CHANNELS (1 << 20)
+
+/* Instruction sets, from the least to the most demanding. */
+typedef enum { LEVEL_PORTABLE, LEVEL_NEON, LEVEL_AVX2, LEVEL_AVX512, LEVEL_COUNT } Level;
+
+const char *level_name(Level level);
+bool level_supported(Level level); /* by this processor and its operating system */
+Level level_best(void);
+bool level_find(const char *name, Level *level);
+
+typedef enum { OK, UNSUITABLE, NO_MEMORY, BAD_TABLE } Status;
+
+/* One output pixel of `area`: head * pixel[first - 1] + unit weight * (pixel[first] + ... `full` of them)
+ * + tail * pixel[first + full]. A weight of 0 means that its pixel is not read (it may lie outside the axis). */
+typedef struct {
+    int32_t first, full, head, tail;
+} Span;
+
+/* One axis. Output i reads `count[i]` pixels from start[i] on, with weights[i * width + k] (or reals[...] for float32);
+ * weights before and after those of an output are 0. `start` and the weights are as Python gave them. */
+typedef struct {
+    int32_t n_in, n_out, width;
+    int32_t unit;  /* what each row of integer weights sums to (area); 1 << 22 (fixed) */
+    int32_t whole; /* area: weight of a fully covered pixel */
+    int32_t *start, *count;
+    int32_t *weights;
+    double *reals;
+    Span *spans;
+} Axis;
+
+typedef enum { AREA, FIXED, FLOAT } Kind;
+
+typedef struct Plan Plan;
+
+/* One way to run a kind of plan. `prepare` says whether it can (it may add plan->tables and must set
+ * plan->scratch_bytes); `run` makes output rows [first, last) of one image, whose rows lie `stride` bytes apart.
+ * `runs` counts the calls, so that a test can prove which implementations ran. */
+typedef struct {
+    const char *name;
+    Level level;
+    Kind kind;
+    int itemsize;
+    Status (*prepare)(Plan *plan);
+    void (*run)(const Plan *plan, const uint8_t *source, ptrdiff_t stride, uint8_t *out, int32_t first, int32_t last,
+                uint8_t *scratch);
+} Implementation;
+
+struct Plan {
+    Kind kind;
+    Level level; /* no implementation above it is used */
+    Axis rows, cols;
+    bool has_rows, has_cols, rows_first; /* fixed: an axis may be left alone */
+    int32_t channels, itemsize;
+    int implementation; /* index in IMPLEMENTATIONS */
+    void *tables;       /* of the implementation; freed with alloc_free */
+    size_t scratch_bytes;
+};
+
+extern const Implementation IMPLEMENTATIONS[];
+extern const int IMPLEMENTATION_COUNT;
+
+/* plan.c */
+typedef struct {
+    int32_t n_in, n_out, width, unit;
+    const int32_t *start;
+    const int32_t *weights; /* or NULL */
+    const double *reals;    /* or NULL */
+} AxisInput;
+
+Status plan_build(Plan **plan, Kind kind, const AxisInput *rows, const AxisInput *cols, bool rows_first,
+                  int32_t channels, int32_t itemsize, Level level);
+void plan_free(Plan *plan);
+Status plan_run(const Plan *plan, const uint8_t *source, ptrdiff_t image_stride, ptrdiff_t row_stride, uint8_t *out,
+                int64_t images, int num_threads);
+
+/* Allocations, all of them: aligned, zeroed, never of 0 bytes; the count times the size is checked. */
+void *alloc_array(size_t count, size_t size);
+void *alloc_scratch(size_t bytes); /* not zeroed */
+void alloc_free(void *memory);
+bool size_product(size_t a, size_t b, size_t *product);
+static inline size_t round_up(size_t bytes) { return (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1); }
+#ifdef SECURE_RESIZE_TEST_HOOKS
+extern long alloc_fail_after; /* fail the allocation after this many more; negative: never */
+extern long alloc_live;
+#endif
+
+/* pool.c: task(context, i, worker) for every i < tasks, on up to `num_threads` threads; worker < num_threads. */
+void pool_run(void (*task)(void *context, int64_t index, int worker), void *context, int64_t tasks, int num_threads);
+
+/* The implementations. */
+Status area_portable_prepare(Plan *plan);
+#define DECLARE_RUN(name)                                                                                       \
+    void name(const Plan *plan, const uint8_t *source, ptrdiff_t stride, uint8_t *out, int32_t first, int32_t last, \
+              uint8_t *scratch)
+DECLARE_RUN(area_u8_portable);
+DECLARE_RUN(area_u16_portable);
+DECLARE_RUN(fixed_u8_portable);
+DECLARE_RUN(fixed_u16_portable);
+DECLARE_RUN(float_portable);
+Status fixed_portable_prepare(Plan *plan);
+Status float_portable_prepare(Plan *plan);
+
+#if defined(__x86_64__)
+#define HAVE_X86 1
+#define TARGET_AVX2 __attribute__((target("avx2,fma")))
+#define TARGET_AVX512 \
+    __attribute__((target("avx2,fma,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vnni")))
+Status area_u8_avx512_prepare(Plan *plan);
+Status area_u8_avx2_prepare(Plan *plan);
+Status fixed_u8_avx512_prepare(Plan *plan);
+Status fixed_u8_avx2_prepare(Plan *plan);
+DECLARE_RUN(area_u8_avx512);
+DECLARE_RUN(area_u8_avx2);
+DECLARE_RUN(fixed_u8_avx512);
+DECLARE_RUN(fixed_u8_avx2);
+DECLARE_RUN(area_u8_avx2_auto);
+DECLARE_RUN(area_u16_avx2);
+DECLARE_RUN(area_u16_avx512);
+DECLARE_RUN(fixed_u8_avx2_auto);
+DECLARE_RUN(fixed_u16_avx2);
+DECLARE_RUN(fixed_u16_avx512);
+DECLARE_RUN(float_avx2);
+DECLARE_RUN(float_avx512);
+#endif
+
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
+#endif

@@ -1,0 +1,268 @@
+/* Plans: checked copies of the weights, the choice of the implementation, and the split of an image into tasks. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "native.h"
+
+const Implementation IMPLEMENTATIONS[] = {
+#ifdef HAVE_X86
+    {"area_u8_avx512", LEVEL_AVX512, AREA, 1, area_u8_avx512_prepare, area_u8_avx512},
+    {"area_u8_avx2", LEVEL_AVX2, AREA, 1, area_u8_avx2_prepare, area_u8_avx2},
+    {"area_u8_avx2_auto", LEVEL_AVX2, AREA, 1, area_portable_prepare, area_u8_avx2_auto},
+    {"area_u16_avx512", LEVEL_AVX512, AREA, 2, area_portable_prepare, area_u16_avx512},
+    {"area_u16_avx2", LEVEL_AVX2, AREA, 2, area_portable_prepare, area_u16_avx2},
+    {"fixed_u8_avx512", LEVEL_AVX512, FIXED, 1, fixed_u8_avx512_prepare, fixed_u8_avx512},
+    {"fixed_u8_avx2", LEVEL_AVX2, FIXED, 1, fixed_u8_avx2_prepare, fixed_u8_avx2},
+    {"fixed_u8_avx2_auto", LEVEL_AVX2, FIXED, 1, fixed_portable_prepare, fixed_u8_avx2_auto},
+    {"fixed_u16_avx512", LEVEL_AVX512, FIXED, 2, fixed_portable_prepare, fixed_u16_avx512},
+    {"fixed_u16_avx2", LEVEL_AVX2, FIXED, 2, fixed_portable_prepare, fixed_u16_avx2},
+    {"float_avx512", LEVEL_AVX512, FLOAT, 4, float_portable_prepare, float_avx512},
+    {"float_avx2", LEVEL_AVX2, FLOAT, 4, float_portable_prepare, float_avx2},
+#endif
+    {"area_u8_portable", LEVEL_PORTABLE, AREA, 1, area_portable_prepare, area_u8_portable},
+    {"area_u16_portable", LEVEL_PORTABLE, AREA, 2, area_portable_prepare, area_u16_portable},
+    {"fixed_u8_portable", LEVEL_PORTABLE, FIXED, 1, fixed_portable_prepare, fixed_u8_portable},
+    {"fixed_u16_portable", LEVEL_PORTABLE, FIXED, 2, fixed_portable_prepare, fixed_u16_portable},
+    {"float_portable", LEVEL_PORTABLE, FLOAT, 4, float_portable_prepare, float_portable},
+};
+const int IMPLEMENTATION_COUNT = sizeof IMPLEMENTATIONS / sizeof *IMPLEMENTATIONS;
+
+#ifdef SECURE_RESIZE_TEST_HOOKS
+long alloc_fail_after = -1;
+long alloc_live = 0;
+#endif
+
+bool size_product(size_t a, size_t b, size_t *product) { return !__builtin_mul_overflow(a, b, product); }
+
+void *alloc_scratch(size_t bytes) {
+#ifdef SECURE_RESIZE_TEST_HOOKS
+    if (alloc_fail_after == 0) return NULL;
+    if (alloc_fail_after > 0) alloc_fail_after--;
+#endif
+    void *memory = NULL;
+    if (bytes > SIZE_MAX - 2 * ALIGNMENT || posix_memalign(&memory, ALIGNMENT, round_up(bytes + 1)) != 0) return NULL;
+#ifdef SECURE_RESIZE_TEST_HOOKS
+    alloc_live++;
+#endif
+    return memory;
+}
+
+void *alloc_array(size_t count, size_t size) {
+    size_t bytes;
+    if (!size_product(count, size, &bytes)) return NULL;
+    void *memory = alloc_scratch(bytes);
+    if (memory != NULL) memset(memory, 0, bytes);
+    return memory;
+}
+
+void alloc_free(void *memory) {
+#ifdef SECURE_RESIZE_TEST_HOOKS
+    if (memory != NULL) alloc_live--;
+#endif
+    free(memory);
+}
+
+/* Every index that a kernel will ever use is checked here, once. */
+static Status check_input(const AxisInput *input) {
+    if (input->n_in < 1 || input->n_in > MAX_AXIS || input->n_out < 1 || input->n_out > MAX_AXIS) return BAD_TABLE;
+    if (input->width < 1 || input->width > input->n_in) return BAD_TABLE;
+    for (int32_t i = 0; i < input->n_out; i++) {
+        if (input->start[i] < 0 || input->start[i] > input->n_in - input->width) return BAD_TABLE;
+        if (i > 0 && input->start[i] < input->start[i - 1]) return BAD_TABLE; /* the rolling window counts on it */
+    }
+    return OK;
+}
+
+static Status copy_axis(Axis *axis, const AxisInput *input) {
+    Status status = check_input(input);
+    if (status != OK) return status;
+    axis->n_in = input->n_in;
+    axis->n_out = input->n_out;
+    axis->width = input->width;
+    axis->unit = input->unit;
+    size_t outputs = (size_t)input->n_out, taps;
+    if (!size_product(outputs, (size_t)input->width, &taps)) return NO_MEMORY;
+    axis->start = alloc_array(outputs, sizeof *axis->start);
+    axis->count = alloc_array(outputs, sizeof *axis->count);
+    if (axis->start == NULL || axis->count == NULL) return NO_MEMORY;
+    memcpy(axis->start, input->start, outputs * sizeof *axis->start);
+    if (input->weights != NULL) {
+        axis->weights = alloc_array(taps, sizeof *axis->weights);
+        if (axis->weights == NULL) return NO_MEMORY;
+        memcpy(axis->weights, input->weights, taps * sizeof *axis->weights);
+    } else {
+        axis->reals = alloc_array(taps, sizeof *axis->reals);
+        if (axis->reals == NULL) return NO_MEMORY;
+        memcpy(axis->reals, input->reals, taps * sizeof *axis->reals);
+    }
+    return OK;
+}
+
+static bool is_zero(const Axis *axis, size_t tap) {
+    return axis->weights != NULL ? axis->weights[tap] == 0 : axis->reals[tap] == 0.0;
+}
+
+/* Trim the zeros at both ends of each row of weights, so that start and count name the pixels that are read. Leading
+ * zeros are skipped by moving the row's weights to its front. */
+static Status trim(Axis *axis) {
+    for (int32_t i = 0; i < axis->n_out; i++) {
+        size_t row = (size_t)i * (size_t)axis->width;
+        int32_t begin = 0, end = axis->width;
+        while (end > 0 && is_zero(axis, row + (size_t)end - 1)) end--;
+        while (begin < end && is_zero(axis, row + (size_t)begin)) begin++;
+        if (end == 0) return BAD_TABLE;
+        int32_t count = end - begin;
+        for (int32_t k = 0; k < axis->width; k++) {
+            if (axis->weights != NULL) {
+                axis->weights[row + (size_t)k] = k < count ? axis->weights[row + (size_t)(begin + k)] : 0;
+            } else {
+                axis->reals[row + (size_t)k] = k < count ? axis->reals[row + (size_t)(begin + k)] : 0.0;
+            }
+        }
+        axis->start[i] += begin;
+        axis->count[i] = count;
+    }
+    return OK;
+}
+
+/* area: rows of the form (head, whole, ..., whole, tail) that sum to unit. */
+static Status find_spans(Axis *axis) {
+    axis->spans = alloc_array((size_t)axis->n_out, sizeof *axis->spans);
+    if (axis->spans == NULL) return NO_MEMORY;
+    size_t taps = (size_t)axis->n_out * (size_t)axis->width;
+    axis->whole = 1;
+    for (size_t k = 0; k < taps; k++) {
+        if (axis->weights[k] < 0) return BAD_TABLE;
+        if (axis->weights[k] > axis->whole) axis->whole = axis->weights[k];
+    }
+    for (int32_t i = 0; i < axis->n_out; i++) {
+        const int32_t *weights = axis->weights + (size_t)i * (size_t)axis->width;
+        int32_t count = axis->count[i];
+        int64_t sum = 0;
+        for (int32_t k = 0; k < count; k++) {
+            sum += weights[k];
+            if (k > 0 && k < count - 1 && weights[k] != axis->whole) return BAD_TABLE;
+        }
+        if (sum != axis->unit) return BAD_TABLE;
+        Span span = {axis->start[i], count, 0, 0};
+        if (weights[0] != axis->whole) {
+            span.head = weights[0];
+            span.first++;
+            span.full--;
+        }
+        if (span.full > 0 && weights[count - 1] != axis->whole) {
+            span.tail = weights[count - 1];
+            span.full--;
+        }
+        axis->spans[i] = span;
+    }
+    return OK;
+}
+
+static Status build_axis(Axis *axis, const AxisInput *input, Kind kind) {
+    Status status = copy_axis(axis, input);
+    if (status == OK) status = trim(axis);
+    if (status == OK && kind == AREA) status = find_spans(axis);
+    return status;
+}
+
+static Status choose(Plan *plan) {
+    for (int i = 0; i < IMPLEMENTATION_COUNT; i++) {
+        const Implementation *candidate = &IMPLEMENTATIONS[i];
+        if (candidate->kind != plan->kind || candidate->itemsize != plan->itemsize || candidate->level > plan->level) {
+            continue;
+        }
+        Status status = candidate->prepare(plan);
+        if (status == UNSUITABLE) continue;
+        plan->implementation = i;
+        return status;
+    }
+    return BAD_TABLE;
+}
+
+Status plan_build(Plan **result, Kind kind, const AxisInput *rows, const AxisInput *cols, bool rows_first,
+                  int32_t channels, int32_t itemsize, Level level) {
+    if (channels < 1 || channels > MAX_CHANNELS) return BAD_TABLE;
+    Plan *plan = alloc_array(1, sizeof *plan);
+    if (plan == NULL) return NO_MEMORY;
+    plan->kind = kind;
+    plan->level = level;
+    plan->channels = channels;
+    plan->itemsize = itemsize;
+    plan->rows_first = rows_first;
+    plan->has_rows = rows->start != NULL;
+    plan->has_cols = cols->start != NULL;
+    plan->rows.n_in = plan->rows.n_out = rows->n_in;
+    plan->cols.n_in = plan->cols.n_out = cols->n_in;
+    Status status = OK;
+    if (plan->has_rows) status = build_axis(&plan->rows, rows, kind);
+    if (status == OK && plan->has_cols) status = build_axis(&plan->cols, cols, kind);
+    if (status == OK) status = choose(plan);
+    if (status != OK) {
+        plan_free(plan);
+        return status;
+    }
+    *result = plan;
+    return OK;
+}
+
+static void free_axis(Axis *axis) {
+    alloc_free(axis->start);
+    alloc_free(axis->count);
+    alloc_free(axis->weights);
+    alloc_free(axis->reals);
+    alloc_free(axis->spans);
+}
+
+void plan_free(Plan *plan) {
+    if (plan == NULL) return;
+    free_axis(&plan->rows);
+    free_axis(&plan->cols);
+    alloc_free(plan->tables);
+    alloc_free(plan);
+}
+
+typedef struct {
+    const Plan *plan;
+    const uint8_t *source;
+    ptrdiff_t image_stride, row_stride;
+    uint8_t *out;
+    uint8_t *scratch;
+    size_t scratch_step;    /* bytes of scratch per worker */
+    int64_t parts;          /* an image's rows are split in so many tasks */
+} Split;
+
+static void run_part(void *context, int64_t index, int worker) {
+    const Split *split = context;
+    const Plan *plan = split->plan;
+    int64_t image = index / split->parts, part = index % split->parts;
+    int32_t rows = plan->rows.n_out;
+    size_t out_row = (size_t)plan->cols.n_out * (size_t)plan->channels * (size_t)plan->itemsize;
+    int32_t first = (int32_t)(rows * part / split->parts), last = (int32_t)(rows * (part + 1) / split->parts);
+    uint8_t *out = split->out + (size_t)image * (size_t)rows * out_row;
+    IMPLEMENTATIONS[plan->implementation].run(plan, split->source + image * split->image_stride, split->row_stride, out,
+                                              first, last, split->scratch + (size_t)worker * split->scratch_step);
+}
+
+/* Source bytes below which a second thread costs more than it brings: waking it takes as long as reading so much. */
+#define BYTES_PER_THREAD (1 << 17)
+
+Status plan_run(const Plan *plan, const uint8_t *source, ptrdiff_t image_stride, ptrdiff_t row_stride, uint8_t *out,
+                int64_t images, int num_threads) {
+    if (images == 0) return OK;
+    int64_t rows = plan->rows.n_out;
+    double bytes = (double)images * plan->rows.n_in * plan->cols.n_in * plan->channels * plan->itemsize;
+    if (bytes < (double)BYTES_PER_THREAD * num_threads) num_threads = (int)(bytes / BYTES_PER_THREAD) + 1;
+    /* A few tasks a thread even out their speeds; each repeats the rows that it shares with its neighbour. */
+    int64_t parts = num_threads == 1 ? 1 : (4 * (int64_t)num_threads + images - 1) / images;
+    if (parts > rows) parts = rows;
+    if (num_threads > parts * images) num_threads = (int)(parts * images);
+    size_t step = round_up(plan->scratch_bytes) + ALIGNMENT, total;
+    if (!size_product(step, (size_t)num_threads, &total)) return NO_MEMORY;
+    uint8_t *scratch = alloc_scratch(total);
+    if (scratch == NULL) return NO_MEMORY;
+    Split split = {plan, source, image_stride, row_stride, out, scratch, step, parts};
+    pool_run(run_part, &split, parts * images, num_threads);
+    alloc_free(scratch);
+    return OK;
+}
