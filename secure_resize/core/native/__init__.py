@@ -32,7 +32,7 @@ def apply_area(image: Array, rows: Taps, cols: Taps, num_threads: int = 1) -> Ar
 
 def apply_fixed(image: Array, rows: Taps | None, cols: Taps | None, rows_first: bool, num_threads: int = 1) -> Array:
     """Pillow's two passes with 22-bit taps, rounded to the image's integer dtype after each; uint8 or uint16."""
-    n, height, width, channels = image.shape
+    _, height, width, channels = image.shape
     if rows is None and cols is None:
         return np.array(image, order="C")
     plan = _integer_plan("fixed", rows or height, cols or width, rows_first, channels, image.itemsize, _level)

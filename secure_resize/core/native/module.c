@@ -267,7 +267,7 @@ static int module_exec(PyObject *module) {
         return -1;
     }
     state->plan_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &plan_spec, NULL);
-    return state->plan_type == NULL ? -1 : 0;
+    return state->plan_type == NULL ? -1 : PyModule_AddType(module, state->plan_type);
 }
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg) {
