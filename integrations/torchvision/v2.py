@@ -1,0 +1,173 @@
+"""``torchvision.transforms.v2`` with robust resizes of images; every other name is torchvision's own.
+
+The transforms that resize are subclasses of torchvision's, with the same arguments and one more, ``kernel``. They draw
+the same random numbers, and masks, bounding boxes and keypoints are left to the stock class. All share these rules:
+
+- Without ``kernel``, an image is resized with the antialiased kernel that ``interpolation`` names.
+- ``antialias=False`` warns and is ignored: it is what makes tensors attackable.
+- Nearest raises ValueError when an image, rather than a mask, meets it; so does a PIL image of mode P or 1.
+- A numpy image raises TypeError; torchvision would pass it through unresized.
+- ``torch.jit.script`` raises RuntimeError; torchvision would put its own class into the script.
+
+See :func:`.functional.resize` for the kinds of images and dtypes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from torchvision.transforms import v2 as _stock
+
+from . import functional
+
+__all__ = [name for name in dir(_stock) if not name.startswith("_")]
+
+# As os does with os.path: `import secure_resize.integrations.torchvision.v2.functional` works too.
+sys.modules[f"{__name__}.functional"] = functional
+
+
+class _RobustResizing(_stock.Transform):  # type: ignore[misc]
+    """What the transforms below share."""
+
+    interpolation: functional.Interpolation
+    kernel: str | None
+
+    def _set_kernel(self, kernel: str | None, antialias: bool | None) -> None:
+        functional.choose_kernel(self.interpolation, kernel)  # raises for unknown names now, not at the first image
+        functional.warn_of_antialias(antialias, stacklevel=4)  # at the line that constructs the transform
+        self.kernel = kernel
+
+    def check_inputs(self, flat_inputs: list[Any]) -> None:
+        functional.refuse_arrays(flat_inputs)
+        super().check_inputs(flat_inputs)
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """Resize one input to the ``params["size"]`` drawn for the sample."""
+        if not functional.is_image(inpt):
+            return super().transform(inpt, params)
+        return functional.resize(inpt, params["size"], self.interpolation, kernel=self.kernel)
+
+    def extra_repr(self) -> str:
+        shown: str = super().extra_repr()  # leaves out what is None
+        if self.kernel is None:
+            shown += f", kernel={functional.choose_kernel(self.interpolation, None)}"
+        return shown
+
+    def __prepare_scriptable__(self) -> NoReturn:
+        raise RuntimeError(
+            f"{type(self).__name__} cannot be scripted: torch.jit.script would replace it by torchvision's own class, "
+            "which is not robust. Apply it outside the scripted module"
+        )
+
+
+class Resize(_RobustResizing, _stock.Resize):  # type: ignore[misc]
+    """``torchvision.transforms.v2.Resize``, robust; ``kernel`` (``"area"``, ...) overrides the interpolation's.
+
+    >>> Resize(256)(PIL.Image.open("photo.jpg"))  # the same bytes as torchvision's
+    >>> Resize((224, 224), kernel="area")(torch.zeros(8, 3, 768, 1024, dtype=torch.uint8)).shape
+    torch.Size([8, 3, 224, 224])
+    """
+
+    def __init__(
+        self,
+        size: int | Sequence[int] | None,
+        interpolation: functional.Interpolation = "bilinear",
+        max_size: int | None = None,
+        antialias: bool | None = True,
+        *,
+        kernel: str | None = None,
+    ) -> None:
+        super().__init__(size, interpolation, max_size, antialias)
+        self._set_kernel(kernel, antialias)
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """Resize one input."""
+        if not functional.is_image(inpt):
+            return super().transform(inpt, params)
+        return functional.resize(inpt, self.size, self.interpolation, self.max_size, kernel=self.kernel)
+
+
+class RandomResizedCrop(_RobustResizing, _stock.RandomResizedCrop):  # type: ignore[misc]
+    """``torchvision.transforms.v2.RandomResizedCrop``, robust; the same crops from the same seed."""
+
+    def __init__(
+        self,
+        size: int | Sequence[int],
+        scale: tuple[float, float] = (0.08, 1.0),
+        ratio: tuple[float, float] = (3.0 / 4.0, 4.0 / 3.0),
+        interpolation: functional.Interpolation = "bilinear",
+        antialias: bool | None = True,
+        *,
+        kernel: str | None = None,
+    ) -> None:
+        super().__init__(size, scale, ratio, interpolation, antialias)
+        self._set_kernel(kernel, antialias)
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """Crop one input to the ``params`` drawn for the sample and resize it."""
+        if not functional.is_image(inpt):
+            return super().transform(inpt, params)
+        return functional.resized_crop(
+            inpt, **params, size=self.size, interpolation=self.interpolation, kernel=self.kernel
+        )
+
+
+class RandomResize(_RobustResizing, _stock.RandomResize):  # type: ignore[misc]
+    """``torchvision.transforms.v2.RandomResize``, robust; the same sizes from the same seed."""
+
+    def __init__(
+        self,
+        min_size: int,
+        max_size: int,
+        interpolation: functional.Interpolation = "bilinear",
+        antialias: bool | None = True,
+        *,
+        kernel: str | None = None,
+    ) -> None:
+        super().__init__(min_size, max_size, interpolation, antialias)
+        self._set_kernel(kernel, antialias)
+
+
+class RandomShortestSize(_RobustResizing, _stock.RandomShortestSize):  # type: ignore[misc]
+    """``torchvision.transforms.v2.RandomShortestSize``, robust; the same sizes from the same seed."""
+
+    def __init__(
+        self,
+        min_size: list[int] | tuple[int] | int,
+        max_size: int | None = None,
+        interpolation: functional.Interpolation = "bilinear",
+        antialias: bool | None = True,
+        *,
+        kernel: str | None = None,
+    ) -> None:
+        super().__init__(min_size, max_size, interpolation, antialias)
+        self._set_kernel(kernel, antialias)
+
+
+class ScaleJitter(_RobustResizing, _stock.ScaleJitter):  # type: ignore[misc]
+    """``torchvision.transforms.v2.ScaleJitter``, robust; the same sizes from the same seed."""
+
+    def __init__(
+        self,
+        target_size: tuple[int, int],
+        scale_range: tuple[float, float] = (0.1, 2.0),
+        interpolation: functional.Interpolation = "bilinear",
+        antialias: bool | None = True,
+        *,
+        kernel: str | None = None,
+    ) -> None:
+        super().__init__(target_size, scale_range, interpolation, antialias)
+        self._set_kernel(kernel, antialias)
+
+
+def __getattr__(name: str) -> Any:
+    # Never a dunder: with torchvision's __path__, Python would import torchvision's files as submodules of this one.
+    if name.startswith("__"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(_stock, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *dir(_stock)})
