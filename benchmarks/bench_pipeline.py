@@ -1,0 +1,231 @@
+"""What does replacing the resize cost a whole input pipeline? Prints a Markdown table.
+
+    python benchmarks/bench_pipeline.py [--rounds 11] [--images 64]
+
+JPEG files in, batches of uint8 images out, through a real torch DataLoader and a real tf.data pipeline on one pinned
+core; only the resize differs between a stock pipeline and ours. The batches of ours are asserted to be resize()'s
+before anything is timed. Pipelines take turns; figures are medians over the rounds. The share is the resize's time on a
+decoded image, alone, of the pipeline's time an image.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import os
+import statistics
+import tempfile
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import cv2
+import numpy as np
+import PIL.Image
+import timing
+import torch
+import torchvision  # noqa: F401  (before TensorFlow, or the process ends)
+from torchvision.transforms import v2 as stock_v2
+
+import secure_resize as sr
+from secure_resize.integrations import tensorflow as srtf
+from secure_resize.integrations.torchvision import v2
+
+SIZE = (224, 224)
+BATCH = 16
+SOURCES = [(480, 640), (768, 1024), (1080, 1920)]
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """JPEG files to batches: decode one file, resize one decoded image, run all files."""
+
+    decode: Callable[[str], Any]
+    resize: Callable[[Any], Any]
+    run: Callable[[list[str], Callable[[str], Any], Callable[[Any], Any]], Iterable[Any]]
+
+    def batches(self, files: list[str]) -> Iterable[Any]:
+        return self.run(files, self.decode, self.resize)
+
+
+class Files(torch.utils.data.Dataset[Any]):
+    """A dataset of JPEG files."""
+
+    def __init__(self, files: list[str], load: Callable[[str], Any]) -> None:
+        self.files, self.load = files, load
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.load(self.files[index])
+
+
+def data_loader(files: list[str], decode: Callable[[str], Any], resize: Callable[[Any], Any]) -> Iterable[Any]:
+    def load(file: str) -> torch.Tensor:
+        image = resize(decode(file))
+        if isinstance(image, np.ndarray):
+            return torch.from_numpy(image)
+        return stock_v2.functional.pil_to_tensor(image) if isinstance(image, PIL.Image.Image) else image
+
+    return torch.utils.data.DataLoader(Files(files, load), batch_size=BATCH)
+
+
+def tf_data(files: list[str], decode: Callable[[str], Any], resize: Callable[[Any], Any]) -> Iterable[Any]:
+    import tensorflow as tf
+
+    dataset = tf.data.Dataset.from_tensor_slices(files).map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+    dataset = dataset.map(resize, num_parallel_calls=tf.data.AUTOTUNE).batch(BATCH).prefetch(tf.data.AUTOTUNE)
+    return dataset.as_numpy_iterator()
+
+
+def decode_pil(file: str) -> PIL.Image.Image:
+    with PIL.Image.open(file) as image:
+        image.load()
+        return image
+
+
+def decode_tensor(file: str) -> torch.Tensor:
+    return stock_v2.functional.pil_to_tensor(decode_pil(file))
+
+
+def decode_opencv(file: str) -> np.ndarray:
+    return cv2.imread(file)
+
+
+def decode_tensorflow(file: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.io.decode_jpeg(tf.io.read_file(file), channels=3)
+
+
+def pairs() -> dict[str, tuple[bool, Pipeline, Pipeline]]:
+    """Title → (is the stock resize antialiased, stock pipeline, ours)."""
+    import tensorflow as tf
+
+    def loader(decode: Callable[[str], Any], resize: Callable[[Any], Any]) -> Pipeline:
+        return Pipeline(decode, resize, data_loader)
+
+    def dataset(resize: Callable[[Any], Any]) -> Pipeline:
+        return Pipeline(decode_tensorflow, resize, tf_data)
+
+    return {
+        "DataLoader, PIL, v2.Resize bilinear": (
+            True,
+            loader(decode_pil, stock_v2.Resize(SIZE)),
+            loader(decode_pil, v2.Resize(SIZE)),
+        ),
+        "DataLoader, PIL, v2.Resize bicubic": (
+            True,
+            loader(decode_pil, stock_v2.Resize(SIZE, interpolation="bicubic")),
+            loader(decode_pil, v2.Resize(SIZE, interpolation="bicubic")),
+        ),
+        "DataLoader, tensor, v2.Resize bilinear": (
+            True,
+            loader(decode_tensor, stock_v2.Resize(SIZE)),
+            loader(decode_tensor, v2.Resize(SIZE)),
+        ),
+        "DataLoader, cv2.resize linear → sr.resize area": (
+            False,
+            loader(decode_opencv, lambda image: cv2.resize(image, SIZE)),
+            loader(decode_opencv, lambda image: sr.resize(image, SIZE)),
+        ),
+        "tf.data, tf.image.resize antialias=True": (
+            True,
+            dataset(lambda image: tf.image.resize(image, SIZE, antialias=True)),
+            dataset(srtf.Resize(SIZE)),
+        ),
+        "tf.data, tf.image.resize → srtf.Resize bilinear": (
+            False,
+            dataset(lambda image: tf.image.resize(image, SIZE)),
+            dataset(srtf.Resize(SIZE)),
+        ),
+        "tf.data, tf.image.resize → srtf.Resize area": (
+            False,
+            dataset(lambda image: tf.image.resize(image, SIZE)),
+            dataset(srtf.Resize(SIZE, method="area")),
+        ),
+    }
+
+
+def write_photographs(folder: Path, source: tuple[int, int], count: int) -> list[str]:
+    import skimage.data
+
+    files = []
+    photographs = [skimage.data.astronaut(), skimage.data.coffee(), skimage.data.chelsea(), skimage.data.rocket()]
+    large = [sr.resize(photograph, (source[0] + 64, source[1] + 64), kernel="bicubic") for photograph in photographs]
+    for i in range(count):
+        image = large[i % len(large)][i % 64 :, i % 61 :][: source[0], : source[1]]
+        files.append(str(folder / f"{source[0]}-{i}.jpg"))
+        PIL.Image.fromarray(image).save(files[-1], quality=90)
+    return files
+
+
+def check(pipeline: Pipeline, files: list[str]) -> None:
+    """Every image of the pipeline is what its resize makes of the decoded file, and one of sr.resize's results."""
+    images = np.concatenate([np.asarray(batch) for batch in pipeline.batches(files)])
+    assert len(images) == len(files)
+    for image, file in zip(images, files, strict=True):
+        decoded = pipeline.decode(file)
+        array = np.asarray(decoded)
+        if isinstance(decoded, torch.Tensor):
+            array = np.moveaxis(array, 0, -1)
+        if image.shape[0] == 3:
+            image = np.moveaxis(image, 0, -1)
+        assert any(np.array_equal(image, sr.resize(array, SIZE, kernel=kernel)) for kernel in sr.KERNELS), file
+
+
+def run_all(pipeline: Pipeline, files: list[str]) -> None:
+    assert sum(len(batch) for batch in pipeline.batches(files)) == len(files)
+
+
+def seconds_an_image(pipeline: Pipeline, files: list[str]) -> Callable[[], float]:
+    return lambda: timing.seconds(lambda: run_all(pipeline, files), 0.0) / len(files)
+
+
+def resize_alone(pipeline: Pipeline, file: str) -> float:
+    decoded = pipeline.decode(file)
+    return timing.seconds(lambda: pipeline.resize(decoded), 0.02)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--images", type=int, default=64)
+    options = parser.parse_args()
+    timing.pin()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    contenders = pairs()
+    print("| pipeline | source | stock, images/s | ours, images/s | ours / stock | resize's share, stock → ours |")
+    print("| --- | --- | ---: | ---: | ---: | ---: |")
+    with tempfile.TemporaryDirectory() as folder:
+        for source in SOURCES:
+            files = write_photographs(Path(folder), source, options.images)
+            for title, (antialiased, stock, our) in contenders.items():
+                check(our, files[:BATCH])
+                timers = {name: seconds_an_image(p, files) for name, p in (("stock", stock), ("ours", our))}
+                times = timing.take_turns(timers, options.rounds)
+                speedup = timing.median_ratio(times["stock"], times["ours"])
+                shares = [
+                    statistics.median(resize_alone(pipeline, files[0]) for _ in range(5))
+                    / statistics.median(times[name])
+                    for name, pipeline in (("stock", stock), ("ours", our))
+                ]
+                rates = [1 / statistics.median(times[name]) for name in ("stock", "ours")]
+                kind = "" if antialiased else " (vulnerable)"
+                print(
+                    f"| {title}{kind} | {source[1]}×{source[0]} | {rates[0]:.0f} | {rates[1]:.0f} | **{speedup:.3f}** "
+                    f"| {shares[0]:.1%} → {shares[1]:.1%} |",
+                    flush=True,
+                )
+    names = ("pillow", "opencv-python-headless", "torch", "torchvision", "tensorflow")
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in names)
+    print(f"\n{timing.machine()}, one core; backend {sr.backend()}; {versions}; {options.rounds} rounds.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,243 @@
+"""How fast is resize(), against everything else that scales a picture well? Prints Markdown tables.
+
+    python benchmarks/bench_resize.py [--rounds 15] [--simd-python PYTHON]
+
+uint8 RGB photographs, numpy in, numpy out, one pinned thread. Contenders take turns; every figure is the median over
+the rounds of a ratio within one round, so that what else the machine does cancels. Results are asserted before anything
+is timed: ours against the numpy reference, and against Pillow where the promise is Pillow's bytes.
+
+Pillow-SIMD takes the name of Pillow and so cannot be installed beside it: the benchmark makes an environment for it
+(``--simd-python`` names one that has it) and times it there in turn, and says so if it cannot.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import importlib.metadata
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import timing
+
+import secure_resize as sr
+from secure_resize.core import reference
+from secure_resize.core.plan import area_taps, fixed_taps
+from secure_resize.resize import PASS_ORDERS
+
+# (source, output), both (height, width): the sizes of the project's speed goals.
+CASES = [
+    ((480, 640), (224, 224)),
+    ((768, 1024), (224, 224)),
+    ((1080, 1920), (224, 224)),
+    ((2000, 3000), (299, 299)),
+    ((3000, 4000), (224, 224)),
+]
+KERNELS = ("bilinear", "bicubic", "lanczos")
+AT_LEAST = 0.004  # seconds a turn
+
+# Runs under the interpreter that has Pillow-SIMD: reads a case a line, answers with seconds a call.
+SIMD_WORKER = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+import numpy as np, timing
+from PIL import Image
+os.sched_setaffinity(0, {int(sys.argv[2])})
+import PIL
+print(PIL.__version__, flush=True)
+images = {}
+for line in sys.stdin:
+    path, height, width, kernel, at_least = line.split()
+    if path not in images:
+        images = {path: Image.fromarray(np.load(path))}
+    image, size, filter = images[path], (int(width), int(height)), Image.Resampling[kernel.upper()]
+    print(timing.seconds(lambda: image.resize(size, filter), float(at_least)), flush=True)
+"""
+
+
+class PillowSimd:
+    """Pillow-SIMD in a process of its own."""
+
+    def __init__(self, python: str) -> None:
+        core = str(min(os.sched_getaffinity(0)))
+        command = [python, "-c", SIMD_WORKER, str(Path(__file__).parent), core]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._to: IO[str] = self._process.stdin
+        self._from: IO[str] = self._process.stdout
+        self.version = self._from.readline().strip()
+        if not self.version:
+            raise RuntimeError("its process ended")
+
+    def timer(self, path: Path, size: tuple[int, int], kernel: str) -> Callable[[], float]:
+        """Times one resize of the array saved at ``path``."""
+
+        def time_once() -> float:
+            print(path, *size, kernel, AT_LEAST, file=self._to, flush=True)
+            return float(self._from.readline())
+
+        return time_once
+
+
+def make_simd_environment(folder: Path) -> str:
+    """An environment with Pillow-SIMD compiled for AVX2; its interpreter."""
+    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    python = str(folder / "bin" / "python")
+    install = [python, "-m", "pip", "install", "-q", "--no-binary", "pillow-simd", "pillow-simd", "numpy"]
+    subprocess.run(install, check=True, env={**os.environ, "CC": "cc -mavx2"}, capture_output=True)
+    return python
+
+
+def photograph(size: tuple[int, int]) -> np.ndarray:
+    """A photograph of that size, its pixels below 255 (the floor looks for 255 and so reads to the end)."""
+    import skimage.data
+
+    image = sr.resize(skimage.data.astronaut(), size, kernel="bicubic")
+    return np.minimum(image, 254)
+
+
+def read_once(image: np.ndarray) -> Callable[[], object]:
+    """The floor: the C library's search for a byte that is not there reads every source byte once."""
+    memchr = ctypes.CDLL(None).memchr
+    memchr.restype = ctypes.c_void_p
+    memchr.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t]
+    address, length = image.ctypes.data, image.nbytes
+    assert memchr(address, 255, length) is None
+    return lambda: memchr(address, 255, length)
+
+
+def by_reference(image: np.ndarray, size: tuple[int, int], kernel: str) -> np.ndarray:
+    """What resize() gives with the numpy reference."""
+    axes = list(zip(image.shape[:2], size, strict=True))
+    if kernel == "area":
+        return reference.apply_area(image[None], *(area_taps(*axis) for axis in axes))[0]
+    taps = (fixed_taps(*axis, kernel, sum_exactly=False) for axis in axes)
+    return reference.apply_fixed(image[None], *taps, PASS_ORDERS["pillow13"](*image.shape[:2], *size))[0]
+
+
+def ours(image: np.ndarray, size: tuple[int, int], kernel: str, threads: int = 1) -> Callable[[], np.ndarray]:
+    return lambda: sr.resize(image, size, kernel=kernel, num_threads=threads)
+
+
+def contenders(image: np.ndarray, size: tuple[int, int]) -> dict[str, Callable[[], object]]:
+    """Name → call, for everything that runs in this process."""
+    import cv2
+    import PIL.Image
+    import tensorflow as tf
+    import torch
+    from torchvision.transforms.v2 import functional
+
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    pillow = PIL.Image.fromarray(image)
+    planes = torch.from_numpy(np.ascontiguousarray(np.moveaxis(image, -1, 0)))
+    channels_last = torch.from_numpy(image).permute(2, 0, 1)
+    tensor = tf.constant(image)
+    calls: dict[str, Callable[[], object]] = {
+        "floor": read_once(image),
+        "Pillow box": lambda: pillow.resize(size[::-1], PIL.Image.Resampling.BOX),
+        "torchvision channels_last": lambda: functional.resize(channels_last, list(size)),
+        "torchvision CHW": lambda: functional.resize(planes, list(size)),
+        "OpenCV area": lambda: cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA),
+        "OpenCV linear (vulnerable)": lambda: cv2.resize(image, size[::-1]),
+        "TensorFlow area": lambda: tf.image.resize(tensor, size, "area"),
+        "TensorFlow bilinear": lambda: tf.image.resize(tensor, size, antialias=True),
+        "ours area": ours(image, size, "area"),
+        "ours area, numpy": lambda: by_reference(image, size, "area"),
+    }
+    for kernel in KERNELS:
+        filter = PIL.Image.Resampling[kernel.upper()]
+        calls[f"Pillow {kernel}"] = lambda filter=filter: pillow.resize(size[::-1], filter)
+        calls[f"ours {kernel}"] = ours(image, size, kernel)
+    return calls
+
+
+def check(image: np.ndarray, size: tuple[int, int]) -> None:
+    """The results that are about to be timed are the right ones."""
+    import PIL.Image
+
+    for kernel in ("area", *KERNELS):
+        result = sr.resize(image, size, kernel=kernel)
+        assert np.array_equal(result, by_reference(image, size, kernel)), (size, kernel)
+        if kernel != "area":
+            pillow = PIL.Image.fromarray(image).resize(size[::-1], PIL.Image.Resampling[kernel.upper()])
+            assert np.array_equal(result, np.asarray(pillow)), (size, kernel)
+
+
+def measure(simd: PillowSimd | None, rounds: int) -> list[dict[str, list[float]]]:
+    """For every case seconds by contender, one a round."""
+    results = []
+    with tempfile.TemporaryDirectory() as folder:
+        for source, size in CASES:
+            image = photograph(source)
+            check(image, size)
+            timers = {
+                name: (lambda call=call: timing.seconds(call, AT_LEAST))
+                for name, call in contenders(image, size).items()
+            }
+            if simd is not None:
+                path = Path(folder) / f"{source[0]}.npy"
+                np.save(path, image)
+                timers |= {f"Pillow-SIMD {k}": simd.timer(path, size, k) for k in ("box", *KERNELS)}
+            results.append(timing.take_turns(timers, rounds))
+    return results
+
+
+def table(rows: list[tuple[str, str, str]], results: list[dict[str, list[float]]]) -> str:
+    """Markdown: for (title, contender, ours) how many times our time the contender takes, by case and in the mean."""
+    head = [f"{w}×{h} → {out[1]}" for (h, w), out in CASES]
+    lines = [["times as long", *head, "geometric mean"], ["---"] + ["---:"] * (len(CASES) + 1)]
+    for title, contender, mine in rows:
+        if contender not in results[0]:
+            continue
+        ratios = [timing.median_ratio(result[contender], result[mine]) for result in results]
+        lines.append([title, *(f"{ratio:.2f}" for ratio in ratios), f"**{math.exp(np.mean(np.log(ratios))):.2f}**"])
+    mine = ["ours area, in ms"] + [f"{1000 * np.median(result['ours area']):.3f}" for result in results] + [""]
+    return "\n".join("| " + " | ".join(line) + " |" for line in [*lines, mine])
+
+
+def versions(simd: PillowSimd | None) -> str:
+    names = ("pillow", "opencv-python-headless", "torch", "torchvision", "tensorflow", "numpy")
+    found = [f"{name} {importlib.metadata.version(name)}" for name in names]
+    if simd is not None:
+        found.append(f"pillow-simd {simd.version} (AVX2)")
+    return ", ".join(found)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--simd-python", help="an interpreter that has Pillow-SIMD")
+    options = parser.parse_args()
+    import torchvision  # noqa: F401  (before TensorFlow, or the process ends)
+
+    timing.pin()
+    simd = None
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            simd = PillowSimd(options.simd_python or make_simd_environment(Path(folder) / "simd"))
+        except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
+            print(f"Pillow-SIMD is left out, it cannot be installed here: {error}\n")
+        results = measure(simd, options.rounds)
+    area = [
+        "Pillow-SIMD box", "torchvision channels_last", "torchvision CHW", "OpenCV area", "OpenCV linear (vulnerable)",
+        "Pillow box", "TensorFlow area", "TensorFlow bilinear", "ours area, numpy",
+    ]  # fmt: skip
+    rows = [(f"{name} / ours area", name, "ours area") for name in area]
+    rows += [(f"Pillow-SIMD {k} / ours {k}", f"Pillow-SIMD {k}", f"ours {k}") for k in KERNELS]
+    rows += [(f"Pillow {k} / ours {k}", f"Pillow {k}", f"ours {k}") for k in KERNELS]
+    rows.append(("ours area / reading the source once", "ours area", "floor"))
+    print(table(rows, results))
+    print(f"\n{timing.machine()}, one core; backend {sr.backend()}; {versions(simd)}; {options.rounds} rounds.")
+
+
+if __name__ == "__main__":
+    main()
