@@ -8,7 +8,7 @@ from pathlib import Path as _Path
 
 from . import attacks
 from .core import backend
-from .kernels import KERNELS, Kernel
+from .kernels import KERNELS, Kernel, get_kernel
 from .operator import AxisOperator, ScalingOperator, axis_operator, scaling_operator
 from .resize import resize
 
@@ -20,6 +20,7 @@ __all__ = [
     "attacks",
     "axis_operator",
     "backend",
+    "get_kernel",
     "resize",
     "scaling_operator",
 ]

@@ -197,7 +197,7 @@ def warn_of_antialias(antialias: bool | None, stacklevel: int = 3) -> None:
 def choose_kernel(interpolation: Interpolation, kernel: str | None) -> str | None:
     """The name of the kernel for an image; None where only nearest is asked for. ValueError if either is unknown."""
     if kernel is not None:
-        return sr.kernels.get_kernel(kernel).name
+        return sr.get_kernel(kernel).name
     for mode in InterpolationMode:
         if interpolation in (mode, mode.value, pil_modes_mapping[mode]):
             return None if mode.value.startswith("nearest") else mode.value
