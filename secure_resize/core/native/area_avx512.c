@@ -16,7 +16,14 @@
 #include <immintrin.h>
 #include <string.h>
 
-enum { LANES = 16, WINDOW = 64, TAPS = 4, LIMB_BITS = 7, MAX_LIMBS = 2, MAX_GROUPS = 8 };
+enum { LANES = 16, WINDOW = 64, TAPS = 4, LIMB_BITS = 7, MAX_LIMBS = 2, MAX_GROUPS = 8, MAX_FOLDS = 16 };
+
+/* How the sums of the interior rows, of the row above and of the row below are weighted and added up. */
+typedef enum {
+    IN_HALVES, /* each below 2^15: (inside, below) share a dword, vpmaddwd weights both */
+    IN_FLOAT,  /* S < 2^24: exact in float32 */
+    IN_INT32   /* vpmulld, which takes twice as long */
+} Mode;
 
 /* vpermb's indices and vpdpbusd's weights of one step; weight = limb[0] + 2^7 limb[1]. */
 typedef struct {
@@ -24,17 +31,24 @@ typedef struct {
     int8_t limb[MAX_LIMBS][WINDOW];
 } Step;
 
+/* vpermd's indices that bring one fold of a set's outputs to the outputs' lanes, from one vector of the set. */
+typedef struct {
+    int32_t index[LANES];
+    uint32_t mask; /* the lanes that come from this vector */
+    uint32_t padding[LANES - 1];
+} FoldStep;
+
 typedef struct {
     int32_t groups, folds, limbs;
-    int32_t parts;   /* folds an output times outputs a row */
-    int32_t pixels;  /* parts that share a vector */
-    int32_t lanes;   /* that they fill; those beyond hold nothing of use */
-    int32_t vectors; /* a row */
-    bool in_float;   /* S < 2^24: sums are exact in float32 */
-    bool prefetch;
+    int32_t parts;  /* folds an output times outputs a row */
+    int32_t pixels; /* parts that share a vector */
+    int32_t lanes;  /* that they fill; those beyond hold nothing of use */
+    int32_t sets;   /* a row; a set is `folds` vectors, the parts of `pixels` outputs */
+    Mode mode;
     int32_t divisor;
-    Step *steps;      /* [vector][group] */
-    int32_t *offsets; /* bytes into the row, [vector][group] */
+    Step *steps;       /* [set][fold][group] */
+    int32_t *offsets;  /* bytes into the row, [set][fold][group] */
+    FoldStep *gathers; /* [fold][vector of the set] */
 } Tables;
 
 /* Tap k of group g of a part of an output: its pixel, or -1 for none. */
@@ -62,7 +76,7 @@ static void step_range(const Axis *cols, const Tables *tables, int32_t vector, i
 }
 
 static bool windows_fit(const Plan *plan, const Tables *tables) {
-    for (int32_t vector = 0; vector < tables->vectors; vector++) {
+    for (int32_t vector = 0; vector < tables->sets * tables->folds; vector++) {
         for (int32_t group = 0; group < tables->groups; group++) {
             int32_t first, last;
             step_range(&plan->cols, tables, vector, group, &first, &last);
@@ -74,10 +88,10 @@ static bool windows_fit(const Plan *plan, const Tables *tables) {
 
 /* Vector instructions an output row, roughly. */
 static double cost(const Plan *plan, const Tables *tables) {
-    double rows = (double)plan->rows.n_in / plan->rows.n_out + 1;
-    double step = rows * (1 + tables->limbs), combine = 6 + 4 * (tables->limbs - 1);
-    double fold = tables->folds == 1 ? 0 : (double)plan->cols.n_out * (plan->channels < 3 ? 4 : 1) * (tables->folds + 1);
-    return tables->vectors * (tables->groups * step + combine) + fold;
+    double rows = (double)plan->rows.n_in / plan->rows.n_out, folds = tables->folds;
+    double step = rows * (1 + tables->limbs), join = tables->limbs == 1 ? 0 : 4;
+    double fold = 2 * (folds * (folds - 1) + (folds - 1));
+    return tables->sets * (folds * (tables->groups * step + join) + fold + 6);
 }
 
 static bool choose_split(const Plan *plan, Tables *tables) {
@@ -92,8 +106,9 @@ static bool choose_split(const Plan *plan, Tables *tables) {
         trial.groups = groups;
         trial.folds = (taps + groups * TAPS - 1) / (groups * TAPS);
         trial.parts = plan->cols.n_out * trial.folds;
+        if (trial.folds > MAX_FOLDS) continue;
         for (trial.pixels = LANES / plan->channels; trial.pixels > 0; trial.pixels--) {
-            trial.vectors = (trial.parts + trial.pixels - 1) / trial.pixels;
+            trial.sets = (plan->cols.n_out + trial.pixels - 1) / trial.pixels;
             if (windows_fit(plan, &trial)) break;
         }
         if (trial.pixels > 0 && (chosen.groups == 0 || cost(plan, &trial) < best)) {
@@ -105,6 +120,24 @@ static bool choose_split(const Plan *plan, Tables *tables) {
     if (chosen.groups == 0) return false;
     *tables = chosen;
     return true;
+}
+
+/* Output p of a set is the sum of its parts p * folds + fold, each in some vector and some place of it. */
+static void fill_gathers(const Tables *tables, int32_t channels) {
+    for (int32_t fold = 0; fold < tables->folds; fold++) {
+        for (int32_t lane = 0; lane < tables->lanes; lane++) {
+            int32_t part = lane / channels * tables->folds + fold;
+            FoldStep *gather = &tables->gathers[fold * tables->folds + part / tables->pixels];
+            gather->index[lane] = part % tables->pixels * channels + lane % channels;
+            gather->mask |= 1u << lane;
+        }
+    }
+    for (int32_t fold = 0; fold < tables->folds && tables->folds > 1; fold++) { /* vpermt2d reads vectors 0 and 1 */
+        FoldStep *gather = &tables->gathers[fold * tables->folds];
+        for (int32_t lane = 0; lane < tables->lanes; lane++) {
+            if (gather[1].mask >> lane & 1) gather->index[lane] = gather[1].index[lane] + LANES;
+        }
+    }
 }
 
 static void fill_step(const Plan *plan, const Tables *tables, int32_t vector, int32_t group, Step *step,
@@ -129,39 +162,49 @@ static void fill_step(const Plan *plan, const Tables *tables, int32_t vector, in
     }
 }
 
-/* Each limb's sum over a group's taps, the groups and the interior rows must fit int32, and so must S + D/2. */
-static bool sums_fit(const Plan *plan, const Tables *tables) {
-    int64_t rows = plan->rows.n_in / plan->rows.n_out + 2;
-    return rows * TAPS * tables->groups * 255 * 127 < INT32_MAX &&
-           (int64_t)plan->rows.unit * plan->cols.unit < 1 << 23;
+/* The sums of one output's taps over the interior rows, or UNSUITABLE where they leave int32. */
+static Status choose_mode(const Plan *plan, Tables *tables) {
+    int64_t interior = 1, divisor = (int64_t)plan->rows.unit * plan->cols.unit;
+    for (int32_t i = 0; i < plan->rows.n_out; i++) {
+        if (plan->rows.spans[i].full > interior) interior = plan->rows.spans[i].full;
+    }
+    int64_t part = interior * TAPS * tables->groups * tables->folds * 127 * 255; /* of one limb */
+    if (part > INT32_MAX || divisor >= 1 << 23) return UNSUITABLE;            /* S + D/2 < 2^31 */
+    tables->divisor = (int32_t)divisor;
+    if (255 * interior * plan->cols.unit <= INT16_MAX && plan->rows.whole <= INT16_MAX) {
+        tables->mode = IN_HALVES;
+    } else {
+        tables->mode = 255 * divisor < 1 << 24 ? IN_FLOAT : IN_INT32;
+    }
+    return OK;
 }
 
 Status area_u8_avx512_prepare(Plan *plan) {
     int32_t channels = plan->channels;
     if (channels > LANES || (int64_t)plan->cols.n_in * channels < WINDOW) return UNSUITABLE;
     if (plan->cols.whole >= 1 << (MAX_LIMBS * LIMB_BITS)) return UNSUITABLE;
-    Tables tables = {.limbs = plan->cols.whole < 1 << LIMB_BITS ? 1 : 2, .divisor = 1};
-    if (!choose_split(plan, &tables) || !sums_fit(plan, &tables)) return UNSUITABLE;
-    tables.divisor = plan->rows.unit * plan->cols.unit;
+    Tables tables = {.limbs = plan->cols.whole < 1 << LIMB_BITS ? 1 : 2};
+    if (!choose_split(plan, &tables) || choose_mode(plan, &tables) != OK) return UNSUITABLE;
     tables.lanes = tables.pixels * channels;
-    tables.in_float = 255 * (int64_t)tables.divisor < 1 << 24;
-    tables.prefetch = (int64_t)plan->rows.n_in * plan->cols.n_in * channels > 1 << 20;
-    size_t steps = (size_t)tables.vectors * (size_t)tables.groups;
+    size_t folds = (size_t)tables.folds, steps = (size_t)tables.sets * folds * (size_t)tables.groups;
     size_t header = round_up(sizeof tables), step_bytes = steps * sizeof(Step);
-    uint8_t *memory = alloc_array(header + step_bytes + steps * sizeof(int32_t), 1);
+    size_t fold_bytes = folds * folds * sizeof(FoldStep);
+    uint8_t *memory = alloc_array(header + step_bytes + fold_bytes + steps * sizeof(int32_t), 1);
     if (memory == NULL) return NO_MEMORY;
     tables.steps = (Step *)(void *)(memory + header);
-    tables.offsets = (int32_t *)(void *)(memory + header + step_bytes);
+    tables.gathers = (FoldStep *)(void *)(memory + header + step_bytes);
+    tables.offsets = (int32_t *)(void *)(memory + header + step_bytes + fold_bytes);
     memcpy(memory, &tables, sizeof tables);
-    for (int32_t vector = 0; vector < tables.vectors; vector++) {
+    for (int32_t vector = 0; vector < tables.sets * tables.folds; vector++) {
         for (int32_t group = 0; group < tables.groups; group++) {
             size_t at = (size_t)vector * (size_t)tables.groups + (size_t)group;
             fill_step(plan, &tables, vector, group, &tables.steps[at], &tables.offsets[at]);
         }
     }
+    fill_gathers(&tables, channels);
     plan->tables = memory;
-    /* The straddling row's sums, a vector each; the output row's sums, densely, and one vector more: stores are whole. */
-    plan->scratch_bytes = ((size_t)tables.vectors * 2 + 2) * LANES * sizeof(int32_t);
+    /* The straddling row's sums, a vector a set; the output row's sums, densely, and room for whole stores and loads. */
+    plan->scratch_bytes = ((size_t)tables.sets * 2 + 8) * LANES * sizeof(int32_t);
     return OK;
 }
 
@@ -184,117 +227,174 @@ VECTOR __m512i joined(const __m512i *sums, int limbs) {
     return limbs == 1 ? sums[0] : _mm512_add_epi32(sums[0], _mm512_slli_epi32(sums[1], LIMB_BITS));
 }
 
+/* The sum of each output's folds, from the vectors of a set. */
+VECTOR __m512i folded(const Tables *tables, const __m512i *parts, int folds) {
+    if (folds == 1) return parts[0];
+    __m512i total = _mm512_setzero_si512();
+    const FoldStep *gather = tables->gathers;
+    for (int fold = 0; fold < folds; fold++, gather += folds) {
+        __m512i one = _mm512_permutex2var_epi32(parts[0], _mm512_load_si512(gather->index), parts[1]);
+        for (int vector = 2; vector < folds; vector++) {
+            one = _mm512_mask_permutexvar_epi32(one, (__mmask16)gather[vector].mask,
+                                                _mm512_load_si512(gather[vector].index), parts[vector]);
+        }
+        total = _mm512_add_epi32(total, one);
+    }
+    return total;
+}
+
+/* The weights of one output row's interior rows, of the row that straddles it and the one above, and the one below. */
+typedef struct {
+    __m512i whole, head, tail; /* float32 or int32; IN_HALVES: (tail, whole) and (head, 0) as int16 pairs */
+} Weights;
+
+VECTOR Weights broadcast(const Band *band, Mode mode) {
+    Weights weights = {_mm512_set1_epi32(band->whole_weight), _mm512_set1_epi32(band->head_weight),
+                       _mm512_set1_epi32(band->tail_weight)};
+    if (mode == IN_HALVES) {
+        weights.whole = _mm512_or_si512(_mm512_slli_epi32(weights.whole, 16), weights.tail);
+    } else if (mode == IN_FLOAT) {
+        weights.whole = _mm512_castps_si512(_mm512_cvtepi32_ps(weights.whole));
+        weights.head = _mm512_castps_si512(_mm512_cvtepi32_ps(weights.head));
+        weights.tail = _mm512_castps_si512(_mm512_cvtepi32_ps(weights.tail));
+    }
+    return weights;
+}
+
+VECTOR __m512 as_float(__m512i x) { return _mm512_castsi512_ps(x); }
+
+/* whole * inside + head * above + tail * below, int32 or IN_FLOAT float32. `edge` is `above` and becomes `below`.
+ * IN_HALVES `below` holds inside << 16 as well, and so does `edge`, whose upper halves the weights ignore. */
+VECTOR __m512i combined(Mode mode, bool has_tail, const Weights *weights, __m512i inside, __m512i below, int32_t *edge) {
+    __m512i above = _mm512_load_si512(edge);
+    if (mode == IN_HALVES) {
+        _mm512_store_si512(edge, below);
+        return _mm512_dpwssd_epi32(_mm512_madd_epi16(below, weights->whole), above, weights->head);
+    }
+    if (mode == IN_FLOAT) {
+        __m512 sum = _mm512_mul_ps(_mm512_cvtepi32_ps(inside), as_float(weights->whole));
+        sum = _mm512_fmadd_ps(as_float(above), as_float(weights->head), sum);
+        if (has_tail) {
+            __m512 below_float = _mm512_cvtepi32_ps(below);
+            _mm512_store_ps(edge, below_float);
+            sum = _mm512_fmadd_ps(below_float, as_float(weights->tail), sum);
+        }
+        return _mm512_castps_si512(sum);
+    }
+    __m512i sum = _mm512_add_epi32(_mm512_mullo_epi32(inside, weights->whole), _mm512_mullo_epi32(above, weights->head));
+    if (has_tail) {
+        _mm512_store_si512(edge, below);
+        sum = _mm512_add_epi32(sum, _mm512_mullo_epi32(below, weights->tail));
+    }
+    return sum;
+}
+
 /* Horizontal and vertical sums of one output row, to `sums`. `edge` holds the sums of the row that straddles this output
  * and the one above, and then those of the one below. All but the pointers are constants where this is inlined: a
- * `groups` of 0 or an `interior` below 0 stands for the tables' and the band's. */
-VECTOR void reduce(const Tables *tables, const Band *band, int limbs, int groups, bool in_float, bool has_tail,
+ * `groups` or `folds` of 0 or an `interior` below 0 stands for the tables' and the band's. */
+VECTOR void reduce(const Tables *tables, const Band *band, Mode mode, int limbs, int groups, int folds, bool has_tail,
                    int interior, int32_t *edge, int32_t *sums) {
     const Step *step = tables->steps;
     const int32_t *offset = tables->offsets;
-    const int count = groups == 0 ? tables->groups : groups;
+    if (groups == 0) groups = tables->groups;
+    if (folds == 0) folds = tables->folds;
     if (interior < 0) interior = band->interior;
-    __m512i wi = _mm512_set1_epi32(band->whole_weight), hi = _mm512_set1_epi32(band->head_weight);
-    __m512i ti = _mm512_set1_epi32(band->tail_weight);
-    __m512 wf = _mm512_cvtepi32_ps(wi), hf = _mm512_cvtepi32_ps(hi), tf = _mm512_cvtepi32_ps(ti);
-    for (int32_t vector = 0; vector < tables->vectors; vector++, edge += LANES, sums += tables->lanes) {
-        __m512i inner[MAX_LIMBS] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
-        __m512i outer[MAX_LIMBS] = {_mm512_setzero_si512(), _mm512_setzero_si512()};
-        for (int group = 0; group < count; group++, step++, offset++) {
-            const uint8_t *source = band->rows + *offset;
-            for (int k = 0; k < interior; k++, source += band->stride) accumulate(inner, step, source, limbs);
-            if (has_tail) accumulate(outer, step, source, limbs);
-            if (tables->prefetch) {
-                for (int k = 0; k <= interior; k++) {
-                    source += band->stride;
-                    _mm_prefetch((const char *)source, _MM_HINT_T1);
+    const Weights weights = broadcast(band, mode);
+    const __m512i zero = _mm512_setzero_si512();
+    for (int32_t set = 0; set < tables->sets; set++, edge += LANES, sums += tables->lanes) {
+        __m512i inside[MAX_FOLDS], below[MAX_FOLDS];
+        for (int fold = 0; fold < folds; fold++) {
+            __m512i inner[MAX_LIMBS] = {zero, zero}, outer[MAX_LIMBS] = {zero, zero};
+            for (int group = 0; group < groups; group++) {
+                const uint8_t *source = band->rows + offset[group];
+                for (int k = 0; k < interior; k++, source += band->stride) {
+                    accumulate(inner, &step[group], source, limbs);
                 }
             }
-        }
-        __m512i inside = joined(inner, limbs), below = joined(outer, limbs), total;
-        if (in_float) {
-            __m512 sum = _mm512_mul_ps(_mm512_cvtepi32_ps(inside), wf);
-            sum = _mm512_fmadd_ps(_mm512_load_ps(edge), hf, sum);
-            if (has_tail) {
-                __m512 below_f = _mm512_cvtepi32_ps(below);
-                sum = _mm512_fmadd_ps(below_f, tf, sum);
-                _mm512_store_ps(edge, below_f);
+            inside[fold] = joined(inner, limbs);
+            if (mode == IN_HALVES) outer[0] = limbs == 1 ? _mm512_slli_epi32(inside[fold], 16) : zero;
+            for (int group = 0; group < groups && has_tail; group++) {
+                accumulate(outer, &step[group], band->rows + offset[group] + interior * band->stride, limbs);
             }
-            total = _mm512_castps_si512(sum);
-        } else {
-            total = _mm512_add_epi32(_mm512_mullo_epi32(inside, wi), _mm512_mullo_epi32(_mm512_load_si512(edge), hi));
-            if (has_tail) {
-                total = _mm512_add_epi32(total, _mm512_mullo_epi32(below, ti));
-                _mm512_store_si512(edge, below);
+            below[fold] = joined(outer, limbs);
+            if (mode == IN_HALVES && limbs > 1) {
+                below[fold] = _mm512_add_epi32(below[fold], _mm512_slli_epi32(inside[fold], 16));
             }
+            step += groups;
+            offset += groups;
         }
-        _mm512_storeu_si512(sums, total);
+        __m512i inner = mode == IN_HALVES ? zero : folded(tables, inside, folds);
+        __m512i outer = has_tail || mode == IN_HALVES ? folded(tables, below, folds) : zero;
+        _mm512_storeu_si512(sums, combined(mode, has_tail, &weights, inner, outer, edge));
     }
 }
 
-/* The interior row counts of small ratios as constants, so that the loop over them unrolls. */
-VECTOR void reduce_counted(const Tables *tables, const Band *band, int limbs, int groups, bool in_float, int32_t *edge,
-                           int32_t *sums) {
-    if (!(band->tail_weight > 0)) {
-        reduce(tables, band, limbs, groups, in_float, false, -1, edge, sums);
-        return;
-    }
-    switch (groups == 0 ? -1 : band->interior) {
-        case 1: reduce(tables, band, limbs, groups, in_float, true, 1, edge, sums); break;
-        case 2: reduce(tables, band, limbs, groups, in_float, true, 2, edge, sums); break;
-        case 3: reduce(tables, band, limbs, groups, in_float, true, 3, edge, sums); break;
-        case 4: reduce(tables, band, limbs, groups, in_float, true, 4, edge, sums); break;
-        default: reduce(tables, band, limbs, groups, in_float, true, -1, edge, sums); break;
-    }
-}
-
-TARGET_AVX512 static void reduce_band(const Tables *tables, const Band *band, int32_t *edge, int32_t *sums) {
-    if (!tables->in_float) {
-        if (tables->limbs == 1) {
-            reduce_counted(tables, band, 1, 0, false, edge, sums);
-        } else {
-            reduce_counted(tables, band, 2, 0, false, edge, sums);
-        }
-    } else if (tables->limbs == 2) {
-        reduce_counted(tables, band, 2, 0, true, edge, sums);
-    } else if (tables->groups == 1) {
-        reduce_counted(tables, band, 1, 1, true, edge, sums);
-    } else if (tables->groups == 2) {
-        reduce_counted(tables, band, 1, 2, true, edge, sums);
+/* Small row counts as constants, so that the loop over the rows unrolls. */
+VECTOR void reduce_counted(const Tables *tables, const Band *band, Mode mode, int limbs, int groups, int folds,
+                           int32_t *edge, int32_t *sums) {
+    int interior = groups == 0 || folds == 0 ? -1 : band->interior;
+    if (band->tail_weight == 0) {
+        reduce(tables, band, mode, limbs, groups, folds, false, -1, edge, sums);
+    } else if (interior == 1) {
+        reduce(tables, band, mode, limbs, groups, folds, true, 1, edge, sums);
+    } else if (interior == 2) {
+        reduce(tables, band, mode, limbs, groups, folds, true, 2, edge, sums);
+    } else if (interior == 3) {
+        reduce(tables, band, mode, limbs, groups, folds, true, 3, edge, sums);
+    } else if (interior == 4) {
+        reduce(tables, band, mode, limbs, groups, folds, true, 4, edge, sums);
     } else {
-        reduce_counted(tables, band, 1, 0, true, edge, sums);
+        reduce(tables, band, mode, limbs, groups, folds, true, -1, edge, sums);
     }
 }
 
-/* Add the folds of each output up, in place. Sums of either type: the caller says which. */
-VECTOR void add_folds(int32_t *sums, int32_t outputs, int32_t folds, int32_t channels, bool in_float) {
-    for (int32_t i = 0; i < outputs; i++) {
-        const int32_t *part = sums + (size_t)i * (size_t)folds * (size_t)channels;
-        int32_t *result = sums + (size_t)i * (size_t)channels;
-        if (channels == 3 || channels == 4) { /* the fourth lane of three is overwritten by the next output */
-            __m128i total = _mm_loadu_si128((const __m128i *)(const void *)part);
-            for (int32_t fold = 1; fold < folds; fold++) {
-                __m128i next = _mm_loadu_si128((const __m128i *)(const void *)(part + fold * channels));
-                total = in_float ? _mm_castps_si128(_mm_add_ps(_mm_castsi128_ps(total), _mm_castsi128_ps(next)))
-                                 : _mm_add_epi32(total, next);
-            }
-            _mm_storeu_si128((__m128i *)(void *)result, total);
-            continue;
-        }
-        for (int32_t c = 0; c < channels; c++) {
-            if (in_float) {
-                float total = 0;
-                for (int32_t fold = 0; fold < folds; fold++) {
-                    float next;
-                    memcpy(&next, &part[fold * channels + c], sizeof next);
-                    total += next;
-                }
-                memcpy(&result[c], &total, sizeof total);
-            } else {
-                int32_t total = 0;
-                for (int32_t fold = 0; fold < folds; fold++) total += part[fold * channels + c];
-                result[c] = total;
-            }
-        }
+/* The splits that usual ratios lead to have their numbers of groups and folds compiled in. */
+VECTOR void reduce_split(const Tables *tables, const Band *band, Mode mode, int limbs, int32_t *edge, int32_t *sums) {
+    int groups = tables->groups, folds = tables->folds;
+    if (folds == 1 && groups == 1) {
+        reduce_counted(tables, band, mode, limbs, 1, 1, edge, sums);
+    } else if (folds == 1 && groups == 2) {
+        reduce_counted(tables, band, mode, limbs, 2, 1, edge, sums);
+    } else if (folds == 1) {
+        reduce_counted(tables, band, mode, limbs, 0, 1, edge, sums);
+    } else if (folds == 2 && groups == 1) {
+        reduce_counted(tables, band, mode, limbs, 1, 2, edge, sums);
+    } else if (folds == 3 && groups == 1) {
+        reduce_counted(tables, band, mode, limbs, 1, 3, edge, sums);
+    } else {
+        reduce_counted(tables, band, mode, limbs, 0, 0, edge, sums);
+    }
+}
+
+TARGET_AVX512 static void reduce_halves(const Tables *tables, const Band *band, int32_t *edge, int32_t *sums) {
+    if (tables->limbs == 1) {
+        reduce_split(tables, band, IN_HALVES, 1, edge, sums);
+    } else {
+        reduce_counted(tables, band, IN_HALVES, 2, 0, 0, edge, sums);
+    }
+}
+
+TARGET_AVX512 static void reduce_float(const Tables *tables, const Band *band, int32_t *edge, int32_t *sums) {
+    if (tables->limbs == 1) {
+        reduce_split(tables, band, IN_FLOAT, 1, edge, sums);
+    } else {
+        reduce_counted(tables, band, IN_FLOAT, 2, 0, 0, edge, sums);
+    }
+}
+
+TARGET_AVX512 static void reduce_int32(const Tables *tables, const Band *band, int32_t *edge, int32_t *sums) {
+    if (tables->limbs == 1) {
+        reduce_counted(tables, band, IN_INT32, 1, 0, 0, edge, sums);
+    } else {
+        reduce_split(tables, band, IN_INT32, 2, edge, sums);
+    }
+}
+
+static void reduce_band(const Tables *tables, const Band *band, int32_t *edge, int32_t *sums) {
+    switch (tables->mode) {
+        case IN_HALVES: reduce_halves(tables, band, edge, sums); break;
+        case IN_FLOAT: reduce_float(tables, band, edge, sums); break;
+        case IN_INT32: reduce_int32(tables, band, edge, sums); break;
     }
 }
 
@@ -315,32 +415,62 @@ VECTOR __m512i quotient_exact(__m512i sums, __m512i half, __m512 reciprocal, __m
     return _mm512_mask_add_epi32(estimate, _mm512_cmpge_epi32_mask(rest, divisor), estimate, one);
 }
 
-/* Divide the sums of one output row and store it. */
-TARGET_AVX512 static void finish(const Tables *tables, const int32_t *sums, uint8_t *out, size_t count) {
-    bool fast = tables->in_float && tables->divisor < FAST_DIVISOR;
+typedef struct {
+    __m512 reciprocal, half_float;
+    __m512i half, divisor;
+} Division;
+
+/* 16 sums as pixels, in dwords. The mode and `fast` are constants where this is inlined. */
+VECTOR __m512i quotients(const Division *division, const int32_t *sums, bool in_float, bool fast) {
+    __m512i sum = _mm512_loadu_si512(sums);
+    if (fast) {
+        __m512 exact = in_float ? as_float(sum) : _mm512_cvtepi32_ps(sum);
+        return quotient_fast(exact, division->reciprocal, division->half_float);
+    }
+    if (in_float) sum = _mm512_cvttps_epi32(as_float(sum));
+    return quotient_exact(sum, division->half, division->reciprocal, division->divisor);
+}
+
+/* Divide the sums of one output row and store it, four vectors at a time: packing leaves their quarters interleaved. */
+VECTOR void finish_row(const Tables *tables, const int32_t *sums, uint8_t *out, size_t count, bool in_float, bool fast) {
     double inverse = 1.0 / tables->divisor;
-    __m512 reciprocal = _mm512_set1_ps((float)(fast ? inverse : inverse * (1 - 0x1p-21)));
-    __m512 half_f = _mm512_set1_ps((float)(0.5 + 0.25 * inverse));
-    __m512i half = _mm512_set1_epi32(tables->divisor / 2), divisor = _mm512_set1_epi32(tables->divisor);
-    for (size_t x = 0; x < count; x += LANES) {
-        __m512i sum = _mm512_loadu_si512(sums + x), pixel;
-        if (fast) {
-            pixel = quotient_fast(_mm512_castsi512_ps(sum), reciprocal, half_f);
+    Division division = {_mm512_set1_ps((float)(fast ? inverse : inverse * (1 - 0x1p-21))),
+                         _mm512_set1_ps((float)(0.5 + 0.25 * inverse)), _mm512_set1_epi32(tables->divisor / 2),
+                         _mm512_set1_epi32(tables->divisor)};
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    for (size_t x = 0; x < count; x += 4 * LANES, sums += 4 * LANES) {
+        __m512i low = _mm512_packs_epi32(quotients(&division, sums, in_float, fast),
+                                         quotients(&division, sums + LANES, in_float, fast));
+        __m512i high = _mm512_packs_epi32(quotients(&division, sums + 2 * LANES, in_float, fast),
+                                          quotients(&division, sums + 3 * LANES, in_float, fast));
+        __m512i pixels = _mm512_permutexvar_epi32(order, _mm512_packus_epi16(low, high));
+        if (count - x >= 4 * LANES) {
+            _mm512_storeu_si512(out + x, pixels);
         } else {
-            if (tables->in_float) sum = _mm512_cvttps_epi32(_mm512_castsi512_ps(sum));
-            pixel = quotient_exact(sum, half, reciprocal, divisor);
+            _mm512_mask_storeu_epi8(out + x, (1ull << (count - x)) - 1, pixels);
         }
-        size_t left = count - x;
-        __mmask16 mask = left < LANES ? (__mmask16)((1u << left) - 1) : (__mmask16)0xffff;
-        _mm512_mask_cvtepi32_storeu_epi8(out + x, mask, pixel);
+    }
+}
+
+TARGET_AVX512 static void finish(const Tables *tables, const int32_t *sums, uint8_t *out, size_t count) {
+    if (tables->mode == IN_FLOAT) {
+        if (tables->divisor < FAST_DIVISOR) {
+            finish_row(tables, sums, out, count, true, true);
+        } else {
+            finish_row(tables, sums, out, count, true, false);
+        }
+    } else if (tables->divisor < FAST_DIVISOR) {
+        finish_row(tables, sums, out, count, false, true);
+    } else {
+        finish_row(tables, sums, out, count, false, false);
     }
 }
 
 TARGET_AVX512 DECLARE_RUN(area_u8_avx512) {
     const Tables *tables = plan->tables;
     size_t count = (size_t)plan->cols.n_out * (size_t)plan->channels;
-    int32_t *edge = (int32_t *)(void *)scratch, *sums = edge + (size_t)tables->vectors * LANES;
-    memset(edge, 0, (size_t)tables->vectors * LANES * sizeof *edge); /* 0 is 0 as int32 and float */
+    int32_t *edge = (int32_t *)(void *)scratch, *sums = edge + (size_t)tables->sets * LANES;
+    memset(scratch, 0, plan->scratch_bytes); /* 0 is 0 as int32 and float; beyond the row no rounding of garbage */
     int32_t edge_row = -1;
     for (int32_t i = first; i < last; i++) {
         const Span *span = &plan->rows.spans[i];
@@ -351,13 +481,6 @@ TARGET_AVX512 DECLARE_RUN(area_u8_avx512) {
         Band band = {source + span->first * stride, stride, span->full, plan->rows.whole, span->head, span->tail};
         reduce_band(tables, &band, edge, sums);
         edge_row = span->tail != 0 ? span->first + span->full : -1;
-        if (tables->folds > 1) {
-            if (tables->in_float) {
-                add_folds(sums, plan->cols.n_out, tables->folds, plan->channels, true);
-            } else {
-                add_folds(sums, plan->cols.n_out, tables->folds, plan->channels, false);
-            }
-        }
         finish(tables, sums, out + (size_t)i * count, count);
     }
 }
