@@ -45,6 +45,7 @@ typedef struct {
     int32_t lanes;  /* that they fill; those beyond hold nothing of use */
     int32_t sets;   /* a row; a set is `folds` vectors, the parts of `pixels` outputs */
     Mode mode;
+    bool prefetch; /* the source is larger than a second-level cache */
     int32_t divisor;
     Step *steps;       /* [set][fold][group] */
     int32_t *offsets;  /* bytes into the row, [set][fold][group] */
@@ -90,15 +91,11 @@ static bool windows_fit(const Plan *plan, const Tables *tables) {
 static double cost(const Plan *plan, const Tables *tables) {
     double rows = (double)plan->rows.n_in / plan->rows.n_out, folds = tables->folds;
     double step = rows * (1 + tables->limbs), join = tables->limbs == 1 ? 0 : 4;
-    double fold = 2 * (folds * (folds - 1) + (folds - 1));
+    double fold = (tables->mode == IN_HALVES ? 1 : 2) * (folds * (folds - 1) + (folds - 1));
     return tables->sets * (folds * (tables->groups * step + join) + fold + 6);
 }
 
-static bool choose_split(const Plan *plan, Tables *tables) {
-    int32_t taps = 1;
-    for (int32_t i = 0; i < plan->cols.n_out; i++) {
-        if (plan->cols.count[i] > taps) taps = plan->cols.count[i];
-    }
+static bool choose_split(const Plan *plan, int32_t taps, Tables *tables) {
     double best = 0;
     Tables chosen = {0};
     for (int32_t groups = 1; groups <= MAX_GROUPS; groups++) {
@@ -162,14 +159,14 @@ static void fill_step(const Plan *plan, const Tables *tables, int32_t vector, in
     }
 }
 
-/* The sums of one output's taps over the interior rows, or UNSUITABLE where they leave int32. */
-static Status choose_mode(const Plan *plan, Tables *tables) {
+/* The most exact arithmetic that is fast enough; UNSUITABLE where a sum could leave int32. */
+static Status choose_mode(const Plan *plan, int32_t taps, Tables *tables) {
     int64_t interior = 1, divisor = (int64_t)plan->rows.unit * plan->cols.unit;
     for (int32_t i = 0; i < plan->rows.n_out; i++) {
         if (plan->rows.spans[i].full > interior) interior = plan->rows.spans[i].full;
     }
-    int64_t part = interior * TAPS * tables->groups * tables->folds * 127 * 255; /* of one limb */
-    if (part > INT32_MAX || divisor >= 1 << 23) return UNSUITABLE;            /* S + D/2 < 2^31 */
+    if (interior * taps * 127 * 255 > INT32_MAX) return UNSUITABLE; /* one limb's sum */
+    if (divisor >= 1 << 23) return UNSUITABLE;                      /* S + D/2 < 2^31 */
     tables->divisor = (int32_t)divisor;
     if (255 * interior * plan->cols.unit <= INT16_MAX && plan->rows.whole <= INT16_MAX) {
         tables->mode = IN_HALVES;
@@ -184,7 +181,14 @@ Status area_u8_avx512_prepare(Plan *plan) {
     if (channels > LANES || (int64_t)plan->cols.n_in * channels < WINDOW) return UNSUITABLE;
     if (plan->cols.whole >= 1 << (MAX_LIMBS * LIMB_BITS)) return UNSUITABLE;
     Tables tables = {.limbs = plan->cols.whole < 1 << LIMB_BITS ? 1 : 2};
-    if (!choose_split(plan, &tables) || choose_mode(plan, &tables) != OK) return UNSUITABLE;
+    int32_t taps = 1;
+    for (int32_t i = 0; i < plan->cols.n_out; i++) {
+        if (plan->cols.count[i] > taps) taps = plan->cols.count[i];
+    }
+    if (choose_mode(plan, taps, &tables) != OK || !choose_split(plan, taps, &tables)) return UNSUITABLE;
+    /* Measured on Sapphire Rapids: 6 % faster for 1024x768 -> 224x224; where an output reads more rows than some six,
+     * its loads keep the ports so busy that prefetches cost 15 %. */
+    tables.prefetch = tables.folds <= 2 && (int64_t)plan->rows.n_in * plan->cols.n_in * channels > 1 << 20;
     tables.lanes = tables.pixels * channels;
     size_t folds = (size_t)tables.folds, steps = (size_t)tables.sets * folds * (size_t)tables.groups;
     size_t header = round_up(sizeof tables), step_bytes = steps * sizeof(Step);
@@ -289,6 +293,11 @@ VECTOR __m512i combined(Mode mode, bool has_tail, const Weights *weights, __m512
     return sum;
 }
 
+/* The rows of the next output, under the pixels of this one. Past the image's end it does nothing. */
+VECTOR void prefetch_below(const uint8_t *source, ptrdiff_t stride, int rows) {
+    for (int k = 0; k <= rows; k++) _mm_prefetch((const char *)source + k * stride, _MM_HINT_T0);
+}
+
 /* Horizontal and vertical sums of one output row, to `sums`. `edge` holds the sums of the row that straddles this output
  * and the one above, and then those of the one below. All but the pointers are constants where this is inlined: a
  * `groups` or `folds` of 0 or an `interior` below 0 stands for the tables' and the band's. */
@@ -319,6 +328,9 @@ VECTOR void reduce(const Tables *tables, const Band *band, Mode mode, int limbs,
             below[fold] = joined(outer, limbs);
             if (mode == IN_HALVES && limbs > 1) {
                 below[fold] = _mm512_add_epi32(below[fold], _mm512_slli_epi32(inside[fold], 16));
+            }
+            if (tables->prefetch) {
+                prefetch_below(band->rows + offset[0] + (interior + 1) * band->stride, band->stride, interior);
             }
             step += groups;
             offset += groups;
