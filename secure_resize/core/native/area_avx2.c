@@ -1,5 +1,323 @@
+/* `area` for uint8 with AVX2: the rows of an output are added up column by column into 16-bit sums, then the sums along
+ * the row, two taps a dword (vpmaddwd).
+ *
+ * Where rows.unit is small the column sums are weighted at once: two rows' bytes interleaved, times their two weights
+ * (vpmaddubsw). Otherwise the interior rows are added unweighted, the row that straddles two outputs is kept apart, both
+ * are summed along, and the vertical weights come last, in int32. All sums are exact integers.
+ */
 #include "native.h"
+
 #ifdef HAVE_X86
-Status area_u8_avx2_prepare(Plan *plan) { (void)plan; return UNSUITABLE; }
-DECLARE_RUN(area_u8_avx2) { (void)plan; (void)source; (void)stride; (void)out; (void)first; (void)last; (void)scratch; }
+#include <immintrin.h>
+#include <string.h>
+
+enum { COLUMNS = 32, SLACK = 64 /* elements past a row that whole loads and stores may touch */ };
+
+typedef struct {
+    bool weighted;     /* column sums carry the vertical weights */
+    int32_t channels;  /* 1, 3 or 4 */
+    int32_t taps;      /* a step: of one channel 8, else 2 */
+    int32_t steps;     /* an output */
+    int32_t outputs;   /* rounded up to whole vectors */
+    int32_t lanes;     /* sums an output, in 32-bit lanes: 1, or 4 for 3 and 4 channels */
+    int32_t divisor;
+    int32_t *start;    /* [output]: first element of the row of sums */
+    int16_t *weights;  /* [pair of outputs][step][16] */
+    int8_t *rows;      /* [output row][rows]: vertical weights, in pairs; weighted only */
+    int32_t pairs;     /* of rows an output row */
+} Tables;
+
+static int32_t max_count(const Axis *axis) {
+    int32_t count = 1;
+    for (int32_t i = 0; i < axis->n_out; i++) count = axis->count[i] > count ? axis->count[i] : count;
+    return count;
+}
+
+/* Every output is given as many steps as the one with most taps. With counts that differ by at most 2, as a footprint's
+ * do, the loads of the last outputs end within the slack: (2 taps + 8 to fill a step) * 4 channels, and a load of 8. */
+static bool counts_alike(const Axis *axis) {
+    int32_t most = max_count(axis);
+    for (int32_t i = 0; i < axis->n_out; i++) {
+        if (axis->count[i] < most - 2) return false;
+    }
+    return true;
+}
+
+static void fill_weights(const Plan *plan, const Tables *tables) {
+    const Axis *cols = &plan->cols;
+    for (int32_t i = 0; i < tables->outputs; i++) {
+        if (i >= cols->n_out) continue; /* weights 0, at the row's beginning */
+        tables->start[i] = cols->start[i] * tables->channels;
+        for (int32_t k = 0; k < cols->count[i]; k++) {
+            size_t step = (size_t)(i / 2) * (size_t)tables->steps + (size_t)(k / tables->taps);
+            int16_t *half = tables->weights + step * 16 + (i % 2) * 8;
+            int16_t weight = (int16_t)cols->weights[(size_t)i * (size_t)cols->width + (size_t)k];
+            if (tables->channels == 1) {
+                half[k % 8] = weight;
+            } else {
+                for (int32_t c = 0; c < tables->channels; c++) half[c * 2 + k % 2] = weight;
+            }
+        }
+    }
+    for (int32_t i = 0; i < plan->rows.n_out && tables->weighted; i++) {
+        for (int32_t k = 0; k < plan->rows.count[i]; k++) {
+            tables->rows[(size_t)i * 2 * (size_t)tables->pairs + (size_t)k] =
+                (int8_t)plan->rows.weights[(size_t)i * (size_t)plan->rows.width + (size_t)k];
+        }
+    }
+}
+
+static size_t take(size_t *total, size_t bytes) {
+    size_t at = *total;
+    *total += round_up(bytes);
+    return at;
+}
+
+static size_t sums_bytes(const Plan *plan) { /* a row of 16-bit column sums */
+    return round_up(((size_t)plan->cols.n_in * (size_t)plan->channels + SLACK) * sizeof(uint16_t));
+}
+
+static size_t totals_bytes(const Tables *tables) { /* a row of 32-bit sums */
+    return round_up(((size_t)tables->outputs * (size_t)tables->lanes + SLACK) * sizeof(int32_t));
+}
+
+Status area_u8_avx2_prepare(Plan *plan) {
+    int32_t channels = plan->channels, interior = 0;
+    int64_t divisor = (int64_t)plan->rows.unit * plan->cols.unit;
+    for (int32_t i = 0; i < plan->rows.n_out; i++) {
+        if (plan->rows.spans[i].full > interior) interior = plan->rows.spans[i].full;
+    }
+    if (channels != 1 && channels != 3 && channels != 4) return UNSUITABLE;
+    if ((int64_t)plan->cols.n_in * channels < COLUMNS || plan->cols.whole > INT16_MAX) return UNSUITABLE;
+    if (divisor >= 1 << 23 || 255 * (int64_t)interior > INT16_MAX) return UNSUITABLE; /* S + D/2 < 2^31 */
+    if (!counts_alike(&plan->cols)) return UNSUITABLE;
+    Tables tables = {.channels = channels, .divisor = (int32_t)divisor};
+    tables.weighted = 255 * (int64_t)plan->rows.unit <= INT16_MAX && plan->rows.whole <= INT8_MAX;
+    tables.taps = channels == 1 ? 8 : 2;
+    tables.lanes = channels == 1 ? 1 : 4;
+    tables.steps = (max_count(&plan->cols) + tables.taps - 1) / tables.taps;
+    tables.outputs = (plan->cols.n_out + 7) / 8 * 8;
+    tables.pairs = tables.weighted ? (max_count(&plan->rows) + 1) / 2 : 0;
+    size_t total = 0, header = take(&total, sizeof tables), outputs = (size_t)tables.outputs;
+    size_t start_at = take(&total, outputs * sizeof(int32_t));
+    size_t weights_at = take(&total, outputs / 2 * (size_t)tables.steps * 16 * sizeof(int16_t));
+    size_t rows_at = take(&total, (size_t)plan->rows.n_out * 2 * (size_t)tables.pairs);
+    uint8_t *memory = alloc_array(total, 1);
+    if (memory == NULL) return NO_MEMORY;
+    tables.start = (int32_t *)(void *)(memory + start_at);
+    tables.weights = (int16_t *)(void *)(memory + weights_at);
+    tables.rows = (int8_t *)(memory + rows_at);
+    memcpy(memory + header, &tables, sizeof tables);
+    fill_weights(plan, &tables);
+    plan->tables = memory;
+    /* Column sums, three rows of totals (inside, above, below), and the output row with room for whole stores. */
+    plan->scratch_bytes = sums_bytes(plan) + 3 * totals_bytes(&tables) + outputs * 4 + 2 * SLACK;
+    return OK;
+}
+
+#define VECTOR TARGET_AVX2 static ALWAYS_INLINE
+
+VECTOR __m256i load256(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
+VECTOR void store256(void *p, __m256i x) { _mm256_storeu_si256((__m256i *)p, x); }
+
+/* 32 words that unpacking left as columns (0-7, 16-23) and (8-15, 24-31). */
+VECTOR void store_columns(uint16_t *sums, __m256i low, __m256i high) {
+    store256(sums, _mm256_permute2x128_si256(low, high, 0x20));
+    store256(sums + 16, _mm256_permute2x128_si256(low, high, 0x31));
+}
+
+/* Weighted sums of one output's rows; a missing row of the last pair weighs 0, its partner stands in for it. */
+TARGET_AVX2 static void sum_weighted(const Tables *tables, const Plan *plan, int32_t i, const uint8_t *source,
+                                     ptrdiff_t stride, uint16_t *sums, size_t columns) {
+    const int8_t *weights = tables->rows + (size_t)i * 2 * (size_t)tables->pairs;
+    int32_t count = plan->rows.count[i];
+    source += plan->rows.start[i] * stride;
+    for (size_t x = 0; x < columns; x += COLUMNS) {
+        if (x + COLUMNS > columns) x = columns - COLUMNS;
+        __m256i low = _mm256_setzero_si256(), high = low;
+        const uint8_t *row = source + x;
+        for (int32_t k = 0; k < count; k += 2, row += 2 * stride) {
+            uint16_t both;
+            memcpy(&both, weights + k, sizeof both);
+            __m256i pair = _mm256_set1_epi16((short)both), a = load256(row);
+            __m256i b = load256(k + 1 < count ? row + stride : row);
+            low = _mm256_add_epi16(low, _mm256_maddubs_epi16(_mm256_unpacklo_epi8(a, b), pair));
+            high = _mm256_add_epi16(high, _mm256_maddubs_epi16(_mm256_unpackhi_epi8(a, b), pair));
+        }
+        store_columns(sums + x, low, high);
+    }
+}
+
+/* Unweighted sums of `count` rows. Adding words adds low + 256 high modulo 2^16; the sum of the high bytes, kept beside
+ * it, tells the two apart: a third less work than widening every row. */
+TARGET_AVX2 static void sum_rows(const uint8_t *source, ptrdiff_t stride, int32_t count, uint16_t *sums,
+                                 size_t columns) {
+    for (size_t x = 0; x < columns; x += COLUMNS) {
+        if (x + COLUMNS > columns) x = columns - COLUMNS;
+        __m256i both = _mm256_setzero_si256(), odd = both;
+        const uint8_t *row = source + x;
+        for (int32_t k = 0; k < count; k++, row += stride) {
+            __m256i bytes = load256(row);
+            both = _mm256_add_epi16(both, bytes);
+            odd = _mm256_add_epi16(odd, _mm256_srli_epi16(bytes, 8));
+        }
+        __m256i even = _mm256_sub_epi16(both, _mm256_slli_epi16(odd, 8));
+        store_columns(sums + x, _mm256_unpacklo_epi16(even, odd), _mm256_unpackhi_epi16(even, odd));
+    }
+}
+
+VECTOR __m256i load_pair(const uint16_t *a, const uint16_t *b) {
+    __m256i low = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)a));
+    return _mm256_inserti128_si256(low, _mm_loadu_si128((const __m128i *)(const void *)b), 1);
+}
+
+/* Two outputs' sums along the row, a 128-bit lane each. */
+VECTOR __m256i sum_pair(const Tables *tables, int32_t pair, const uint16_t *sums, int channels, __m256i order) {
+    const int16_t *weights = tables->weights + (size_t)pair * (size_t)tables->steps * 16;
+    const uint16_t *a = sums + tables->start[2 * pair], *b = sums + tables->start[2 * pair + 1];
+    int advance = channels == 1 ? 8 : 2 * channels;
+    __m256i total = _mm256_setzero_si256();
+    for (int32_t step = 0; step < tables->steps; step++, a += advance, b += advance, weights += 16) {
+        __m256i taps = load_pair(a, b);
+        if (channels != 1) taps = _mm256_shuffle_epi8(taps, order);
+        total = _mm256_add_epi32(total, _mm256_madd_epi16(taps, load256(weights)));
+    }
+    return total;
+}
+
+/* All outputs' sums along the row: channels 0, 1, 2, (3) of an output in four lanes, or its only one in one. */
+VECTOR void sum_along(const Tables *tables, const uint16_t *sums, int32_t *totals, int channels) {
+    const __m256i order = channels == 3 ? _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11, 12, 13, 14, 15))
+                                        : _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15));
+    const __m256i natural = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    for (int32_t i = 0; i < tables->outputs; i += 8) {
+        __m256i pairs[4];
+        for (int k = 0; k < 4; k++) pairs[k] = sum_pair(tables, i / 2 + k, sums, channels, order);
+        if (channels == 1) {
+            __m256i all = _mm256_hadd_epi32(_mm256_hadd_epi32(pairs[0], pairs[1]), _mm256_hadd_epi32(pairs[2], pairs[3]));
+            store256(totals + i, _mm256_permutevar8x32_epi32(all, natural));
+        } else {
+            for (int k = 0; k < 4; k++) store256(totals + 4 * i + 8 * k, pairs[k]);
+        }
+    }
+}
+
+TARGET_AVX2 static void sum_along_row(const Tables *tables, const uint16_t *sums, int32_t *totals) {
+    switch (tables->channels) {
+        case 1: sum_along(tables, sums, totals, 1); break;
+        case 3: sum_along(tables, sums, totals, 3); break;
+        default: sum_along(tables, sums, totals, 4); break;
+    }
+}
+
+/* Add the straddling rows' sums with their vertical weights. */
+TARGET_AVX2 static void weigh(const Plan *plan, const Span *span, int32_t *inside, const int32_t *above,
+                              const int32_t *below, size_t count) {
+    const __m256i whole = _mm256_set1_epi32(plan->rows.whole), head = _mm256_set1_epi32(span->head);
+    const __m256i tail = _mm256_set1_epi32(span->tail);
+    for (size_t x = 0; x < count; x += 8) {
+        __m256i sum = _mm256_mullo_epi32(load256(inside + x), whole);
+        sum = _mm256_add_epi32(sum, _mm256_mullo_epi32(load256(above + x), head));
+        store256(inside + x, _mm256_add_epi32(sum, _mm256_mullo_epi32(load256(below + x), tail)));
+    }
+}
+
+/* Eight sums as pixels; `fast` below 2^13, exactly as in area_avx512.c, where the bounds are proved. */
+VECTOR __m256i quotients(const int32_t *sums, __m256 reciprocal, __m256 half_float, __m256i half, __m256i divisor,
+                         bool fast) {
+    __m256i sum = load256(sums);
+    if (fast) return _mm256_cvttps_epi32(_mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), reciprocal, half_float));
+    __m256i t = _mm256_add_epi32(sum, half);
+    __m256i estimate = _mm256_cvttps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(t), reciprocal));
+    __m256i rest = _mm256_sub_epi32(t, _mm256_mullo_epi32(estimate, divisor));
+    __m256i below = _mm256_cmpgt_epi32(divisor, rest); /* -1 where the estimate is the quotient */
+    return _mm256_add_epi32(_mm256_add_epi32(estimate, _mm256_set1_epi32(1)), below);
+}
+
+VECTOR void divide_row(const Tables *tables, const int32_t *sums, uint8_t *out, bool fast) {
+    double inverse = 1.0 / tables->divisor;
+    const __m256 reciprocal = _mm256_set1_ps((float)(fast ? inverse : inverse * (1 - 0x1p-21)));
+    const __m256 half_float = _mm256_set1_ps((float)(0.5 + 0.25 * inverse));
+    const __m256i half = _mm256_set1_epi32(tables->divisor / 2), divisor = _mm256_set1_epi32(tables->divisor);
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    const __m128i squeeze = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
+    int32_t count = tables->outputs * tables->lanes;
+    for (int32_t x = 0; x < count; x += 32) {
+        __m256i q[4];
+        for (int k = 0; k < 4; k++) q[k] = quotients(sums + x + 8 * k, reciprocal, half_float, half, divisor, fast);
+        __m256i bytes = _mm256_packus_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
+        bytes = _mm256_permutevar8x32_epi32(bytes, order);
+        if (tables->channels == 3) {
+            __m128i first = _mm_shuffle_epi8(_mm256_castsi256_si128(bytes), squeeze);
+            __m128i second = _mm_shuffle_epi8(_mm256_extracti128_si256(bytes, 1), squeeze);
+            _mm_storeu_si128((__m128i *)(void *)out, first);
+            _mm_storeu_si128((__m128i *)(void *)(out + 12), second);
+            out += 24;
+        } else {
+            store256(out, bytes);
+            out += 32;
+        }
+    }
+}
+
+TARGET_AVX2 static void finish(const Tables *tables, const int32_t *sums, uint8_t *out) {
+    if (tables->divisor < 1 << 13) {
+        divide_row(tables, sums, out, true);
+    } else {
+        divide_row(tables, sums, out, false);
+    }
+}
+
+/* What a task works in; `above` and `below` swap from output to output. */
+typedef struct {
+    uint16_t *sums;
+    int32_t *inside, *above, *below;
+    uint8_t *row;
+} Scratch;
+
+static void reduce_separately(const Plan *plan, const Tables *tables, int32_t i, const uint8_t *source,
+                              ptrdiff_t stride, Scratch *scratch, int32_t *below_row) {
+    size_t columns = (size_t)plan->cols.n_in * (size_t)plan->channels;
+    const Span *span = &plan->rows.spans[i];
+    int32_t *above = scratch->below;
+    scratch->below = scratch->above;
+    scratch->above = above;
+    if (span->head != 0 && *below_row != span->first - 1) {
+        sum_rows(source + (span->first - 1) * stride, stride, 1, scratch->sums, columns);
+        sum_along_row(tables, scratch->sums, scratch->above);
+    }
+    sum_rows(source + span->first * stride, stride, span->full, scratch->sums, columns);
+    sum_along_row(tables, scratch->sums, scratch->inside);
+    *below_row = -1;
+    if (span->tail != 0) {
+        *below_row = span->first + span->full;
+        sum_rows(source + *below_row * stride, stride, 1, scratch->sums, columns);
+        sum_along_row(tables, scratch->sums, scratch->below);
+    }
+    weigh(plan, span, scratch->inside, scratch->above, scratch->below, (size_t)tables->outputs * (size_t)tables->lanes);
+}
+
+DECLARE_RUN(area_u8_avx2) {
+    const Tables *tables = plan->tables;
+    size_t count = (size_t)plan->cols.n_out * (size_t)plan->channels, totals = totals_bytes(tables);
+    size_t columns = (size_t)plan->cols.n_in * (size_t)plan->channels;
+    memset(scratch, 0, plan->scratch_bytes);
+    Scratch parts = {.sums = (uint16_t *)(void *)scratch};
+    scratch += sums_bytes(plan);
+    parts.inside = (int32_t *)(void *)scratch;
+    parts.above = (int32_t *)(void *)(scratch + totals);
+    parts.below = (int32_t *)(void *)(scratch + 2 * totals);
+    parts.row = scratch + 3 * totals;
+    int32_t below_row = -1;
+    for (int32_t i = first; i < last; i++) {
+        if (tables->weighted) {
+            sum_weighted(tables, plan, i, source, stride, parts.sums, columns);
+            sum_along_row(tables, parts.sums, parts.inside);
+        } else {
+            reduce_separately(plan, tables, i, source, stride, &parts, &below_row);
+        }
+        finish(tables, parts.inside, parts.row);
+        memcpy(out + (size_t)i * count, parts.row, count);
+    }
+}
 #endif
