@@ -16,7 +16,10 @@ from .operator import axis_operator
 
 __all__ = ["MAX_AXIS", "MAX_PIXELS", "PASS_ORDERS", "check_size", "resize"]
 
-DTYPES = ("uint8", "uint16", "float32")
+DTYPES = {np.dtype(name) for name in ("uint8", "uint16", "float32")}  # in the machine's byte order
+# By the image's rank: what makes it a batch of images with channels, and what undoes that.
+_AS_BATCH = {2: np.s_[None, :, :, None], 3: np.s_[None], 4: np.s_[:]}
+_FROM_BATCH = {2: np.s_[0, :, :, 0], 3: np.s_[0], 4: np.s_[:]}
 # Bounds on source and output: within them every size product fits 64 bits and every sum of ``area`` is exact.
 MAX_AXIS = 1 << 20
 MAX_PIXELS = (1 << 31) - 1
@@ -80,8 +83,7 @@ def resize(
     height, width = check_size(size)
     batch = _as_batch(image)
     out = _resize_batch(batch, height, width, kernel, pass_order, num_threads)
-    shape = {2: out.shape[1:3], 3: out.shape[1:], 4: out.shape}[image.ndim]
-    return out.reshape(shape)
+    return out[_FROM_BATCH[image.ndim]]
 
 
 def check_size(size: Any) -> tuple[int, int]:
@@ -111,17 +113,18 @@ def _as_batch(image: Any) -> npt.NDArray[Any]:
     """The validated image as (N, H, W, C) in the machine's byte order; a view wherever possible."""
     if not isinstance(image, np.ndarray) or isinstance(image, np.ma.MaskedArray):
         raise TypeError(f"image must be a numpy array, got {type(image).__name__}; convert with numpy.asarray")
-    if image.dtype.newbyteorder("=").name not in DTYPES:
-        raise TypeError(f"image dtype must be one of {', '.join(DTYPES)}, got {image.dtype}")
-    if image.ndim not in (2, 3, 4):
+    native = image.dtype in DTYPES
+    if not native and image.dtype.newbyteorder("=") not in DTYPES:
+        raise TypeError(f"image dtype must be one of uint8, uint16, float32, got {image.dtype}")
+    if image.ndim not in _AS_BATCH:
         raise ValueError(f"image must have shape (H, W), (H, W, C) or (N, H, W, C), got {image.shape}")
-    batch = np.asarray(image)[{2: np.s_[None, :, :, None], 3: np.s_[None], 4: np.s_[:]}[image.ndim]]
+    batch = np.asarray(image)[_AS_BATCH[image.ndim]]
     _, height, width, channels = batch.shape
     if 0 in (height, width, channels):
         raise ValueError(f"image is empty: shape {image.shape}")
     if max(height, width) > MAX_AXIS or height * width > MAX_PIXELS:
         raise ValueError(f"image of {height}x{width} is too large: at most {MAX_AXIS} an axis, {MAX_PIXELS} pixels")
-    return batch.astype(batch.dtype.newbyteorder("="), copy=False)
+    return batch if native else batch.astype(batch.dtype.newbyteorder("="))
 
 
 def _resize_batch(
