@@ -2,7 +2,7 @@
  * the row, two taps a dword (vpmaddwd).
  *
  * Where rows.unit is small the column sums are weighted at once: two rows' bytes interleaved, times their two weights
- * (vpmaddubsw). Otherwise the interior rows are added unweighted, the row that straddles two outputs is kept apart, both
+ * (vpmaddubsw); vpmaddwd reads words as signed, so 2^15 is taken off each and, weighted, put back in the end. Otherwise the interior rows are added unweighted, the row that straddles two outputs is kept apart, both
  * are summed along, and the vertical weights come last, in int32. All sums are exact integers.
  */
 #include "native.h"
@@ -11,7 +11,7 @@
 #include <immintrin.h>
 #include <string.h>
 
-enum { COLUMNS = 32, SLACK = 64 /* elements past a row that whole loads and stores may touch */ };
+enum { COLUMNS = 64, SLACK = 64 /* elements past a row that whole loads and stores may touch */ };
 
 typedef struct {
     bool weighted;     /* column sums carry the vertical weights */
@@ -22,9 +22,10 @@ typedef struct {
     int32_t lanes;     /* sums an output, in 32-bit lanes: 1, or 4 for 3 and 4 channels */
     int32_t divisor;
     int32_t *start;    /* [output]: first element of the row of sums */
-    int16_t *weights;  /* [pair of outputs][step][16] */
-    int8_t *rows;      /* [output row][rows]: vertical weights, in pairs; weighted only */
+    int16_t *weights;  /* [eight outputs][step][output][8] */
+    uint32_t *rows;    /* [output row][pair]: two vertical weights in bytes, twice; weighted only */
     int32_t pairs;     /* of rows an output row */
+    int32_t bias;      /* what the sums along a row lack */
 } Tables;
 
 static int32_t max_count(const Axis *axis) {
@@ -49,8 +50,8 @@ static void fill_weights(const Plan *plan, const Tables *tables) {
         if (i >= cols->n_out) continue; /* weights 0, at the row's beginning */
         tables->start[i] = cols->start[i] * tables->channels;
         for (int32_t k = 0; k < cols->count[i]; k++) {
-            size_t step = (size_t)(i / 2) * (size_t)tables->steps + (size_t)(k / tables->taps);
-            int16_t *half = tables->weights + step * 16 + (i % 2) * 8;
+            size_t step = (size_t)(i / 8) * (size_t)tables->steps + (size_t)(k / tables->taps);
+            int16_t *half = tables->weights + (step * 8 + (size_t)(i % 8)) * 8;
             int16_t weight = (int16_t)cols->weights[(size_t)i * (size_t)cols->width + (size_t)k];
             if (tables->channels == 1) {
                 half[k % 8] = weight;
@@ -61,8 +62,8 @@ static void fill_weights(const Plan *plan, const Tables *tables) {
     }
     for (int32_t i = 0; i < plan->rows.n_out && tables->weighted; i++) {
         for (int32_t k = 0; k < plan->rows.count[i]; k++) {
-            tables->rows[(size_t)i * 2 * (size_t)tables->pairs + (size_t)k] =
-                (int8_t)plan->rows.weights[(size_t)i * (size_t)plan->rows.width + (size_t)k];
+            uint32_t weight = (uint32_t)plan->rows.weights[(size_t)i * (size_t)plan->rows.width + (size_t)k];
+            tables->rows[i * tables->pairs + k / 2] |= (weight | weight << 16) << (k % 2 * 8);
         }
     }
 }
@@ -92,7 +93,10 @@ Status area_u8_avx2_prepare(Plan *plan) {
     if (divisor >= 1 << 23 || 255 * (int64_t)interior > INT16_MAX) return UNSUITABLE; /* S + D/2 < 2^31 */
     if (!counts_alike(&plan->cols)) return UNSUITABLE;
     Tables tables = {.channels = channels, .divisor = (int32_t)divisor};
-    tables.weighted = 255 * (int64_t)plan->rows.unit <= INT16_MAX && plan->rows.whole <= INT8_MAX;
+    /* Column sums fit 16 bits, the two products that vpmaddubsw adds 15, and the sums along a row stay in int32. */
+    tables.weighted = 255 * (int64_t)plan->rows.unit <= UINT16_MAX && 255 * 2 * plan->rows.whole <= INT16_MAX &&
+                      plan->cols.unit <= UINT16_MAX;
+    tables.bias = tables.weighted ? plan->cols.unit << 15 : 0;
     tables.taps = channels == 1 ? 8 : 2;
     tables.lanes = channels == 1 ? 1 : 4;
     tables.steps = (max_count(&plan->cols) + tables.taps - 1) / tables.taps;
@@ -100,13 +104,13 @@ Status area_u8_avx2_prepare(Plan *plan) {
     tables.pairs = tables.weighted ? (max_count(&plan->rows) + 1) / 2 : 0;
     size_t total = 0, header = take(&total, sizeof tables), outputs = (size_t)tables.outputs;
     size_t start_at = take(&total, outputs * sizeof(int32_t));
-    size_t weights_at = take(&total, outputs / 2 * (size_t)tables.steps * 16 * sizeof(int16_t));
-    size_t rows_at = take(&total, (size_t)plan->rows.n_out * 2 * (size_t)tables.pairs);
+    size_t weights_at = take(&total, outputs * (size_t)tables.steps * 8 * sizeof(int16_t));
+    size_t rows_at = take(&total, (size_t)plan->rows.n_out * (size_t)tables.pairs * sizeof(uint32_t));
     uint8_t *memory = alloc_array(total, 1);
     if (memory == NULL) return NO_MEMORY;
     tables.start = (int32_t *)(void *)(memory + start_at);
     tables.weights = (int16_t *)(void *)(memory + weights_at);
-    tables.rows = (int8_t *)(memory + rows_at);
+    tables.rows = (uint32_t *)(void *)(memory + rows_at);
     memcpy(memory + header, &tables, sizeof tables);
     fill_weights(plan, &tables);
     plan->tables = memory;
@@ -126,25 +130,35 @@ VECTOR void store_columns(uint16_t *sums, __m256i low, __m256i high) {
     store256(sums + 16, _mm256_permute2x128_si256(low, high, 0x31));
 }
 
-/* Weighted sums of one output's rows; a missing row of the last pair weighs 0, its partner stands in for it. */
+VECTOR void add_pair(__m256i *sum, __m256i a, __m256i b, __m256i weights) {
+    sum[0] = _mm256_add_epi16(sum[0], _mm256_maddubs_epi16(_mm256_unpacklo_epi8(a, b), weights));
+    sum[1] = _mm256_add_epi16(sum[1], _mm256_maddubs_epi16(_mm256_unpackhi_epi8(a, b), weights));
+}
+
+/* Weighted sums of one output's rows. */
 TARGET_AVX2 static void sum_weighted(const Tables *tables, const Plan *plan, int32_t i, const uint8_t *source,
                                      ptrdiff_t stride, uint16_t *sums, size_t columns) {
-    const int8_t *weights = tables->rows + (size_t)i * 2 * (size_t)tables->pairs;
-    int32_t count = plan->rows.count[i];
+    const uint32_t *weights = tables->rows + (size_t)i * (size_t)tables->pairs;
+    int32_t pairs = plan->rows.count[i] / 2;
+    bool odd = plan->rows.count[i] % 2 != 0;
     source += plan->rows.start[i] * stride;
     for (size_t x = 0; x < columns; x += COLUMNS) {
         if (x + COLUMNS > columns) x = columns - COLUMNS;
-        __m256i low = _mm256_setzero_si256(), high = low;
+        const __m256i zero = _mm256_setzero_si256(), low = _mm256_set1_epi16(INT16_MIN);
+        __m256i sum[4] = {low, low, low, low};
         const uint8_t *row = source + x;
-        for (int32_t k = 0; k < count; k += 2, row += 2 * stride) {
-            uint16_t both;
-            memcpy(&both, weights + k, sizeof both);
-            __m256i pair = _mm256_set1_epi16((short)both), a = load256(row);
-            __m256i b = load256(k + 1 < count ? row + stride : row);
-            low = _mm256_add_epi16(low, _mm256_maddubs_epi16(_mm256_unpacklo_epi8(a, b), pair));
-            high = _mm256_add_epi16(high, _mm256_maddubs_epi16(_mm256_unpackhi_epi8(a, b), pair));
+        for (int32_t k = 0; k < pairs; k++, row += 2 * stride) {
+            __m256i pair = _mm256_set1_epi32((int)weights[k]);
+            add_pair(sum, load256(row), load256(row + stride), pair);
+            add_pair(sum + 2, load256(row + 32), load256(row + stride + 32), pair);
         }
-        store_columns(sums + x, low, high);
+        if (odd) {
+            __m256i pair = _mm256_set1_epi32((int)weights[pairs]);
+            add_pair(sum, load256(row), zero, pair);
+            add_pair(sum + 2, load256(row + 32), zero, pair);
+        }
+        store_columns(sums + x, sum[0], sum[1]);
+        store_columns(sums + x + 32, sum[2], sum[3]);
     }
 }
 
@@ -154,15 +168,20 @@ TARGET_AVX2 static void sum_rows(const uint8_t *source, ptrdiff_t stride, int32_
                                  size_t columns) {
     for (size_t x = 0; x < columns; x += COLUMNS) {
         if (x + COLUMNS > columns) x = columns - COLUMNS;
-        __m256i both = _mm256_setzero_si256(), odd = both;
+        __m256i both[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()}, odd[2] = {both[0], both[0]};
         const uint8_t *row = source + x;
         for (int32_t k = 0; k < count; k++, row += stride) {
-            __m256i bytes = load256(row);
-            both = _mm256_add_epi16(both, bytes);
-            odd = _mm256_add_epi16(odd, _mm256_srli_epi16(bytes, 8));
+            for (int half = 0; half < 2; half++) {
+                __m256i bytes = load256(row + 32 * half);
+                both[half] = _mm256_add_epi16(both[half], bytes);
+                odd[half] = _mm256_add_epi16(odd[half], _mm256_srli_epi16(bytes, 8));
+            }
         }
-        __m256i even = _mm256_sub_epi16(both, _mm256_slli_epi16(odd, 8));
-        store_columns(sums + x, _mm256_unpacklo_epi16(even, odd), _mm256_unpackhi_epi16(even, odd));
+        for (int half = 0; half < 2; half++) {
+            __m256i even = _mm256_sub_epi16(both[half], _mm256_slli_epi16(odd[half], 8));
+            store_columns(sums + x + 32 * half, _mm256_unpacklo_epi16(even, odd[half]),
+                          _mm256_unpackhi_epi16(even, odd[half]));
+        }
     }
 }
 
@@ -171,18 +190,22 @@ VECTOR __m256i load_pair(const uint16_t *a, const uint16_t *b) {
     return _mm256_inserti128_si256(low, _mm_loadu_si128((const __m128i *)(const void *)b), 1);
 }
 
-/* Two outputs' sums along the row, a 128-bit lane each. */
-VECTOR __m256i sum_pair(const Tables *tables, int32_t pair, const uint16_t *sums, int channels, __m256i order) {
-    const int16_t *weights = tables->weights + (size_t)pair * (size_t)tables->steps * 16;
-    const uint16_t *a = sums + tables->start[2 * pair], *b = sums + tables->start[2 * pair + 1];
-    int advance = channels == 1 ? 8 : 2 * channels;
-    __m256i total = _mm256_setzero_si256();
-    for (int32_t step = 0; step < tables->steps; step++, a += advance, b += advance, weights += 16) {
-        __m256i taps = load_pair(a, b);
-        if (channels != 1) taps = _mm256_shuffle_epi8(taps, order);
-        total = _mm256_add_epi32(total, _mm256_madd_epi16(taps, load256(weights)));
+/* Eight outputs' sums along the row, a 128-bit lane each. */
+VECTOR void sum_eight(const Tables *tables, int32_t i, const uint16_t *sums, int channels, __m256i order,
+                      __m256i *totals) {
+    const int16_t *weights = tables->weights + (size_t)i * (size_t)tables->steps * 8;
+    const int32_t *start = tables->start + i;
+    const uint16_t *end = sums + tables->steps * (channels == 1 ? 8 : 2 * channels);
+    const __m256i bias = channels == 1 ? _mm256_setr_epi32(tables->bias, 0, 0, 0, tables->bias, 0, 0, 0)
+                                       : _mm256_set1_epi32(tables->bias);
+    for (int k = 0; k < 4; k++) totals[k] = bias;
+    for (; sums < end; sums += channels == 1 ? 8 : 2 * channels, weights += 64) {
+        for (int k = 0; k < 4; k++) {
+            __m256i taps = load_pair(sums + start[2 * k], sums + start[2 * k + 1]);
+            if (channels != 1) taps = _mm256_shuffle_epi8(taps, order);
+            totals[k] = _mm256_add_epi32(totals[k], _mm256_madd_epi16(taps, load256(weights + 16 * k)));
+        }
     }
-    return total;
 }
 
 /* All outputs' sums along the row: channels 0, 1, 2, (3) of an output in four lanes, or its only one in one. */
@@ -192,7 +215,7 @@ VECTOR void sum_along(const Tables *tables, const uint16_t *sums, int32_t *total
     const __m256i natural = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
     for (int32_t i = 0; i < tables->outputs; i += 8) {
         __m256i pairs[4];
-        for (int k = 0; k < 4; k++) pairs[k] = sum_pair(tables, i / 2 + k, sums, channels, order);
+        sum_eight(tables, i, sums, channels, order, pairs);
         if (channels == 1) {
             __m256i all = _mm256_hadd_epi32(_mm256_hadd_epi32(pairs[0], pairs[1]), _mm256_hadd_epi32(pairs[2], pairs[3]));
             store256(totals + i, _mm256_permutevar8x32_epi32(all, natural));
