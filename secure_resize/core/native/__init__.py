@@ -6,6 +6,8 @@ set: ``avx512``, ``avx2``, ``neon`` or ``portable`` (ImportError for one that th
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -17,11 +19,24 @@ from ..plan import Taps
 from ._native import Plan, level, levels, run, runs
 from ._native import plan as make_plan
 
-__all__ = ["apply_area", "apply_fixed", "apply_float", "level", "levels", "runs"]
+__all__ = ["apply_area", "apply_fixed", "apply_float", "level", "levels", "runs", "use_level"]
 
 Array = npt.NDArray[Any]
 
-_level = level()  # what plans are made for; the tests go through levels()
+_level = level()  # what plans are made for
+
+
+@contextmanager
+def use_level(name: str) -> Iterator[None]:
+    """Make plans for the instruction set ``name`` within the context; for tests and benchmarks, not thread-safe."""
+    global _level
+    if name not in levels():
+        raise ValueError(f"{name!r} is not an instruction set of this machine; valid: {', '.join(levels())}")
+    before, _level = _level, name
+    try:
+        yield
+    finally:
+        _level = before
 
 
 def apply_area(image: Array, rows: Taps, cols: Taps, num_threads: int = 1) -> Array:

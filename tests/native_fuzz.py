@@ -1,0 +1,131 @@
+"""Structure-aware fuzzing of the C extension: ``python tests/native_fuzz.py CALLS SEED``.
+
+Random sizes, strides, kernels, channels, dtypes, instruction sets, thread counts, NaN and infinities. Every result is
+compared with the portable C's, byte for byte for the integer dtypes, and every 50th with the numpy reference. Meant for
+a build with ASAN and UBSAN, which look for what comparing cannot see.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from secure_resize.core import native, reference
+from secure_resize.core.plan import Taps, area_taps, fixed_taps
+from secure_resize.kernels import KERNELS
+from secure_resize.operator import AxisOperator, axis_operator
+
+Array = npt.NDArray[Any]
+AXES_PER_ROUND = 12  # axes made at a time; making them costs more than resizing with them
+CALLS_PER_ROUND = 800
+REFERENCE_EVERY = 50
+
+
+class Axis:
+    """One random axis with all the tables that the three functions want."""
+
+    def __init__(self, rng: np.random.Generator, large: bool) -> None:
+        most = 200 if large else 64
+        self.n_in = int(rng.integers(1, most))
+        # Ratios from 1/8 to the whole axis in one pixel, with 1 and the usual integers among them.
+        choices = [self.n_in, max(1, self.n_in // 2), max(1, self.n_in // 4), int(rng.integers(1, self.n_in + 1)), 1]
+        self.n_out = int(rng.choice([*choices, int(rng.integers(1, 1 + min(8 * self.n_in, most)))]))
+        kernel = str(rng.choice([name for name, kernel in KERNELS.items() if not kernel.integrated]))
+        self.area = area_taps.__wrapped__(self.n_in, self.n_out)
+        self.fixed = {exact: fixed_taps(self.n_in, self.n_out, kernel, sum_exactly=exact) for exact in (False, True)}
+        self.real = axis_operator(self.n_in, self.n_out, str(rng.choice(["area", kernel])))
+
+    def taps(self, dtype: np.dtype[Any]) -> Taps | None:
+        """What resize() would use: nothing where the size stays."""
+        return None if self.n_in == self.n_out else self.fixed[dtype == np.uint16]
+
+
+def random_image(rng: np.random.Generator, height: int, width: int) -> Array:
+    """(N, H, W, C) of random dtype, values and strides."""
+    dtype = np.dtype(str(rng.choice(["uint8", "uint8", "uint16", "float32"])))
+    channels = int(rng.choice([1, 2, 3, 3, 4, 5, 17]))
+    shape = [int(rng.integers(1, 3)), height, width, channels]
+    layout = rng.integers(6)
+    if layout == 0:
+        shape[1] *= 2  # every other row
+    elif layout == 1:
+        shape[2] += 5  # a crop
+    fill = rng.integers(3)
+    if fill == 0:
+        image = np.full(shape, 255, dtype) if dtype == np.uint8 else np.ones(shape, dtype)
+    elif dtype == np.float32:
+        image = rng.standard_normal(shape, np.float32)
+        if fill == 1:
+            flat = image.reshape(-1)
+            flat[rng.integers(flat.size, size=2)] = rng.choice([np.nan, np.inf, -np.inf, 3e38], 2)
+    else:
+        image = rng.integers(np.iinfo(dtype).max + 1, size=shape, dtype=dtype)
+    if layout == 0:
+        return image[:, ::2]
+    if layout == 1:
+        return image[:, :, 2:-3]
+    if layout == 2:
+        return image[:, ::-1]
+    if layout == 3:
+        return image[:, :, ::-1]
+    if layout == 4:  # planar: channels as images, of one channel
+        planes = np.moveaxis(image, 3, 1)
+        return np.ascontiguousarray(planes).reshape(-1, height, width, 1)
+    return image
+
+
+def same(a: Array, b: Array, image: Array, rows: AxisOperator, cols: AxisOperator) -> bool:
+    """Equal bytes, or for float32 (two roundings of two exact sums) the stated bound."""
+    if a.dtype != np.float32:
+        return bool(np.array_equal(a, b))
+    finite = np.abs(image[np.isfinite(image)].astype(np.float64))
+    gain = np.abs(rows.weights).sum(axis=1).max() * np.abs(cols.weights).sum(axis=1).max()
+    bound = 2e-6 * gain * finite.max(initial=0.0)
+    with np.errstate(invalid="ignore", over="ignore"):
+        # Near the largest float32 one sum may round to infinity and the other not.
+        close = np.abs(a.astype(np.float64) - b) <= bound
+    return bool((close | (a == b) | (np.isnan(a) & np.isnan(b)) | (np.abs(b) > 3.4e38) | (np.abs(a) > 3.4e38)).all())
+
+
+def call(module: Any, image: Array, rows: Axis, cols: Axis, area: bool, rows_first: bool, threads: int) -> Array:
+    """The function of ``module`` that the dtype and ``area`` ask for."""
+    result: Array
+    if image.dtype == np.float32:
+        result = module.apply_float(image, rows.real, cols.real, threads)
+    elif area:
+        result = module.apply_area(image, rows.area, cols.area, threads)
+    else:
+        result = module.apply_fixed(image, rows.taps(image.dtype), cols.taps(image.dtype), rows_first, threads)
+    return result
+
+
+def fuzz(calls: int, seed: int) -> int:
+    """Make at least ``calls`` calls; returns how many. AssertionError with the case on the first difference."""
+    rng = np.random.default_rng(seed)
+    made, levels = 0, native.levels()
+    while made < calls:
+        axes = [Axis(rng, large=k % 4 == 0) for k in range(AXES_PER_ROUND)]
+        for turn in range(CALLS_PER_ROUND // (len(levels) + 1)):
+            rows, cols = axes[rng.integers(AXES_PER_ROUND)], axes[rng.integers(AXES_PER_ROUND)]
+            image = random_image(rng, rows.n_in, cols.n_in)
+            area, rows_first, threads = bool(rng.integers(2)), bool(rng.integers(2)), int(rng.choice([1, 1, 1, 2, 5]))
+            case = (seed, made, image.shape, image.strides, image.dtype, rows.n_out, cols.n_out, area, rows_first)
+            with native.use_level("portable"):
+                expected = call(native, image, rows, cols, area, rows_first, 1)
+            for level in levels:
+                with native.use_level(level):
+                    result = call(native, image, rows, cols, area, rows_first, threads)
+                assert same(result, expected, image, rows.real, cols.real), (level, threads, case)
+            if turn % REFERENCE_EVERY == 0:
+                with np.errstate(invalid="ignore"):
+                    truth = call(reference, image, rows, cols, area, rows_first, 1)
+                assert same(expected, truth, image, rows.real, cols.real), ("reference", case)
+            made += len(levels) + 1
+    return made
+
+
+if __name__ == "__main__":
+    print(fuzz(int(sys.argv[1]), int(sys.argv[2])), "calls,", {k: v for k, v in native.runs().items() if v})

@@ -1,0 +1,431 @@
+"""The C extension gives the numpy reference's bytes, at every instruction set, thread count and layout."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from secure_resize import resize
+from secure_resize.core import reference
+from secure_resize.core.plan import Taps, area_taps, fixed_taps
+from secure_resize.kernels import KERNELS
+from secure_resize.operator import axis_operator
+
+_native = pytest.importorskip("secure_resize.core.native._native", reason="the C extension was not built")
+from secure_resize.core import native  # noqa: E402
+
+sys.path.insert(0, str(Path(__file__).parent))
+import native_fuzz  # noqa: E402
+
+LEVELS = native.levels()
+PILLOW_KERNELS = [name for name, kernel in KERNELS.items() if not kernel.integrated]
+Array = np.ndarray[Any, Any]
+
+
+def random_image(shape: tuple[int, ...], dtype: str, seed: int = 0) -> Array:
+    rng = np.random.default_rng(seed)
+    if dtype == "float32":
+        return rng.standard_normal(shape, np.float32)
+    return rng.integers(np.iinfo(dtype).max + 1, size=shape, dtype=dtype)
+
+
+def assert_parity(image: Array, function: str, *arguments: Any, threads: int = 1) -> None:
+    """Every level gives the reference's bytes."""
+    expected = getattr(reference, function)(image, *arguments)
+    for level in LEVELS:
+        with native.use_level(level):
+            result = getattr(native, function)(image, *arguments, threads)
+        assert result.dtype == expected.dtype
+        assert result.flags.c_contiguous
+        np.testing.assert_array_equal(result, expected, err_msg=f"{function} at {level}, {threads} threads")
+
+
+# The ratios of real pipelines next to arbitrary ones: they take the paths with 1, 2 and 3 groups of taps, with folds,
+# with one limb and two, with sums in 16 bits, in float32 and in int32.
+axis = st.one_of(
+    st.tuples(st.integers(1, 700), st.integers(1, 300)),
+    st.sampled_from([(640, 224), (480, 224), (1024, 224), (768, 224), (1080, 224), (500, 224), (375, 224), (256, 224)]),
+    st.sampled_from([(512, 256), (448, 224), (300, 299), (299, 300), (896, 299), (1500, 112), (97, 96), (16, 512)]),
+)
+channels = st.sampled_from([1, 2, 3, 4, 5, 16, 17])
+
+
+def bounded(rows: tuple[int, int], cols: tuple[int, int], count: int) -> tuple[int, int]:
+    """The rows, shortened so that one example stays below 10 ms."""
+    height = min(rows[0], max(1, 400_000 // (cols[0] * count)))
+    return height, min(rows[1], 2 * height)
+
+
+@settings(max_examples=150, deadline=None)
+@given(axis, axis, channels, st.sampled_from(["uint8", "uint8", "uint16"]), st.integers(1, 4), st.booleans())
+def test_area_is_the_reference(rows, cols, count, dtype, threads, saturated):
+    height, h_out = bounded(rows, cols, count)
+    image = random_image((1 + height % 2, height, cols[0], count), dtype)
+    if saturated:
+        image[:] = np.iinfo(dtype).max
+    assert_parity(image, "apply_area", area_taps(height, h_out), area_taps(*cols), threads=threads)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    axis,
+    axis,
+    channels,
+    st.sampled_from(["uint8", "uint8", "uint16"]),
+    st.sampled_from(PILLOW_KERNELS),
+    st.booleans(),
+    st.integers(1, 4),
+)
+def test_fixed_is_the_reference(rows, cols, count, dtype, kernel, rows_first, threads):
+    height, h_out = bounded(rows, cols, count)
+    image = random_image((1 + height % 2, height, cols[0], count), dtype)
+    image[:, : height // 2] = np.where(image[:, : height // 2] > np.iinfo(dtype).max // 2, np.iinfo(dtype).max, 0)
+    exact = dtype == "uint16"
+    row_taps = fixed_taps(height, h_out, kernel, sum_exactly=exact) if height != h_out else None
+    col_taps = fixed_taps(*cols, kernel, sum_exactly=exact) if cols[0] != cols[1] else None
+    assert_parity(image, "apply_fixed", row_taps, col_taps, rows_first, threads=threads)
+
+
+@settings(max_examples=100, deadline=None)
+@given(axis, axis, st.sampled_from([1, 2, 3, 4, 5]), st.sampled_from(list(KERNELS)), st.integers(1, 3))
+def test_float_lies_within_the_bound(rows, cols, count, kernel, threads):
+    height, h_out = bounded(rows, cols, count)
+    image = random_image((1, height, cols[0], count), "float32")
+    row_axis, col_axis = axis_operator(height, h_out, kernel), axis_operator(*cols, kernel)
+    exact = np.stack([col_axis.apply(row_axis.apply(plane, 0), 1) for plane in np.moveaxis(image[0], -1, 0)], -1)
+    # 1e-6 of the largest magnitude read times the sum of the absolute weights.
+    gain = np.abs(row_axis.weights).sum(1)[:, None] * np.abs(col_axis.weights).sum(1)
+    bound = 1e-6 * gain[..., None] * np.abs(image).max()
+    for level in LEVELS:
+        with native.use_level(level):
+            assert (np.abs(native.apply_float(image, row_axis, col_axis, threads)[0] - exact) <= bound).all(), level
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("kernel", list(KERNELS))
+@pytest.mark.parametrize("size", [(40, 30), (23, 17), (60, 75)])
+def test_not_a_number_stays_within_its_support(level, kernel, size):
+    image = random_image((1, 40, 30, 2), "float32")
+    clean = image.copy()
+    bad = [(0, 3, 5, 0), (0, 20, 29, 1), (0, 39, 0, 0)]
+    for place, value in zip(bad, [np.nan, np.inf, -np.inf], strict=True):
+        image[place] = value
+    rows, cols = axis_operator(40, size[0], kernel), axis_operator(30, size[1], kernel)
+    reached = np.zeros((*size, 2), bool)
+    for _, y, x, c in bad:
+        reached[..., c] |= np.outer(rows.dense()[:, y] != 0, cols.dense()[:, x] != 0)
+    with native.use_level(level):
+        result, untouched = native.apply_float(image, rows, cols, 1)[0], native.apply_float(clean, rows, cols, 1)[0]
+    np.testing.assert_array_equal(~np.isfinite(result), reached)
+    np.testing.assert_array_equal(result[~reached], untouched[~reached])
+
+
+def test_float_overflow_is_infinite_as_in_the_reference():
+    image = np.full((1, 8, 8, 1), np.finfo(np.float32).max, np.float32)
+    image[0, ::2] *= -1
+    axis = axis_operator(8, 12, "bicubic")
+    expected = reference.apply_float(image, axis, axis)
+    assert np.isinf(expected).any()
+    for level in LEVELS:
+        with native.use_level(level):
+            np.testing.assert_array_equal(native.apply_float(image, axis, axis, 1), expected)
+
+
+def layouts(image: Array) -> dict[str, Array]:
+    """The same pixels in memory in other ways."""
+    rows = np.zeros((image.shape[0], image.shape[1] * 2, *image.shape[2:]), image.dtype)
+    rows[:, ::2] = image
+    crop = np.zeros((image.shape[0], image.shape[1] + 3, image.shape[2] + 7, image.shape[3]), image.dtype)
+    crop[:, 1:-2, 3:-4] = image
+    shifted = np.zeros(image.nbytes + 1, np.uint8)[1:].view(image.dtype).reshape(image.shape)
+    shifted[...] = image
+    return {
+        "every other row": rows[:, ::2],
+        "a crop": crop[:, 1:-2, 3:-4],
+        "bottom up": np.ascontiguousarray(image[:, ::-1])[:, ::-1],
+        "right to left": np.ascontiguousarray(image[:, :, ::-1])[:, :, ::-1],
+        "planar": np.moveaxis(np.ascontiguousarray(np.moveaxis(image, 3, 1)), 1, 3),
+        "Fortran": np.asfortranarray(image),
+        "unaligned": shifted,
+        "read-only": np.frombuffer(image.tobytes(), image.dtype).reshape(image.shape),
+    }
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("kernel", ["area", "bicubic"])
+def test_any_strides_give_the_same_bytes_and_are_not_written_to(dtype, kernel):
+    image = random_image((2, 60, 90, 3), dtype)
+    for level in LEVELS:
+        with native.use_level(level):
+            expected = resize(image, (32, 40), kernel=kernel)
+            for name, view in layouts(image).items():
+                np.testing.assert_array_equal(resize(view, (32, 40), kernel=kernel), expected, err_msg=name)
+                np.testing.assert_array_equal(view, image, err_msg=name)
+    np.testing.assert_array_equal(np.broadcast_to(image[:, :1], image.shape)[:, 5], image[:, 0])
+    constant = np.broadcast_to(image[:, :1], image.shape)  # a row stride of 0
+    np.testing.assert_array_equal(resize(constant, (32, 40)), resize(constant.copy(), (32, 40)))
+
+
+def test_different_implementations_run():
+    """One for every kind and dtype and level, so that the parity tests compare what they say they compare."""
+    ran: dict[str, set[str]] = {}
+    for level, dtype, kernel in itertools.product(LEVELS, ["uint8", "uint16", "float32"], ["area", "bicubic"]):
+        before = native.runs()
+        with native.use_level(level):
+            resize(random_image((96, 128, 3), dtype), (40, 50), kernel=kernel)
+        [name] = [name for name, count in native.runs().items() if count != before[name]]
+        ran.setdefault(f"{dtype} {kernel}", set()).add(name)
+    for case, names in ran.items():
+        assert len(names) == len(LEVELS), (case, names)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_wrong_kernel_is_noticed(level):
+    """The parity tests can fail: one unit of weight moved from one tap to its neighbour shows."""
+
+    def corrupted(taps: Taps) -> Taps:
+        weights = taps.weights.copy()
+        first, last = weights[7].nonzero()[0][[0, -1]]
+        step = 1 if taps.unit < 1 << 22 else 1 << 16
+        weights[7, first] -= step
+        weights[7, last] += step
+        return replace(taps, weights=weights)
+
+    image = random_image((1, 96, 128, 3), "uint8")
+    area, fixed = area_taps(128, 50), fixed_taps(128, 50, "bilinear", sum_exactly=False)
+    rows, same = area_taps(96, 40), fixed_taps(96, 40, "bilinear", sum_exactly=False)
+    with native.use_level(level):
+        for good, bad in [
+            (native.apply_area(image, rows, area), native.apply_area(image, rows, corrupted(area))),
+            (native.apply_fixed(image, same, fixed, False), native.apply_fixed(image, same, corrupted(fixed), False)),
+        ]:
+            assert (good[:, :, 7] != bad[:, :, 7]).any()
+            np.testing.assert_array_equal(np.delete(good, 7, 2), np.delete(bad, 7, 2))
+
+
+def test_large_divisors_leave_int32():
+    """Prime sizes: the products of weights pass 2^24, 2^31 and 2^32."""
+    for n_in, n_out in [(2999, 211), (4093, 64), (5003, 7)]:
+        image = random_image((1, 61, n_in, 1), "uint8")
+        assert_parity(image, "apply_area", area_taps(61, 59), area_taps(n_in, n_out))
+        tall = np.ascontiguousarray(image.transpose(0, 2, 1, 3))
+        assert_parity(tall, "apply_area", area_taps(n_in, n_out), area_taps(61, 59))
+    image = random_image((1, 2003, 2011, 1), "uint8")
+    assert_parity(image, "apply_area", area_taps(2003, 13), area_taps(2011, 17))
+    assert_parity(image.astype(np.uint16) * 257, "apply_area", area_taps(2003, 13), area_taps(2011, 17))
+
+
+@pytest.mark.parametrize("level", ["portable", "avx2", "avx512", "neon", "mmx"])
+def test_the_environment_forces_a_level(level):
+    code = "from secure_resize.core import native; print(native.level())"
+    environment = {**os.environ, "SECURE_RESIZE_SIMD": level}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    if level in LEVELS:
+        assert done.stdout.strip() == level
+    else:
+        assert done.returncode != 0
+        assert "ImportError" in done.stderr
+        assert level in done.stderr
+        assert ", ".join(LEVELS) in done.stderr
+
+
+def test_an_unknown_level_is_refused():
+    with pytest.raises(ValueError, match=r"'mmx'.*portable"), native.use_level("mmx"):
+        pass
+    with pytest.raises(ValueError, match=r"'mmx'.*portable"):
+        native._integer_plan("area", area_taps(8, 4), area_taps(8, 4), False, 3, 1, "mmx")
+
+
+BAD_AXES = {
+    "start before the axis": (8, 2, 4, np.array([-1, 4], np.int32), np.ones((2, 4), np.int32)),
+    "taps past the axis": (8, 2, 4, np.array([0, 5], np.int32), np.ones((2, 4), np.int32)),
+    "descending": (8, 2, 4, np.array([4, 0], np.int32), np.ones((2, 4), np.int32)),
+    "a wrong sum": (8, 2, 5, np.array([0, 4], np.int32), np.ones((2, 4), np.int32)),
+    "negative": (8, 1, 2, np.array([0], np.int32), np.array([[3, -1]], np.int32)),
+    "unequal inside": (8, 1, 6, np.array([0], np.int32), np.array([[1, 1, 2, 2]], np.int32)),
+    "no weight": (8, 1, 0, np.array([0], np.int32), np.zeros((1, 4), np.int32)),
+    "too few numbers": (8, 2, 4, np.array([0], np.int32), np.ones((2, 4), np.int32)),
+    "too wide": (3, 1, 4, np.array([0], np.int32), np.ones((1, 4), np.int32)),
+    "too long": (1 << 21, 1, 1, np.array([0], np.int32), np.ones((1, 1), np.int32)),
+}
+
+
+@pytest.mark.parametrize("case", BAD_AXES)
+def test_invalid_tables_are_refused(case):
+    good = native._taps(area_taps(8, 2))
+    for rows, cols in [(BAD_AXES[case], good), (good, BAD_AXES[case])]:
+        with pytest.raises(ValueError, match=r"weights|start"):
+            _native.plan("area", rows, cols, False, 1, 1, native.level())
+
+
+def test_invalid_calls_are_refused():
+    good = native._taps(area_taps(8, 2))
+    plan = _native.plan("area", good, good, False, 3, 1, native.level())
+    image, out = np.zeros((1, 8, 8, 3), np.uint8), np.zeros((1, 2, 2, 3), np.uint8)
+    _native.run(plan, image, out, 1)
+    for wrong_image, wrong_out in [
+        (image[:, :7], out),
+        (image[:, :, :7], out),
+        (image[..., :2], out),
+        (image.astype(np.uint16), out),
+        (image[0], out),
+        (image[:, :, ::-1], out),
+        (image, out[:, :1]),
+        (image, np.zeros((2, 2, 2, 3), np.uint8)),
+        (image, out.astype(np.uint16)),
+    ]:
+        with pytest.raises(ValueError, match="contiguous"):
+            _native.run(plan, wrong_image, wrong_out, 1)
+    with pytest.raises((ValueError, BufferError)):
+        _native.run(plan, image, np.frombuffer(bytes(12), np.uint8).reshape(out.shape), 1)
+    with pytest.raises(ValueError, match="num_threads"):
+        _native.run(plan, image, out, 0)
+    with pytest.raises(ValueError, match="kind"):
+        _native.plan("cubic", good, good, False, 3, 1, native.level())
+    with pytest.raises(ValueError, match="channels"):
+        _native.plan("area", good, good, False, 0, 1, native.level())
+    with pytest.raises(TypeError):
+        _native.Plan()
+    with pytest.raises(TypeError):
+        _native.run(None, image, out, 1)
+
+
+def test_no_images():
+    assert native.apply_area(np.empty((0, 8, 8, 3), np.uint8), area_taps(8, 2), area_taps(8, 2)).shape == (0, 2, 2, 3)
+
+
+def test_fuzz_briefly():
+    native_fuzz.fuzz(3000, 0)
+
+
+# Threads
+
+
+def large_image() -> Array:
+    return random_image((2, 300, 400, 3), "uint8")
+
+
+def test_threads_of_python_share_the_pool():
+    image = large_image()
+    expected = resize(image, (100, 120))
+    wrong = []
+
+    def many() -> None:
+        for threads in (1, 2, 3, 8) * 5:
+            if not np.array_equal(resize(image, (100, 120), num_threads=threads), expected):
+                wrong.append(threads)
+
+    workers = [threading.Thread(target=many) for _ in range(6)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert not wrong
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_makes_its_own_pool():
+    image = large_image()
+    expected = resize(image, (100, 120), num_threads=3)
+    stop = threading.Event()
+
+    def keep_busy() -> None:  # the fork finds the pool at work
+        while not stop.is_set():
+            resize(image, (100, 120), num_threads=3)
+
+    worker = threading.Thread(target=keep_busy)
+    worker.start()
+    try:
+        for _ in range(100):
+            assert exit_code(fork_and_resize(image, expected)) == 0
+    finally:
+        stop.set()
+        worker.join()
+
+
+def fork_and_resize(image: Array, expected: Array) -> int:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of forking with threads: the point
+        child = os.fork()
+    if child == 0:
+        fine = all(np.array_equal(resize(image, (100, 120), num_threads=n), expected) for n in (1, 2, 4))
+        os._exit(0 if fine else 1)
+    return child
+
+
+def exit_code(child: int, seconds: float = 30.0) -> int:
+    """The child's exit code, or -1 for one that hangs."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        time.sleep(0.001)
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+    return -1
+
+
+def sum_of_threaded_resize(threads: int) -> int:
+    return int(resize(large_image(), (100, 120), num_threads=threads).sum())
+
+
+def test_spawned_workers():
+    resize(large_image(), (100, 120), num_threads=4)
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        sums = pool.map_async(sum_of_threaded_resize, [1, 2, 4]).get(timeout=120)
+    assert len(set(sums)) == 1
+
+
+# Allocation failures
+
+
+@pytest.mark.skipif(not hasattr(_native, "fail_allocation"), reason="needs a build with -DSECURE_RESIZE_TEST_HOOKS=ON")
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("kind", ["area", "fixed", "float"])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_every_allocation_may_fail(level, kind, dtype):
+    if (kind == "float") != (dtype == "float32"):
+        pytest.skip("no such implementation")
+    image = random_image((1, 96, 128, 3), dtype)
+    out = np.empty((1, 40, 50, 3), dtype)
+    if kind == "float":
+        rows, cols = (native._operator(axis_operator(*pair, "bicubic")) for pair in [(96, 40), (128, 50)])
+    elif kind == "area":
+        rows, cols = (native._taps(area_taps(*pair)) for pair in [(96, 40), (128, 50)])
+    else:
+        rows, cols = (native._taps(fixed_taps(*p, "bicubic", sum_exactly=False)) for p in [(96, 40), (128, 50)])
+    live = _native.fail_allocation(-1)
+
+    def attempt(after: int) -> bool:
+        """Whether plan and run succeed when the allocation after so many more fails."""
+        _native.fail_allocation(after)
+        try:
+            plan = _native.plan(kind, rows, cols, False, 3, image.itemsize, level)
+            _native.run(plan, image, out, 3)
+        except MemoryError:
+            return False
+        finally:
+            _native.fail_allocation(-1)
+        return True
+
+    failures = 0
+    while not attempt(failures):
+        assert _native.fail_allocation(-1) == live, "an allocation was not released"
+        failures += 1
+    assert failures >= 8  # the plan, both axes' tables and the scratch memory at least
+    assert _native.fail_allocation(-1) == live
