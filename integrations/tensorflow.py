@@ -23,10 +23,10 @@ import numpy.typing as npt
 import tensorflow as tf
 
 import secure_resize as sr
-from secure_resize.core.plan import PRECISION_BITS, area_taps, fixed_taps
+from secure_resize.core.plan import PRECISION_BITS, area_taps, fixed_point, fixed_taps
 from secure_resize.kernels import Kernel, get_kernel
 from secure_resize.operator import integrated_weights, sampled_weights
-from secure_resize.resize import MAX_AXIS, MAX_PIXELS, check_size
+from secure_resize.resize import MAX_AXIS, MAX_PIXELS, PASS_ORDERS, check_size
 
 __all__ = ["Resize", "resize"]
 
@@ -326,7 +326,7 @@ def _apply_float(batch: Tensor, rows: _Taps, cols: _Taps) -> Tensor:
 
 
 def _apply_fixed(batch: Tensor, rows: _Taps, cols: _Taps) -> Tensor:
-    """core.reference.apply_fixed, with the order of passes of Pillow 13 (resize.PASS_ORDERS)."""
+    """core.reference.apply_fixed, with the order of passes of Pillow 13."""
 
     def run(image: Tensor, taps: _Taps, axis: int) -> Tensor:
         if isinstance(taps.n_in, int) and isinstance(taps.n_out, int) and taps.n_in == taps.n_out:
@@ -341,8 +341,7 @@ def _apply_fixed(batch: Tensor, rows: _Taps, cols: _Taps) -> Tensor:
     def cols_first() -> Tensor:
         return run(run(batch, cols, 2), rows, 1)
 
-    # & and not `and`: tensors or bools
-    by_rows = (rows.n_out < rows.n_in) & (rows.n_in - rows.n_out > 2 * (cols.n_in - cols.n_out))
+    by_rows = PASS_ORDERS["pillow13"](rows.n_in, cols.n_in, rows.n_out, cols.n_out)
     if isinstance(by_rows, bool):
         return rows_first() if by_rows else cols_first()
     return tf.cond(by_rows, rows_first, cols_first)
@@ -393,16 +392,7 @@ def _computed_taps(n_in: _Array, n_out: _Array, kernel: Kernel, dtype: tf.DType)
     start, weights = sampled_weights(n_in, n_out, kernel, _XP)
     if dtype == tf.float32:
         return start.tensor, weights.tensor, 1
-    # core.plan.fixed_taps
-    scaled = weights.tensor * (1 << PRECISION_BITS)
-    taps = tf.cast(tf.where(scaled < 0, scaled - 0.5, scaled + 0.5), tf.int64)  # the cast truncates
-    if dtype == tf.uint16:
-        width = tf.shape(taps, tf.int64)[1]
-        # Of taps of the same size numpy's argmax takes the first; TensorFlow's makes no promise, so there are no ties.
-        largest = tf.argmax(tf.abs(taps) * width - tf.range(width), axis=1)[:, None]
-        missing = (1 << PRECISION_BITS) - tf.reduce_sum(taps, axis=1, keepdims=True)
-        taps = tf.where(tf.range(width) == largest, taps + missing, taps)
-    return start.tensor, taps, 1 << PRECISION_BITS
+    return start.tensor, fixed_point(weights, dtype == tf.uint16, _XP).tensor, 1 << PRECISION_BITS
 
 
 def _apply(x: Tensor, taps: _Taps, axis: int, *, transposed: bool = False) -> Tensor:
@@ -481,4 +471,5 @@ for _name in ("add", "sub", "mul", "truediv"):
 _XP = SimpleNamespace(
     **{name: _lifted(getattr(tf, name)) for name in ("abs", "cumsum", "maximum", "minimum", "round", "where")},
     arange=_lifted(tf.range),
+    max=_lifted(tf.reduce_max),
 )

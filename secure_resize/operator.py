@@ -200,4 +200,7 @@ def sampled_weights(n_in: Any, n_out: Any, kernel: Kernel, xp: Any = np) -> tupl
     weights = kernel.function((pixel - center[:, None] + 0.5) * (1.0 / stretch), xp)
     weights = xp.where((pixel >= first[:, None]) & (pixel < last[:, None]), weights, 0.0)
     # cumsum adds from left to right as Pillow does; numpy's sum adds in pairs and rounds differently.
-    return start, weights / xp.cumsum(weights, axis=1)[:, -1:]
+    weights = weights / xp.cumsum(weights, axis=1)[:, -1:]
+    # No sine of a multiple of the rounded π is exactly 0: noise that no 22-bit tap sees, but a pixel that is not read
+    # must not count as read, nor pass on its NaN.
+    return start, xp.where(xp.abs(weights) < 2.0**-48, 0.0, weights)

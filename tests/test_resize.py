@@ -174,6 +174,20 @@ def test_non_finite_pixels_reach_only_the_outputs_that_read_them(kernel, value):
     np.testing.assert_allclose(out[~touched], clean[~touched], rtol=0, atol=5e-6)  # two roundings of float32
 
 
+@pytest.mark.parametrize("kernel", sr.KERNELS)
+@pytest.mark.parametrize("size", [(60, 50), (180, 50), (20, 150)])
+def test_a_kernels_zeros_are_not_read(kernel, size):
+    """Where a kernel meets pixels at its zeros (equal sizes, odd multiples), a NaN there does not spread."""
+    image = noise(60, 50, dtype=np.float32)
+    image[31, 20] = math.nan
+    exact = sr.scaling_operator((60, 50), size, kernel)
+    rows, cols = (np.abs(axis.dense()) > 1e-9 for axis in (exact.rows, exact.cols))
+    expected = rows[:, 31, None] & cols[:, 20]
+    assert np.array_equal(np.isnan(sr.resize(image, size, kernel=kernel)), expected)
+    if size == (60, 50):
+        assert expected.sum() == 1
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("kernel", sr.KERNELS)
 def test_layouts_do_not_matter(kernel, dtype):

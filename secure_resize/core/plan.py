@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..operator import area_overlaps, axis_operator
 
-__all__ = ["PRECISION_BITS", "Taps", "area_taps", "fixed_taps"]
+__all__ = ["PRECISION_BITS", "Taps", "area_taps", "fixed_point", "fixed_taps"]
 
 # Pillow's: 32 bits less 8 for the pixel and 2 for the sign and the overshoot of negative lobes.
 PRECISION_BITS = 22
@@ -56,11 +57,17 @@ def fixed_taps(n_in: int, n_out: int, kernel: str, *, sum_exactly: bool) -> Taps
     that constants stay constant.
     """
     operator = axis_operator(n_in, n_out, kernel)
+    weights = fixed_point(operator.weights, sum_exactly).astype(np.int32)
+    return Taps(n_in, n_out, operator.start.astype(np.int32), weights, 1 << PRECISION_BITS)
+
+
+def fixed_point(weights: Any, sum_exactly: bool, xp: Any = np) -> Any:
+    """The float64 ``weights`` (n_out, width) as int64 in units of 2⁻²²; ``xp`` as in :mod:`..kernels`."""
     unit = 1 << PRECISION_BITS
-    scaled = operator.weights * unit
-    # Pillow adds ±0.5 and truncates.
-    weights = np.trunc(np.where(scaled < 0, scaled - 0.5, scaled + 0.5)).astype(np.int32)
+    scaled = weights * float(unit)
+    taps = xp.where(scaled < 0.0, scaled - 0.5, scaled + 0.5).astype(np.int64)  # the cast truncates, like C's
     if sum_exactly:
-        largest = np.argmax(np.abs(weights), axis=1)
-        weights[np.arange(n_out), largest] += unit - weights.sum(axis=1, dtype=np.int32)
-    return Taps(n_in, n_out, operator.start.astype(np.int32), weights, unit)
+        largest = xp.abs(taps) == xp.max(xp.abs(taps), axis=1, keepdims=True)
+        first = largest & (xp.cumsum(xp.where(largest, 1, 0), axis=1) == 1)
+        taps = xp.where(first, taps + (unit - xp.cumsum(taps, axis=1)[:, -1:]), taps)
+    return taps
