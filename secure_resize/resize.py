@@ -24,8 +24,8 @@ _FROM_BATCH = {2: np.s_[0, :, :, 0], 3: np.s_[0], 4: np.s_[:]}
 MAX_AXIS = 1 << 20
 MAX_PIXELS = (1 << 31) - 1
 
-# Whether Pillow's vertical pass runs first; the intermediate is rounded to 8 bits, so the order shows in the bytes. Sizes
-# may be tensors: `&`, not `and`.
+# Whether Pillow's vertical pass runs first; the intermediate is rounded to 8 bits, so the order shows in the bytes.
+# Sizes may be tensors: `&`, not `and`.
 PASS_ORDERS: dict[str, Callable[[int, int, int, int], bool]] = {
     # Pillow 13: whichever order leaves the smaller intermediate image, roughly.
     "pillow13": lambda h_in, w_in, h_out, w_out: (h_out < h_in) & (h_in - h_out > 2 * (w_in - w_out)),
