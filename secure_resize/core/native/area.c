@@ -11,163 +11,245 @@
 #include "native.h"
 
 enum { BLOCK = 128 }; /* columns whose sums stay in the first-level cache, or in registers */
+enum { SLACK = 4 };   /* elements past a row's sums that whole loads and stores may touch */
 
-/* Bytes of a column sum: the narrowest unsigned type that holds the largest pixel times rows.unit. */
-static int sum_size(const Plan *plan) {
-    int64_t largest = (plan->itemsize == 1 ? UINT8_MAX : UINT16_MAX) * (int64_t)plan->rows.unit;
-    return largest <= UINT16_MAX ? 2 : largest <= UINT32_MAX ? 4 : 8;
+/* GNU C's vectors, which become SSE2's or NEON's. */
+typedef int32_t Lanes __attribute__((vector_size(16)));
+typedef uint16_t Words __attribute__((vector_size(16)));
+
+/* int32 holds S + floor(D/2), and every sum on the way to it; otherwise int64 does. */
+static bool is_narrow(const Plan *plan) {
+    int64_t divisor = (int64_t)plan->rows.unit * plan->cols.unit;
+    return (plan->itemsize == 1 ? UINT8_MAX : UINT16_MAX) * divisor + divisor / 2 <= INT32_MAX;
+}
+
+static size_t line_bytes(const Plan *plan, int32_t pixels) { /* a row of sums */
+    return round_up(((size_t)pixels * (size_t)plan->channels + SLACK) * (is_narrow(plan) ? 4 : 8));
 }
 
 Status area_portable_prepare(Plan *plan) {
-    size_t columns;
-    if (!size_product((size_t)plan->cols.n_in * (size_t)plan->channels, 8, &columns)) return NO_MEMORY;
-    plan->scratch_bytes = columns;
+    plan->scratch_bytes = line_bytes(plan, plan->cols.n_in) + line_bytes(plan, plan->cols.n_out);
     return OK;
 }
 
-/* Interior rows of uint8 fit 257 at a time into uint16 sums. */
+/* An output row's source rows and their weights. Where an edge weighs nothing its row is not read, as it may not exist:
+ * another row of the output stands in. */
+typedef struct {
+    const uint8_t *inside, *head, *tail;
+    ptrdiff_t stride;
+    int32_t full, whole, head_weight, tail_weight;
+} Band;
+
+static Band band_of(const Plan *plan, int32_t i, const uint8_t *source, ptrdiff_t stride) {
+    const Span *span = &plan->rows.spans[i];
+    return (Band){.inside = source + span->first * stride,
+                  .head = source + (span->first - (span->head != 0)) * stride,
+                  .tail = source + (span->first + span->full - (span->tail == 0)) * stride,
+                  .stride = stride,
+                  .full = span->full,
+                  .whole = plan->rows.whole,
+                  .head_weight = span->head,
+                  .tail_weight = span->tail};
+}
+
+/* Sums of up to 257 rows of 64 columns. Adding 16-bit words adds low + 256 high modulo 2^16; the sum of the high bytes,
+ * kept beside it, tells the two apart: a third of the work of widening every row. */
+static ALWAYS_INLINE void add_rows_of_64(uint16_t *sums, const uint8_t *source, ptrdiff_t stride, int32_t rows) {
+    _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the low byte of a word is the first of two columns");
+    Words both[4] = {{0}, {0}, {0}, {0}}, odd[4] = {{0}, {0}, {0}, {0}};
+    for (int32_t k = 0; k < rows; k++, source += stride) {
+        for (int quarter = 0; quarter < 4; quarter++) {
+            Words pixels;
+            memcpy(&pixels, source + 16 * quarter, sizeof pixels);
+            both[quarter] += pixels;
+            odd[quarter] += pixels >> 8;
+        }
+    }
+    for (int quarter = 0; quarter < 4; quarter++) {
+        Words even = both[quarter] - (odd[quarter] << 8);
+        Words low = __builtin_shufflevector(even, odd[quarter], 0, 8, 1, 9, 2, 10, 3, 11);
+        Words high = __builtin_shufflevector(even, odd[quarter], 4, 12, 5, 13, 6, 14, 7, 15);
+        memcpy(sums + 16 * quarter, &low, sizeof low);
+        memcpy(sums + 16 * quarter + 8, &high, sizeof high);
+    }
+}
+
 static ALWAYS_INLINE void add_rows_u8(uint16_t *sums, const uint8_t *source, ptrdiff_t stride, int32_t rows, int n) {
+    if (n == BLOCK) {
+        for (int x = 0; x < BLOCK; x += 64) add_rows_of_64(sums + x, source + x, stride, rows);
+        return;
+    }
     memset(sums, 0, BLOCK * sizeof *sums);
     for (int32_t k = 0; k < rows; k++, source += stride) {
-        if (n == BLOCK) {
-            for (int x = 0; x < BLOCK; x++) sums[x] = (uint16_t)(sums[x] + source[x]);
-        } else {
-            for (int x = 0; x < n; x++) sums[x] = (uint16_t)(sums[x] + source[x]);
-        }
+        for (int x = 0; x < n; x++) sums[x] = (uint16_t)(sums[x] + source[x]);
     }
 }
 
-/* Where an edge weighs nothing its row is not read: it may not exist. Any other row serves. */
-static ALWAYS_INLINE void sum_columns_u8_u16(const Plan *plan, const Span *span, const uint8_t *source,
-                                             ptrdiff_t stride, uint16_t *sums, size_t columns) {
-    const uint8_t *head = source + (span->first - (span->head != 0)) * stride;
-    const uint8_t *tail = source + (span->first + span->full - (span->tail == 0)) * stride;
-    uint16_t whole = (uint16_t)plan->rows.whole, head_weight = (uint16_t)span->head, tail_weight = (uint16_t)span->tail;
+/* The column sums of `n` columns. In 16 bits, which a multiplication takes far less time for, where they fit. */
+static ALWAYS_INLINE void sum_block_u8(const Band *band, size_t left, int n, bool in_16_bits, int32_t *sums) {
     uint16_t block[BLOCK];
-    for (size_t left = 0; left < columns; left += BLOCK) {
-        int n = columns - left < BLOCK ? (int)(columns - left) : BLOCK;
-        add_rows_u8(block, source + span->first * stride + (ptrdiff_t)left, stride, span->full, n);
-        for (int x = 0; x < n; x++) {
-            sums[left + (size_t)x] = (uint16_t)(block[x] * whole + head[left + (size_t)x] * head_weight +
-                                                tail[left + (size_t)x] * tail_weight);
-        }
+    const uint8_t *head = band->head + left, *tail = band->tail + left;
+    if (in_16_bits) {
+        uint16_t whole = (uint16_t)band->whole, h = (uint16_t)band->head_weight, t = (uint16_t)band->tail_weight;
+        add_rows_u8(block, band->inside + left, band->stride, band->full, n);
+        for (int x = 0; x < n; x++) sums[x] = (uint16_t)(block[x] * (uint32_t)whole + head[x] * h + tail[x] * t);
+        return;
+    }
+    for (int x = 0; x < n; x++) sums[x] = head[x] * band->head_weight + tail[x] * band->tail_weight;
+    for (int32_t done = 0; done < band->full; done += 257) {
+        int32_t rows = band->full - done < 257 ? band->full - done : 257;
+        add_rows_u8(block, band->inside + done * band->stride + left, band->stride, rows, n);
+        for (int x = 0; x < n; x++) sums[x] += block[x] * band->whole;
     }
 }
 
-static ALWAYS_INLINE void sum_columns_u8_u32(const Plan *plan, const Span *span, const uint8_t *source,
-                                             ptrdiff_t stride, uint32_t *sums, size_t columns) {
-    const uint8_t *head = source + (span->first - (span->head != 0)) * stride;
-    const uint8_t *tail = source + (span->first + span->full - (span->tail == 0)) * stride;
-    uint32_t whole = (uint32_t)plan->rows.whole, head_weight = (uint32_t)span->head, tail_weight = (uint32_t)span->tail;
-    uint16_t block[BLOCK];
-    for (size_t left = 0; left < columns; left += BLOCK) {
-        int n = columns - left < BLOCK ? (int)(columns - left) : BLOCK;
-        for (int x = 0; x < n; x++) {
-            sums[left + (size_t)x] = head[left + (size_t)x] * head_weight + tail[left + (size_t)x] * tail_weight;
-        }
-        for (int32_t done = 0; done < span->full; done += 257) {
-            int32_t rows = span->full - done < 257 ? span->full - done : 257;
-            add_rows_u8(block, source + (span->first + done) * stride + (ptrdiff_t)left, stride, rows, n);
-            for (int x = 0; x < n; x++) sums[left + (size_t)x] += block[x] * whole;
-        }
+static ALWAYS_INLINE const uint16_t *words(const uint8_t *row) { return (const uint16_t *)(const void *)row; }
+
+static ALWAYS_INLINE void sum_block_u16(const Band *band, size_t left, int n, int32_t *sums) {
+    const uint16_t *head = words(band->head) + left, *tail = words(band->tail) + left;
+    int32_t block[BLOCK] = {0};
+    for (int32_t k = 0; k < band->full; k++) {
+        const uint16_t *row = words(band->inside + k * band->stride) + left;
+        for (int x = 0; x < n; x++) block[x] += row[x];
+    }
+    for (int x = 0; x < n; x++) {
+        sums[x] = block[x] * band->whole + head[x] * band->head_weight + tail[x] * band->tail_weight;
     }
 }
 
-/* Sums in uint32 or uint64, whichever `size` (4 or 8) says; a constant wherever this is inlined. */
-static ALWAYS_INLINE void sum_columns_u16(const Plan *plan, const Span *span, const uint8_t *source, ptrdiff_t stride,
-                                          void *sums, int size, size_t columns) {
-    int32_t begin = span->head != 0 ? -1 : 0, end = span->full + (span->tail != 0);
-    uint32_t *narrow = sums;
-    uint64_t *wide = sums;
-    memset(sums, 0, columns * (size_t)size);
-    for (int32_t k = begin; k < end; k++) {
-        const uint16_t *row = (const uint16_t *)(const void *)(source + (span->first + k) * stride);
-        uint32_t weight = (uint32_t)(k < 0 ? span->head : k < span->full ? plan->rows.whole : span->tail);
-        if (size == 4) {
-            for (size_t x = 0; x < columns; x++) narrow[x] += row[x] * weight;
+/* Any dtype, in int64. */
+static void sum_block_wide(const Band *band, size_t left, int n, int itemsize, int64_t *sums) {
+    memset(sums, 0, (size_t)n * sizeof *sums);
+    for (int32_t k = -1; k <= band->full; k++) {
+        int64_t weight = k < 0 ? band->head_weight : k < band->full ? band->whole : band->tail_weight;
+        const uint8_t *row = k < 0 ? band->head : k < band->full ? band->inside + k * band->stride : band->tail;
+        if (itemsize == 1) {
+            for (int x = 0; x < n; x++) sums[x] += row[left + (size_t)x] * weight;
         } else {
-            for (size_t x = 0; x < columns; x++) wide[x] += (uint64_t)row[x] * weight;
+            for (int x = 0; x < n; x++) sums[x] += words(row)[left + (size_t)x] * weight;
         }
     }
 }
 
-static ALWAYS_INLINE uint64_t sum_at(const void *sums, int size, size_t x) {
-    return size == 2 ? ((const uint16_t *)sums)[x] : size == 4 ? ((const uint32_t *)sums)[x] : ((const uint64_t *)sums)[x];
+/* The sums along the row of outputs of three or four channels: all of an output's at once. The fourth lane of three
+ * channels belongs to the next output, or to the slack. */
+static ALWAYS_INLINE void sum_along_lanes(const Axis *cols, const int32_t *sums, int32_t *totals, int channels) {
+    for (int32_t i = 0; i < cols->n_out; i++) {
+        const Span *span = &cols->spans[i];
+        Lanes total = {0, 0, 0, 0}, pixel;
+        const int32_t *at = sums + span->first * channels;
+        for (int32_t k = 0; k < span->full; k++, at += channels) {
+            memcpy(&pixel, at, sizeof pixel);
+            total += pixel;
+        }
+        total *= cols->whole;
+        if (span->tail != 0) {
+            memcpy(&pixel, at, sizeof pixel);
+            total += pixel * span->tail;
+        }
+        if (span->head != 0) {
+            memcpy(&pixel, sums + (span->first - 1) * channels, sizeof pixel);
+            total += pixel * span->head;
+        }
+        memcpy(totals + i * channels, &total, sizeof total);
+    }
 }
 
-/* One output row from the column sums. (t + 1/2) / D with t = S + floor(D/2) an integer below 2^53 lies at least 1 / 2D
- * away from any integer; two roundings move it by at most 2^-51 times 65536, which is less as long as D < 2^34: the
- * truncated product is the exact quotient. D < 2^31 (MAX_PIXELS). */
-static ALWAYS_INLINE void sum_along_row(const Plan *plan, const void *sums, int size, int32_t channels, uint8_t *out) {
-    int64_t divisor = (int64_t)plan->rows.unit * plan->cols.unit;
-    double reciprocal = 1.0 / (double)divisor, half = (double)(divisor / 2) + 0.5;
-    uint64_t whole = (uint64_t)plan->cols.whole;
+static ALWAYS_INLINE int64_t sum_at(const void *sums, bool narrow, size_t x) {
+    return narrow ? ((const int32_t *)sums)[x] : ((const int64_t *)sums)[x];
+}
+
+static ALWAYS_INLINE void sum_along_any(const Plan *plan, const void *sums, void *totals, bool narrow,
+                                        int32_t channels) {
     size_t step = (size_t)channels, result = 0;
     for (int32_t i = 0; i < plan->cols.n_out; i++) {
         const Span *span = &plan->cols.spans[i];
         for (size_t c = 0; c < step; c++, result++) {
             size_t first = (size_t)span->first * step + c;
-            uint64_t sum = 0;
-            for (int32_t k = 0; k < span->full; k++) sum += sum_at(sums, size, first + (size_t)k * step);
-            sum *= whole;
-            if (span->head != 0) sum += sum_at(sums, size, first - step) * (uint64_t)span->head;
-            if (span->tail != 0) sum += sum_at(sums, size, first + (size_t)span->full * step) * (uint64_t)span->tail;
-            int32_t pixel = (int32_t)(((double)(int64_t)sum + half) * reciprocal);
-            if (plan->itemsize == 1) {
-                out[result] = (uint8_t)pixel;
+            int64_t sum = 0;
+            for (int32_t k = 0; k < span->full; k++) sum += sum_at(sums, narrow, first + (size_t)k * step);
+            sum *= plan->cols.whole;
+            if (span->head != 0) sum += sum_at(sums, narrow, first - step) * span->head;
+            if (span->tail != 0) sum += sum_at(sums, narrow, first + (size_t)span->full * step) * span->tail;
+            if (narrow) {
+                ((int32_t *)totals)[result] = (int32_t)sum;
             } else {
-                ((uint16_t *)(void *)out)[result] = (uint16_t)pixel;
+                ((int64_t *)totals)[result] = sum;
             }
         }
     }
 }
 
-static ALWAYS_INLINE void rows_of(const Plan *plan, const uint8_t *source, ptrdiff_t stride, uint8_t *out,
-                                  int32_t first, int32_t last, uint8_t *scratch, int itemsize, int size) {
-    size_t columns = (size_t)plan->cols.n_in * (size_t)plan->channels;
-    size_t out_row = (size_t)plan->cols.n_out * (size_t)plan->channels * (size_t)itemsize;
-    void *sums = scratch;
-    for (int32_t i = first; i < last; i++) {
-        const Span *span = &plan->rows.spans[i];
-        uint8_t *row = out + (size_t)i * out_row;
-        if (itemsize == 2) {
-            sum_columns_u16(plan, span, source, stride, sums, size, columns);
-        } else if (size == 2) {
-            sum_columns_u8_u16(plan, span, source, stride, sums, columns);
+static ALWAYS_INLINE void sum_along(const Plan *plan, const void *sums, void *totals, bool narrow) {
+    if (narrow && plan->channels == 3) {
+        sum_along_lanes(&plan->cols, sums, totals, 3);
+    } else if (narrow && plan->channels == 4) {
+        sum_along_lanes(&plan->cols, sums, totals, 4);
+    } else if (plan->channels == 1) {
+        sum_along_any(plan, sums, totals, narrow, 1);
+    } else {
+        sum_along_any(plan, sums, totals, narrow, plan->channels);
+    }
+}
+
+/* (S + floor(D/2) + 1/2) / D with an integer S below 2^53 lies at least 1 / 2D away from any integer; two roundings move
+ * it by at most 2^-51 times 65536, which is less as long as D < 2^34: the truncated product is the exact quotient.
+ * D < 2^31 (MAX_PIXELS of resize.py). */
+static ALWAYS_INLINE void divide(const Plan *plan, const void *totals, uint8_t *out, int itemsize, bool narrow) {
+    int64_t divisor = (int64_t)plan->rows.unit * plan->cols.unit;
+    double reciprocal = 1.0 / (double)divisor, half = (double)(divisor / 2) + 0.5;
+    size_t count = (size_t)plan->cols.n_out * (size_t)plan->channels;
+    for (size_t x = 0; x < count; x++) {
+        double total = narrow ? (double)((const int32_t *)totals)[x] : (double)((const int64_t *)totals)[x];
+        int32_t pixel = (int32_t)((total + half) * reciprocal);
+        if (itemsize == 1) {
+            out[x] = (uint8_t)pixel;
         } else {
-            sum_columns_u8_u32(plan, span, source, stride, sums, columns);
-        }
-        switch (plan->channels) {
-            case 1: sum_along_row(plan, sums, size, 1, row); break;
-            case 3: sum_along_row(plan, sums, size, 3, row); break;
-            case 4: sum_along_row(plan, sums, size, 4, row); break;
-            default: sum_along_row(plan, sums, size, plan->channels, row); break;
+            ((uint16_t *)(void *)out)[x] = (uint16_t)pixel;
         }
     }
 }
 
-#define DEFINE_U8(name, target)                                                                                       \
-    target DECLARE_RUN(name) {                                                                                        \
-        if (sum_size(plan) == 2) {                                                                                    \
-            rows_of(plan, source, stride, out, first, last, scratch, 1, 2);                                           \
-        } else {                                                                                                      \
-            rows_of(plan, source, stride, out, first, last, scratch, 1, 4);                                           \
-        }                                                                                                             \
+static ALWAYS_INLINE void rows_of(const Plan *plan, const uint8_t *source, ptrdiff_t stride, uint8_t *out,
+                                  int32_t first, int32_t last, uint8_t *scratch, int itemsize, bool narrow) {
+    size_t columns = (size_t)plan->cols.n_in * (size_t)plan->channels;
+    size_t out_row = (size_t)plan->cols.n_out * (size_t)plan->channels * (size_t)itemsize;
+    void *sums = scratch, *totals = scratch + line_bytes(plan, plan->cols.n_in);
+    bool in_16_bits = UINT8_MAX * (int64_t)plan->rows.unit <= UINT16_MAX;
+    memset(scratch, 0, plan->scratch_bytes); /* the slack may be added up, though nobody looks at the sum */
+    for (int32_t i = first; i < last; i++) {
+        Band band = band_of(plan, i, source, stride);
+        for (size_t left = 0; left < columns; left += BLOCK) {
+            int n = columns - left < BLOCK ? (int)(columns - left) : BLOCK;
+            if (!narrow) {
+                sum_block_wide(&band, left, n, itemsize, (int64_t *)sums + left);
+            } else if (itemsize == 2) {
+                sum_block_u16(&band, left, n, (int32_t *)sums + left);
+            } else if (in_16_bits) {
+                sum_block_u8(&band, left, n, true, (int32_t *)sums + left);
+            } else {
+                sum_block_u8(&band, left, n, false, (int32_t *)sums + left);
+            }
+        }
+        sum_along(plan, sums, totals, narrow);
+        divide(plan, totals, out + (size_t)i * out_row, itemsize, narrow);
     }
-#define DEFINE_U16(name, target)                                                                                      \
-    target DECLARE_RUN(name) {                                                                                        \
-        if (sum_size(plan) <= 4) {                                                                                    \
-            rows_of(plan, source, stride, out, first, last, scratch, 2, 4);                                           \
-        } else {                                                                                                      \
-            rows_of(plan, source, stride, out, first, last, scratch, 2, 8);                                           \
-        }                                                                                                             \
-    }
+}
 
-DEFINE_U8(area_u8_portable, )
-DEFINE_U16(area_u16_portable, )
+static ALWAYS_INLINE void rows_of_any(const Plan *plan, const uint8_t *source, ptrdiff_t stride, uint8_t *out,
+                                      int32_t first, int32_t last, uint8_t *scratch, int itemsize) {
+    if (is_narrow(plan)) {
+        rows_of(plan, source, stride, out, first, last, scratch, itemsize, true);
+    } else {
+        rows_of(plan, source, stride, out, first, last, scratch, itemsize, false);
+    }
+}
+
+DECLARE_RUN(area_u8_portable) { rows_of_any(plan, source, stride, out, first, last, scratch, 1); }
+DECLARE_RUN(area_u16_portable) { rows_of_any(plan, source, stride, out, first, last, scratch, 2); }
 #ifdef HAVE_X86
 /* The same C, vectorised by the compiler for the wider registers. */
-DEFINE_U8(area_u8_avx2_auto, TARGET_AVX2)
-DEFINE_U16(area_u16_avx2, TARGET_AVX2)
-DEFINE_U16(area_u16_avx512, TARGET_AVX512)
+TARGET_AVX2 DECLARE_RUN(area_u8_avx2_auto) { rows_of_any(plan, source, stride, out, first, last, scratch, 1); }
+TARGET_AVX2 DECLARE_RUN(area_u16_avx2) { rows_of_any(plan, source, stride, out, first, last, scratch, 2); }
+TARGET_AVX512 DECLARE_RUN(area_u16_avx512) { rows_of_any(plan, source, stride, out, first, last, scratch, 2); }
 #endif
