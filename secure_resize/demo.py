@@ -7,6 +7,7 @@ Every pipeline is the real one and reads the attack image from its file: ``cv2.r
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,6 +122,7 @@ OURS: dict[str, tuple[str, Pipeline]] = {
 
 def main(source: Path | None, target: Path | None, size: tuple[int, int], out: Path) -> int:
     """Run the demo, print its table and return the exit code (1: one of our pipelines showed the hidden picture)."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # the table, not TensorFlow's news about missing GPUs
     rows, missing = run(_load(source, "astronaut"), _load(target, "chelsea"), size, out)
     print(_table(rows))
     for module, names in missing.items():
