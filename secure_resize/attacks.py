@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .operator import AxisOperator, ScalingOperator
+from .operator import ScalingOperator
+from .probe import probe
 from .scalers import Scaler, get_scaler
 
-__all__ = ["Crafted", "craft", "psnr", "sampling_operator"]
+__all__ = ["Crafted", "craft", "psnr"]
 
 Image = npt.NDArray[np.uint8]
 
@@ -52,21 +54,20 @@ def craft(
     target
         uint8 (h, w) or (h, w, C), with the source's channels; its size is the scaler's output size.
     scaler
-        A name in ``scalers.SCALERS`` or a Scaler. Only sampling filters have a model so far: ``nearest``, and
-        ``linear`` or ``bilinear`` at ratios of 2 and more.
+        A name in ``scalers.SCALERS`` or a Scaler. What it reads is probed.
     method
         ``"direct"``: the least change, in the 2-norm and inside [0, 255], that takes every output pixel to within
-        ``epsilon`` of the target, before rounding to whole levels. Outputs of a sampling filter share no source pixel,
-        so each one's pixels x = clip(s + λw, 0, 255) are found on their own, by bisecting λ (the optimality conditions
-        of the quadratic program of Xiao et al., section 4).
+        ``epsilon`` of the target, before rounding to whole levels. For scalers whose outputs share no source pixel
+        (nearest at ratios above 1, linear from 2, cubic from 4): each one's pixels x = clip(s + λw, 0, 255) are found
+        on their own, by bisecting λ (the optimality conditions of the quadratic program of Xiao et al., section 4).
     epsilon
         Levels by which the scaled attack image may miss the target.
 
     Raises
     ------
     TypeError, ValueError
-        Images of another dtype or of shapes that do not fit, an unknown scaler or method, a scaler or ratio without a
-        direct attack.
+        Images of another dtype or of shapes that do not fit, an unknown scaler or method, a ratio at which the scaler's
+        outputs share source pixels.
     ImportError
         The scaler's library is not installed.
     """
@@ -83,7 +84,7 @@ def craft(
         raise ValueError(f"source and target must have the same channels, got shapes {source.shape}, {target.shape}")
     chosen = get_scaler(scaler) if isinstance(scaler, str) else scaler
     size = target.shape[0], target.shape[1]
-    model = sampling_operator(chosen, (source.shape[0], source.shape[1]), size)
+    model = _probed(chosen, (source.shape[0], source.shape[1]), size)
     image = _direct(source, target, model, epsilon)
     scaled = chosen(image, size)
     return Crafted(image, scaled, psnr(image, source), psnr(scaled, target))
@@ -97,37 +98,9 @@ def psnr(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
     return 10.0 * math.log10(255.0**2 / mean_square) if mean_square else math.inf
 
 
-def sampling_operator(scaler: Scaler, in_size: tuple[int, int], out_size: tuple[int, int]) -> ScalingOperator:
-    """What a sampling filter reads: the model of ``nearest``, and of ``linear`` or ``bilinear`` without antialiasing.
-
-    Libraries agree on linear, the two pixels around (i + ½)β − ½. On nearest they do not (offsets, and the rounding of
-    iβ), so the library itself is asked which pixels it reads.
-    """
-    if scaler.algorithm == "nearest":
-        axes = _read_by_nearest(scaler, in_size, out_size)
-    elif scaler.algorithm in ("linear", "bilinear"):
-        axes = [_linear_axis(n_in, n_out) for n_in, n_out in zip(in_size, out_size, strict=True)]
-    else:
-        raise ValueError(f"no model of {scaler.name!r}; the direct attack knows nearest, linear and bilinear")
-    return ScalingOperator(*axes)
-
-
-def _read_by_nearest(scaler: Scaler, in_size: tuple[int, int], out_size: tuple[int, int]) -> list[AxisOperator]:
-    """Scale a picture of each axis' coordinates (their three low bytes as channels) and read off what arrives."""
-    axes = []
-    for axis, (n_in, n_out) in enumerate(zip(in_size, out_size, strict=True)):
-        coordinates = np.indices(in_size)[axis][..., None] >> np.array([0, 8, 16])
-        arrived = np.moveaxis(scaler((coordinates & 255).astype(np.uint8), out_size), axis, 0)[:, 0].astype(np.int64)
-        start = arrived[:, 0] + (arrived[:, 1] << 8) + (arrived[:, 2] << 16)
-        axes.append(AxisOperator(n_in, n_out, start, np.ones((n_out, 1))))
-    return axes
-
-
-def _linear_axis(n_in: int, n_out: int) -> AxisOperator:
-    position = np.clip((np.arange(n_out) + 0.5) * (n_in / n_out) - 0.5, 0, n_in - 1)
-    start = np.clip(np.floor(position).astype(np.int64), 0, max(n_in - 2, 0))
-    second = position - start
-    return AxisOperator(n_in, n_out, start, np.stack([1 - second, second], axis=1)[:, : min(n_in, 2)])
+@lru_cache(maxsize=32)
+def _probed(scaler: str | Scaler, in_size: tuple[int, int], out_size: tuple[int, int]) -> ScalingOperator:
+    return probe(scaler, in_size, out_size)
 
 
 def _direct(source: Image, target: Image, model: ScalingOperator, epsilon: float) -> Image:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from .kernels import Kernel, get_kernel
 
-__all__ = ["AxisOperator", "ScalingOperator", "area_overlaps", "axis_operator", "scaling_operator"]
+__all__ = ["AxisOperator", "Provenance", "ScalingOperator", "area_overlaps", "axis_operator", "scaling_operator"]
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -113,11 +113,47 @@ def _column(weights: FloatArray, k: int, ndim: int) -> FloatArray:
 
 
 @dataclass(frozen=True, eq=False)
+class Provenance:
+    """Where a probed operator comes from, and how well it is known. Levels are those of 8 bits, 0 to 255.
+
+    The callable is ``offset[..., o] + Σ_i mix[o, i] · (L · X_i · Rᵀ)`` for output channel o and input channels X_i in
+    levels: float64 ``mix`` (C_out, C_in), ``offset`` (h, w, C_out). ``clips`` tells where values are cut off: ``""``
+    nowhere, ``"output"`` at ``bounds`` (2, C_out), what black and white become; ``"rows"`` or ``"cols"`` also between
+    the passes, after the one named, at 0 and 255. (Cutting off never increases a difference, so it takes nothing from
+    the bounds on attacks.)
+    """
+
+    name: str
+    version: str
+    dtype: str
+    layout: str
+    calls: int
+    weight_std: tuple[float, float]  # standard deviation of each weight of rows and of cols
+    nonlinearity: float  # levels: the largest |f((X+Y)/2) - (f(X)+f(Y))/2|, which rounding alone brings to about 1
+    inseparability: float  # levels: the RMS distance of the response to u·vᵀ from a matrix of rank 1
+    extreme_residual: float  # like the operator's residual, on noise of black and white pixels
+    clips: str
+    bounds: FloatArray
+    mix: FloatArray
+    offset: FloatArray
+    notes: tuple[str, ...] = ()
+    deterministic: bool = True
+    linear: bool = True
+    separable: bool = True
+
+
+@dataclass(frozen=True, eq=False)
 class ScalingOperator:
-    """A separable linear scaler of images: ``rows`` (L) acts on the height, ``cols`` (R) on the width."""
+    """A separable linear scaler of images: ``rows`` (L) acts on the height, ``cols`` (R) on the width.
+
+    A probed one also has its ``residual``, the furthest that the callable's output lay from the operator's prediction
+    on random images, in levels and with the callable's own rounding, and its ``provenance``.
+    """
 
     rows: AxisOperator
     cols: AxisOperator
+    residual: float | None = None
+    provenance: Provenance | None = None
 
     @property
     def in_size(self) -> tuple[int, int]:

@@ -8,8 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import secure_resize as sr
-from secure_resize.attacks import craft, psnr, sampling_operator
-from secure_resize.scalers import SCALERS, Scaler, get_scaler, register_scaler
+from secure_resize.attacks import craft, psnr
+from secure_resize.scalers import SCALERS
+
+# Sampling filters, of three libraries: what the direct attack is for.
+SAMPLING = [
+    f"{library}:{name}"
+    for library, linear in (("torch", "bilinear"), ("opencv", "linear"), ("tensorflow", "bilinear"))
+    for name in ("nearest", linear)
+]
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +24,7 @@ def pair(photos):
     return photos["astronaut.png"], photos["chelsea.png"]
 
 
-@pytest.mark.parametrize("scaler", SCALERS)
+@pytest.mark.parametrize("scaler", SAMPLING)
 @pytest.mark.parametrize("size", [(112, 112), (96, 128), (100, 77)])
 def test_it_reaches_the_target_through_the_real_library(pair, scaler, size):
     pytest.importorskip(SCALERS[scaler].module)
@@ -34,7 +41,7 @@ def test_it_reaches_the_target_through_the_real_library(pair, scaler, size):
     assert np.array_equal(source, before)
 
 
-@pytest.mark.parametrize("scaler", SCALERS)
+@pytest.mark.parametrize("scaler", SAMPLING)
 @pytest.mark.parametrize("kernel", sr.KERNELS)
 def test_robust_scaling_does_not_show_it(pair, scaler, kernel):
     pytest.importorskip(SCALERS[scaler].module)
@@ -81,19 +88,6 @@ def test_the_change_is_the_least(data):
     assert lowest <= highest + 1e-6
 
 
-@pytest.mark.parametrize("scaler", SCALERS)
-@pytest.mark.parametrize(("in_size", "out_size"), [((120, 90), (30, 30)), ((97, 131), (41, 17)), ((60, 1), (20, 1))])
-def test_the_model_predicts_the_library(scaler, in_size, out_size):
-    pytest.importorskip(SCALERS[scaler].module)
-    image = np.random.default_rng(3).integers(0, 256, (*in_size, 3), np.uint8)
-    predicted = sampling_operator(SCALERS[scaler], in_size, out_size).apply(image)
-    # Half a level for the library's rounding, another for torch's between its passes, or for OpenCV's 11-bit weights
-    # (255 levels · 2 axes · 2⁻¹⁰), and 0.05 for torch's fixed-point weights.
-    assert np.abs(predicted - SCALERS[scaler](image, out_size)).max() <= 1.05
-    if SCALERS[scaler].algorithm == "nearest":
-        assert np.array_equal(predicted, SCALERS[scaler](image, out_size))
-
-
 RGB = np.zeros((64, 64, 3), np.uint8)
 
 
@@ -104,7 +98,7 @@ RGB = np.zeros((64, 64, 3), np.uint8)
         ((RGB, [[1]], "opencv:linear"), TypeError, "target must be a uint8 array, got list"),
         ((RGB, RGB[0, :8, 0], "opencv:linear"), ValueError, r"target must have shape .*got \(8,\)"),
         ((RGB, RGB[:8, :8, 0], "opencv:linear"), ValueError, r"same channels, got shapes \(64, 64, 3\), \(8, 8\)"),
-        ((RGB, RGB[:8, :8], "opencv:area"), ValueError, "valid scalers: opencv:linear"),
+        ((RGB, RGB[:8, :8], "opencv:bilinear"), ValueError, "valid scalers: .*opencv:linear"),
         ((RGB, RGB[:48, :8], "opencv:linear"), ValueError, r"ratio 1.33, 2 taps\): .* ratio of at least 2"),
     ],
 )
@@ -121,20 +115,3 @@ def test_bad_options():
         craft(RGB, RGB[:8, :8], "opencv:linear", epsilon=math.nan)
     with pytest.raises(ValueError, match="one shape"):
         psnr(RGB, RGB[:8])
-    absent = Scaler("nowhere:cubic", lambda image, size: image[: size[0], : size[1]], "nowhere_to_be_found")
-    assert not absent.installed
-    with pytest.raises(ValueError, match="knows nearest, linear and bilinear"):
-        craft(RGB, RGB[:8, :8], absent)
-
-
-def test_scalers_are_registered_once():
-    with pytest.raises(ValueError, match="already registered"):
-        register_scaler("opencv:linear", "cv2")(lambda image, size: image)
-    with pytest.raises(ValueError, match="valid scalers"):
-        get_scaler("opencv")
-
-
-@pytest.mark.parametrize("scaler", SCALERS)
-def test_scalers_name_their_version(scaler):
-    pytest.importorskip(SCALERS[scaler].module)
-    assert SCALERS[scaler].version[0].isdecimal()

@@ -1,0 +1,316 @@
+"""What a scaler's coefficient matrices prove about every attack on it, in closed form.
+
+For scale(X) = L · X · Rᵀ with N source and n output pixels, every source change δ and the output change t it causes
+obey RMS(t) ≤ G · RMS(δ), with G = σmax(L) · σmax(R) · √(N/n). The *stealth gain* 20·log₁₀ G is how much quieter an
+attack may be in the source than its effect is in the output. A scaler that keeps constants has at least 0 dB. Cutting
+values off to [0, 255] and everything else that never increases a difference keeps the bound; rounding adds its levels.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .operator import AxisOperator, ScalingOperator
+
+__all__ = [
+    "VERDICTS",
+    "Certificate",
+    "Exposure",
+    "exposure",
+    "least_attack",
+    "pair_certificate",
+    "worst_change",
+]
+
+FloatArray = npt.NDArray[np.float64]
+
+# Verdict: the stealth gain in dB (two axes together) from which on it holds.
+VERDICTS = {"robust": -math.inf, "weak": 1.0, "vulnerable": 3.0}
+# PSNR of attack image and source in dB from which on an attack counts as hidden (Quiring et al. 2020, goal O2).
+HIDDEN_DB = 15.0
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """What an operator gives away. Figures are for both axes together; ``±`` figures are five standard deviations.
+
+    ``stealth_gain_db`` ± ``uncertainty_db``: see the module. ``influence``: levels by which one source pixel, changed
+    by 255, moves one output at most. ``coverage``: the share of source pixels that any output reads. Coverage is not
+    safety: a filter may read all and weigh few. ``effective_support``: how many source pixels an output really
+    averages, mean of (Σ|w|)²/Σw². ``linf_gain``: levels that an output moves at most when every source pixel may move
+    by one. ``in_size`` and ``out_size`` are (height, width).
+    """
+
+    stealth_gain_db: float
+    uncertainty_db: float
+    influence: float
+    coverage: float
+    effective_support: float
+    linf_gain: float
+    in_size: tuple[int, int]
+    out_size: tuple[int, int]
+
+    @property
+    def verdict(self) -> str:
+        """``robust`` below 1 dB of stealth gain, ``weak`` below 3 dB, else ``vulnerable``."""
+        return [name for name, lowest in VERDICTS.items() if self.stealth_gain_db >= lowest][-1]
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the uncertainty reaches across a verdict's limit."""
+        return any(abs(self.stealth_gain_db - lowest) <= self.uncertainty_db for lowest in VERDICTS.values())
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name:18} {value}" for name, value in self.rows())
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The figures by name, formatted with their units."""
+        read = self.in_size[0] * self.in_size[1] / (self.out_size[0] * self.out_size[1])
+        return [
+            ("verdict", self.verdict + (" (within the uncertainty of another)" if self.doubtful else "")),
+            ("stealth gain", f"{self.stealth_gain_db + 0.0:.2f} ± {self.uncertainty_db:.2f} dB"),
+            ("influence", f"{self.influence:.1f} of 255 levels"),
+            ("coverage", f"{100 * self.coverage:.1f} % of the source pixels"),
+            (
+                "effective support",
+                f"{self.effective_support:.1f} pixels an output ({read:.1f} source pixels an output)",
+            ),
+            ("L∞ gain", f"{self.linf_gain:.3f}"),
+        ]
+
+
+def exposure(operator: ScalingOperator) -> Exposure:
+    """What ``operator`` gives away, with the uncertainty of a probed one.
+
+    >>> import secure_resize as sr
+    >>> sr.exposure(sr.scaling_operator((400, 400), (224, 224), "area")).verdict
+    'robust'
+    """
+    axes = (operator.rows, operator.cols)
+    gain = error = 0.0
+    influence, coverage, support, linf = 255.0, 1.0, 1.0, 1.0
+    for axis, std in zip(axes, _weight_std(operator), strict=True):
+        norm = axis.norm
+        gain += 20 * math.log10(norm * math.sqrt(axis.ratio)) if norm else -math.inf
+        error += _norm_error_db(axis, norm, std)
+        size = np.abs(axis.weights)
+        total, square = size.sum(axis=1), (size**2).sum(axis=1)
+        influence *= float(size.max())
+        coverage *= float(axis.read(5 * std).mean())
+        support *= float((total[square > 0] ** 2 / square[square > 0]).mean()) if square.any() else 0.0
+        linf *= float(total.max())
+    return Exposure(gain, error, influence, coverage, support, linf, operator.in_size, operator.out_size)
+
+
+def _weight_std(operator: ScalingOperator) -> tuple[float, float]:
+    return operator.provenance.weight_std if operator.provenance else (0.0, 0.0)
+
+
+def _norm_error_db(axis: AxisOperator, norm: float, std: float) -> float:
+    """By how much weights with independent errors of deviation ``std`` may have shifted σmax, in dB.
+
+    First order: uᵀEv of a unit pair has deviation ``std``, and the largest of many such pairs stays within five.
+    Second order: ‖E‖²/σ, where ‖E‖ of a band with k entries a row and c a column is near std·(√k + √c).
+    """
+    if not std:
+        return 0.0
+    per_column = max(1.0, axis.width / max(axis.ratio, 1e-9))
+    noise = std * (math.sqrt(axis.width) + math.sqrt(per_column))
+    return 20 * math.log10(1 + (5 * std + noise**2 / norm) / norm) if norm else 0.0
+
+
+def worst_change(operator: ScalingOperator) -> tuple[FloatArray, FloatArray]:
+    """The source change δ (H, W) and output change t (h, w), ‖δ‖ = 1, that reach the stealth gain exactly."""
+    left, right = (_top_vector(axis) for axis in (operator.rows, operator.cols))
+    change = np.multiply.outer(left, right)
+    return change, operator.apply(change)
+
+
+def _top_vector(axis: AxisOperator) -> FloatArray:
+    dense = axis.dense()
+    if axis.n_in <= axis.n_out:
+        return np.asarray(np.linalg.eigh(dense.T @ dense)[1][:, -1])
+    vector = dense.T @ np.linalg.eigh(dense @ dense.T)[1][:, -1]
+    return np.asarray(vector / np.linalg.norm(vector))
+
+
+def least_attack(operator: ScalingOperator, change: npt.ArrayLike) -> FloatArray:
+    """The least source change, in the 2-norm, that changes the output by ``change``: δ* = L⁺ · change · (R⁺)ᵀ.
+
+    ``change`` (h, w) or (h, w, C) in levels; the result (H, W[, C]) knows neither box nor rounding. Where no source
+    change gives exactly ``change`` (a row of zeros, an enlarged axis), it is the least of those that come nearest.
+    """
+    change = np.asarray(change, dtype=np.float64)
+    if change.shape[:2] != operator.out_size or change.ndim not in (2, 3):
+        raise ValueError(
+            f"change must have shape {operator.out_size} or {(*operator.out_size, 'C')}, got {change.shape}"
+        )
+    left, right = (
+        np.linalg.pinv(axis.dense(), rcond=1e-10).astype(np.float64) for axis in (operator.rows, operator.cols)
+    )
+    return _both(left, right, change)
+
+
+def _both(left: FloatArray, right: FloatArray, image: FloatArray) -> FloatArray:
+    """left · image · rightᵀ for (H, W) or (H, W, C)."""
+    out = np.tensordot(left, image, axes=(1, 0))
+    return np.moveaxis(np.tensordot(out, right, axes=(1, 1)), -1, 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Certificate:
+    """A bound on every attack that hides ``target`` in ``source``, with its witness.
+
+    ``psnr_bound``: the highest PSNR to the source, in dB, that an attack image may have whose scaled version lies
+    within ``epsilon`` levels of the target everywhere; infinite where the source does. ``dual`` λ (h, w, C) proves it,
+    see :meth:`check`; ``gain_bound`` is the weaker bound that the stealth gain alone gives. ``slack`` is what is added
+    to ``epsilon`` for rounding: the operator's residual. ``uncertainty_db`` is that of a probed operator's norm.
+    """
+
+    psnr_bound: float
+    gain_bound: float
+    dual: FloatArray = field(repr=False)
+    epsilon: float
+    slack: float
+    uncertainty_db: float
+    source: npt.NDArray[Any] = field(repr=False)
+    target: npt.NDArray[Any] = field(repr=False)
+    operator: ScalingOperator = field(repr=False)
+
+    @property
+    def impossible(self) -> bool:
+        """Whether no algorithm can attack the pair: every attack image lies below 15 dB to the source."""
+        return self.psnr_bound + self.uncertainty_db < HIDDEN_DB
+
+    def check(self) -> float:
+        """Recompute the bound from λ, the images and the dense matrices alone, and return it in dB.
+
+        Let x = S + δ be an attack image, g = Mᵀλ, and [a, b] what the output may move by. Then λᵀMδ ≥ Σ a·λ⁺ - b·λ⁻,
+        and ½‖δ‖² ≥ (½‖δ‖² - gᵀδ) + λᵀMδ, whose first part is least, pixel by pixel, at δ = g cut off to the box
+        [-S, 255 - S]. So ½‖δ‖² ≥ Σ(½c² - g·c) + Σ(a·λ⁺ - b·λ⁻) with c = clip(g, -S, 255 - S), for whatever λ.
+        """
+        left, right = self.operator.rows.dense(), self.operator.cols.dense()
+        source = _with_channels(self.source)
+        low, high = _reach(_both(left, right, source), _with_channels(self.target), self.epsilon + self.slack)
+        value = _dual_value(self.dual, _both(left.T, right.T, self.dual), source, low, high)
+        return min(_psnr(2 * value, source.size), self.gain_bound)
+
+
+def pair_certificate(
+    source: npt.NDArray[Any],
+    target: npt.NDArray[Any],
+    operator: ScalingOperator,
+    *,
+    epsilon: float = 1.0,
+    iterations: int = 300,
+) -> Certificate:
+    """The highest PSNR to ``source`` that any attack reaching ``target`` through ``operator`` can have.
+
+    >>> import numpy as np, secure_resize as sr
+    >>> source, target = np.full((64, 64), 200, np.uint8), np.zeros((16, 16), np.uint8)
+    >>> sr.pair_certificate(source, target, sr.scaling_operator((64, 64), (16, 16))).impossible
+    True
+
+    Parameters
+    ----------
+    source, target
+        (H, W) or (H, W, C) and (h, w) or (h, w, C) in [0, 255], of the operator's sizes, channels alike.
+    operator
+        Of the scaler, probed or not. Where it cuts values off between its passes (``Provenance.clips``) the map is not
+        linear, and the bound is that of the stealth gain.
+    epsilon
+        Levels by which the scaled attack image may miss the target. What rounding does is added: the operator's
+        residual or, without one, half a level.
+    iterations
+        Of the search for the best λ. Every λ proves a bound; more iterations may find a tighter one.
+
+    Raises
+    ------
+    ValueError
+        Shapes that do not fit, values out of range, a negative ``epsilon``.
+    """
+    images = [_with_channels(np.asarray(image)) for image in (source, target)]
+    for name, image, size in zip(("source", "target"), images, (operator.in_size, operator.out_size), strict=True):
+        if image.shape[:2] != size:
+            raise ValueError(f"{name} must have size {size[0]}x{size[1]}, as the operator; got shape {image.shape}")
+        if not (image.min() >= 0 and image.max() <= 255):
+            raise ValueError(f"{name} must lie in [0, 255], got [{image.min()}, {image.max()}]")
+    if images[0].shape[2] != images[1].shape[2]:
+        raise ValueError(f"source and target must have the same channels, got {images[0].shape}, {images[1].shape}")
+    if not epsilon >= 0:
+        raise ValueError(f"epsilon must be a number of levels >= 0, got {epsilon!r}")
+    slack = 0.5 if operator.residual is None else operator.residual
+    uncertainty = exposure(operator).uncertainty_db
+    low, high = _reach(operator.apply(images[0]), images[1], epsilon + slack)
+    gain_bound = _gain_bound(operator, low, high, images[0].size)
+    linear = operator.provenance is None or operator.provenance.clips in ("", "output")
+    dual = _ascend(operator, images[0], low, high, iterations) if linear else np.zeros(images[1].shape)
+    value = _dual_value(dual, operator.adjoint(dual), images[0], low, high)
+    bound = min(_psnr(2 * value, images[0].size), gain_bound)
+    return Certificate(bound, gain_bound, dual, epsilon, slack, uncertainty, source, target, operator)
+
+
+def _with_channels(image: npt.NDArray[Any]) -> FloatArray:
+    if image.ndim not in (2, 3) or 0 in image.shape:
+        raise ValueError(f"images must have shape (H, W) or (H, W, C), got {image.shape}")
+    return image.astype(np.float64).reshape(*image.shape[:2], -1)
+
+
+def _reach(now: FloatArray, target: FloatArray, tolerance: float) -> tuple[FloatArray, FloatArray]:
+    """From where to where each output may move: to the target, and beyond where the output is cut off at 0 and 255."""
+    low = np.where(target - tolerance <= 0, -np.inf, target - tolerance - now)
+    high = np.where(target + tolerance >= 255, np.inf, target + tolerance - now)
+    return low, high
+
+
+def _psnr(squared_distance: float, size: int) -> float:
+    return 10 * math.log10(255.0**2 * size / squared_distance) if squared_distance > 0 else math.inf
+
+
+def _gain_bound(operator: ScalingOperator, low: FloatArray, high: FloatArray, size: int) -> float:
+    """‖δ‖ ≥ ‖t‖ / (σmax(L) · σmax(R)) for the least t that the output has to move by."""
+    least = np.maximum(np.maximum(low, -high), 0)
+    gain = operator.rows.norm * operator.cols.norm
+    return _psnr(float((least**2).sum()) / gain**2, size)
+
+
+def _dual_value(dual: FloatArray, pulled: FloatArray, source: FloatArray, low: FloatArray, high: FloatArray) -> float:
+    """The dual objective: a lower bound on ½‖δ‖², for ``pulled`` = Mᵀλ."""
+    cut = np.clip(pulled, -source, 255 - source)
+    with np.errstate(invalid="ignore"):  # 0 · ∞: an output that need not move that way
+        reach = np.where(dual > 0, low * dual, np.where(dual < 0, high * dual, 0.0))
+    return float((cut * (0.5 * cut - pulled)).sum() + reach.sum())
+
+
+def _ascend(
+    operator: ScalingOperator, source: FloatArray, low: FloatArray, high: FloatArray, iterations: int
+) -> FloatArray:
+    """A λ that makes the dual objective large: accelerated proximal ascent (Beck & Teboulle, SIAM J. Imaging 2009)."""
+    left, right = operator.rows.dense(), operator.cols.dense()
+    step = 1 / (operator.rows.norm * operator.cols.norm) ** 2
+    dual = best = np.zeros(low.shape)
+    ahead, momentum, best_value = dual, 1.0, 0.0
+    for k in range(iterations):
+        cut = np.clip(_both(left.T, right.T, ahead), -source, 255 - source)
+        moved = ahead - step * _both(left, right, cut)
+        up, down = moved + step * low, moved + step * high
+        following = np.where(up > 0, up, np.where(down < 0, down, 0.0))
+        # Restart where the momentum points downhill (O'Donoghue & Candès 2015).
+        if ((ahead - following) * (following - dual)).sum() > 0:
+            momentum = 1.0
+        later = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
+        ahead = following + (momentum - 1) / later * (following - dual)
+        dual, momentum = following, later
+        if k % 10 == 9 or k == iterations - 1:
+            value = _dual_value(dual, _both(left.T, right.T, dual), source, low, high)
+            if value > best_value:
+                done = value - best_value < 1e-5 * value
+                best, best_value = dual, value
+                if done:
+                    break
+    return best
