@@ -7,13 +7,16 @@
  * A tap of weight 0 is not read, so that a NaN or an infinity outside an output's support cannot reach it.
  */
 #include "native.h"
+#include "taps.h"
 
 enum { BLOCK = 128 }; /* columns of a vertical sum that stay in the first-level cache */
 
+static size_t line_bytes(const Plan *plan, int32_t pixels) {
+    return round_up(((size_t)pixels * (size_t)plan->channels + TAPS_SLACK) * sizeof(double));
+}
+
 Status float_portable_prepare(Plan *plan) {
-    size_t bytes;
-    if (!size_product((size_t)plan->cols.n_in * (size_t)plan->channels, sizeof(double), &bytes)) return NO_MEMORY;
-    plan->scratch_bytes = bytes;
+    plan->scratch_bytes = line_bytes(plan, plan->cols.n_in) + line_bytes(plan, plan->cols.n_out);
     return OK;
 }
 
@@ -33,35 +36,18 @@ static ALWAYS_INLINE void sum_columns(const Axis *rows, int32_t i, const uint8_t
     }
 }
 
-static ALWAYS_INLINE void sum_along_row(const Axis *cols, const double *sums, float *out, int32_t channels) {
-    size_t step = (size_t)channels, result = 0;
-    for (int32_t i = 0; i < cols->n_out; i++) {
-        const double *weights = cols->reals + (size_t)i * (size_t)cols->width;
-        const double *first = sums + (size_t)cols->start[i] * step;
-        for (size_t c = 0; c < step; c++, result++) {
-            double sum = 0.0;
-            for (int32_t k = 0; k < cols->count[i]; k++) {
-                if (weights[k] != 0.0) sum += weights[k] * first[c + (size_t)k * step];
-            }
-            out[result] = (float)sum;
-        }
-    }
-}
-
 static ALWAYS_INLINE void rows_of(const Plan *plan, const uint8_t *source, ptrdiff_t stride, uint8_t *out,
                                   int32_t first, int32_t last, uint8_t *scratch) {
     size_t columns = (size_t)plan->cols.n_in * (size_t)plan->channels;
-    size_t line = (size_t)plan->cols.n_out * (size_t)plan->channels;
-    double *sums = (double *)(void *)scratch;
+    size_t count = (size_t)plan->cols.n_out * (size_t)plan->channels;
+    double *columns_sums = (double *)(void *)scratch;
+    double *sums = (double *)(void *)(scratch + line_bytes(plan, plan->cols.n_in));
+    memset(scratch, 0, plan->scratch_bytes); /* the slack may be added up, though nobody looks at the sum */
     for (int32_t i = first; i < last; i++) {
-        float *row = (float *)(void *)out + (size_t)i * line;
-        sum_columns(&plan->rows, i, source, stride, sums, columns);
-        switch (plan->channels) {
-            case 1: sum_along_row(&plan->cols, sums, row, 1); break;
-            case 3: sum_along_row(&plan->cols, sums, row, 3); break;
-            case 4: sum_along_row(&plan->cols, sums, row, 4); break;
-            default: sum_along_row(&plan->cols, sums, row, plan->channels); break;
-        }
+        float *row = (float *)(void *)out + (size_t)i * count;
+        sum_columns(&plan->rows, i, source, stride, columns_sums, columns);
+        sum_taps(&plan->cols, columns_sums, sums, plan->channels);
+        for (size_t x = 0; x < count; x++) row[x] = (float)sums[x];
     }
 }
 

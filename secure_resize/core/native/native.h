@@ -39,7 +39,8 @@ typedef struct {
     int32_t whole; /* area: weight of a fully covered pixel */
     int32_t *start, *count;
     int32_t *weights;
-    double *reals;
+    double *reals;  /* float32: the weights; fixed, uint16: the integer weights as they are */
+    bool has_holes; /* some weight of 0 lies between an output's others */
     Span *spans;
 } Axis;
 

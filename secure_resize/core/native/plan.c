@@ -159,10 +159,29 @@ static Status find_spans(Axis *axis) {
     return OK;
 }
 
-static Status build_axis(Axis *axis, const AxisInput *input, Kind kind) {
+/* float64 copies of integer weights, in which uint16 is summed. */
+static Status add_reals(Axis *axis) {
+    size_t taps = (size_t)axis->n_out * (size_t)axis->width;
+    axis->reals = alloc_array(taps, sizeof *axis->reals);
+    if (axis->reals == NULL) return NO_MEMORY;
+    for (size_t k = 0; k < taps; k++) axis->reals[k] = axis->weights[k];
+    return OK;
+}
+
+static void find_holes(Axis *axis) {
+    for (int32_t i = 0; i < axis->n_out; i++) {
+        for (int32_t k = 0; k < axis->count[i]; k++) {
+            if (is_zero(axis, (size_t)i * (size_t)axis->width + (size_t)k)) axis->has_holes = true;
+        }
+    }
+}
+
+static Status build_axis(Axis *axis, const AxisInput *input, Kind kind, int32_t itemsize) {
     Status status = copy_axis(axis, input);
     if (status == OK) status = trim(axis);
     if (status == OK && kind == AREA) status = find_spans(axis);
+    if (status == OK && kind == FIXED && itemsize == 2) status = add_reals(axis);
+    if (status == OK) find_holes(axis);
     return status;
 }
 
@@ -195,8 +214,8 @@ Status plan_build(Plan **result, Kind kind, const AxisInput *rows, const AxisInp
     plan->rows.n_in = plan->rows.n_out = rows->n_in;
     plan->cols.n_in = plan->cols.n_out = cols->n_in;
     Status status = OK;
-    if (plan->has_rows) status = build_axis(&plan->rows, rows, kind);
-    if (status == OK && plan->has_cols) status = build_axis(&plan->cols, cols, kind);
+    if (plan->has_rows) status = build_axis(&plan->rows, rows, kind, itemsize);
+    if (status == OK && plan->has_cols) status = build_axis(&plan->cols, cols, kind, itemsize);
     if (status == OK) status = choose(plan);
     if (status != OK) {
         plan_free(plan);
