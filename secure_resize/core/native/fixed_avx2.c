@@ -40,7 +40,8 @@ static int32_t max_count(const Axis *axis) {
 
 static int16_t limb_of(int32_t weight, int number) {
     int16_t low = (int16_t)(weight & 0xffff);
-    return number == 0 ? low : (int16_t)((weight - low) / 65536);
+    if (number == 0) return low;
+    return (int16_t)((weight - low) / 65536);
 }
 
 /* Two signed words, and each limb's sum within int32. */
