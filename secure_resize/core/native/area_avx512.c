@@ -303,34 +303,39 @@ VECTOR void prefetch_below(const uint8_t *source, ptrdiff_t stride, int rows) {
  * `groups` or `folds` of 0 or an `interior` below 0 stands for the tables' and the band's. */
 VECTOR void reduce(const Tables *tables, const Band *band, Mode mode, int limbs, int groups, int folds, bool has_tail,
                    int interior, int32_t *edge, int32_t *sums) {
+    /* Copies: for all that the compiler knows, a store of a vector may change what a pointer shows. */
     const Step *step = tables->steps;
     const int32_t *offset = tables->offsets;
+    const int32_t sets = tables->sets, lanes = tables->lanes;
+    const uint8_t *rows = band->rows;
+    const ptrdiff_t stride = band->stride;
+    const bool prefetch = tables->prefetch;
     if (groups == 0) groups = tables->groups;
     if (folds == 0) folds = tables->folds;
     if (interior < 0) interior = band->interior;
     const Weights weights = broadcast(band, mode);
     const __m512i zero = _mm512_setzero_si512();
-    for (int32_t set = 0; set < tables->sets; set++, edge += LANES, sums += tables->lanes) {
+    for (int32_t set = 0; set < sets; set++, edge += LANES, sums += lanes) {
         __m512i inside[MAX_FOLDS], below[MAX_FOLDS];
         for (int fold = 0; fold < folds; fold++) {
             __m512i inner[MAX_LIMBS] = {zero, zero}, outer[MAX_LIMBS] = {zero, zero};
             for (int group = 0; group < groups; group++) {
-                const uint8_t *source = band->rows + offset[group];
-                for (int k = 0; k < interior; k++, source += band->stride) {
+                const uint8_t *source = rows + offset[group];
+                for (int k = 0; k < interior; k++, source += stride) {
                     accumulate(inner, &step[group], source, limbs);
                 }
             }
             inside[fold] = joined(inner, limbs);
             if (mode == IN_HALVES) outer[0] = limbs == 1 ? _mm512_slli_epi32(inside[fold], 16) : zero;
             for (int group = 0; group < groups && has_tail; group++) {
-                accumulate(outer, &step[group], band->rows + offset[group] + interior * band->stride, limbs);
+                accumulate(outer, &step[group], rows + offset[group] + interior * stride, limbs);
             }
             below[fold] = joined(outer, limbs);
             if (mode == IN_HALVES && limbs > 1) {
                 below[fold] = _mm512_add_epi32(below[fold], _mm512_slli_epi32(inside[fold], 16));
             }
-            if (tables->prefetch) {
-                prefetch_below(band->rows + offset[0] + (interior + 1) * band->stride, band->stride, interior);
+            if (prefetch) {
+                prefetch_below(rows + offset[0] + (interior + 1) * stride, stride, interior);
             }
             step += groups;
             offset += groups;
