@@ -70,3 +70,23 @@ def test_sums_of_uint8_fit_int32(kernel, n_in, n_out):
     absolute = np.abs(taps.weights).sum(axis=1, dtype=np.int64).max()
     assert 255 * absolute + (1 << 21) < 1 << 31
     assert np.abs(taps.weights).max() < 1 << 23  # three signed bytes
+
+
+def test_divisions_are_exact():
+    """The quotients of area_avx512.c and area_avx2.c, where they come closest to an integer.
+
+    float64 holds the products exactly, so that the one rounding of a fused operation can be seen.
+    """
+    q = np.arange(256)
+    for divisor in range(1, 1 << 15):
+        reciprocal = np.float32(1 / divisor)
+        if float(reciprocal) * divisor < 1:
+            reciprocal = np.nextafter(reciprocal, np.float32(2))
+        nearest = np.concatenate([q * divisor, q * divisor + divisor - 1])
+        assert (np.floor(nearest * float(reciprocal)) == np.concatenate([q, q])).all(), divisor
+    for divisor in range(1, 1 << 13):
+        reciprocal, half = np.float32(1 / divisor), np.float32(0.5 + 0.25 / divisor)
+        first = np.maximum(-(-(2 * q - 1) * divisor // 2), 0)  # the least sum that rounds to q
+        sums = np.concatenate([first, np.maximum(first - 1, 0)])
+        rounded = (sums * float(reciprocal) + float(half)).astype(np.float32)
+        assert (rounded.astype(np.int64) == (2 * sums + divisor) // (2 * divisor)).all(), divisor

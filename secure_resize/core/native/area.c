@@ -1,10 +1,11 @@
 /* `area` in plain C, for every dtype, channel count and ratio; what the vector implementations leave to it.
  *
  * Rows first: one output row's source rows are added up column by column (interior rows unweighted, then once times the
- * whole weight; the two edge rows with their own), then the sums are added up along the row in the same way. All sums are
- * exact integers, so no order can be told from another by its bytes.
+ * whole weight; the two edge rows with their own), then the sums are added up along the row in the same way. All sums
+ * are exact integers, so no order can be told from another by its bytes.
  *
- * With S the weighted sum and D = rows.unit * cols.unit the pixel is floor((2S + D) / 2D) = floor((S + floor(D/2)) / D).
+ * With S the weighted sum and D = rows.unit * cols.unit the pixel is floor((2S + D) / 2D) = floor((S + floor(D/2)) /
+ * D).
  */
 #include <string.h>
 
@@ -18,16 +19,16 @@ typedef int32_t Lanes __attribute__((vector_size(16)));
 typedef uint16_t Words __attribute__((vector_size(16)));
 
 /* int32 holds S + floor(D/2), and every sum on the way to it; otherwise int64 does. */
-static bool is_narrow(const Plan *plan) {
+static bool is_narrow(const Plan* plan) {
     int64_t divisor = (int64_t)plan->rows.unit * plan->cols.unit;
     return (plan->itemsize == 1 ? UINT8_MAX : UINT16_MAX) * divisor + divisor / 2 <= INT32_MAX;
 }
 
-static size_t line_bytes(const Plan *plan, int32_t pixels) { /* a row of sums */
+static size_t line_bytes(const Plan* plan, int32_t pixels) { /* a row of sums */
     return round_up(((size_t)pixels * (size_t)plan->channels + SLACK) * (is_narrow(plan) ? 4 : 8));
 }
 
-Status area_portable_prepare(Plan *plan) {
+Status area_portable_prepare(Plan* plan) {
     plan->scratch_bytes = line_bytes(plan, plan->cols.n_in) + line_bytes(plan, plan->cols.n_out);
     return OK;
 }
@@ -40,8 +41,8 @@ typedef struct {
     int32_t full, whole, head_weight, tail_weight;
 } Band;
 
-static Band band_of(const Plan *plan, int32_t i, const uint8_t *source, ptrdiff_t stride) {
-    const Span *span = &plan->rows.spans[i];
+static Band band_of(const Plan* plan, int32_t i, const uint8_t* source, ptrdiff_t stride) {
+    const Span* span = &plan->rows.spans[i];
     return (Band){.inside = source + span->first * stride,
                   .head = source + (span->first - (span->head != 0)) * stride,
                   .tail = source + (span->first + span->full - (span->tail == 0)) * stride,
@@ -54,7 +55,7 @@ static Band band_of(const Plan *plan, int32_t i, const uint8_t *source, ptrdiff_
 
 /* Sums of up to 257 rows of 64 columns. Adding 16-bit words adds low + 256 high modulo 2^16; the sum of the high bytes,
  * kept beside it, tells the two apart: a third of the work of widening every row. */
-static ALWAYS_INLINE void add_rows_of_64(uint16_t *sums, const uint8_t *source, ptrdiff_t stride, int32_t rows) {
+static ALWAYS_INLINE void add_rows_of_64(uint16_t* sums, const uint8_t* source, ptrdiff_t stride, int32_t rows) {
     _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the low byte of a word is the first of two columns");
     Words both[4] = {{0}, {0}, {0}, {0}}, odd[4] = {{0}, {0}, {0}, {0}};
     for (int32_t k = 0; k < rows; k++, source += stride) {
@@ -74,7 +75,7 @@ static ALWAYS_INLINE void add_rows_of_64(uint16_t *sums, const uint8_t *source, 
     }
 }
 
-static ALWAYS_INLINE void add_rows_u8(uint16_t *sums, const uint8_t *source, ptrdiff_t stride, int32_t rows, int n) {
+static ALWAYS_INLINE void add_rows_u8(uint16_t* sums, const uint8_t* source, ptrdiff_t stride, int32_t rows, int n) {
     if (n == BLOCK) {
         for (int x = 0; x < BLOCK; x += 64) add_rows_of_64(sums + x, source + x, stride, rows);
         return;
@@ -86,7 +87,7 @@ static ALWAYS_INLINE void add_rows_u8(uint16_t *sums, const uint8_t *source, ptr
 }
 
 /* The column sums of `n` columns. In 16 bits, which a multiplication takes far less time for, where they fit. */
-static ALWAYS_INLINE void sum_block_u8(const Band *band, size_t left, int n, bool in_16_bits, int32_t *sums) {
+static ALWAYS_INLINE void sum_block_u8(const Band* band, size_t left, int n, bool in_16_bits, int32_t* sums) {
     uint16_t block[BLOCK];
     const uint8_t *head = band->head + left, *tail = band->tail + left;
     if (in_16_bits) {
@@ -103,13 +104,13 @@ static ALWAYS_INLINE void sum_block_u8(const Band *band, size_t left, int n, boo
     }
 }
 
-static ALWAYS_INLINE const uint16_t *words(const uint8_t *row) { return (const uint16_t *)(const void *)row; }
+static ALWAYS_INLINE const uint16_t* words(const uint8_t* row) { return (const uint16_t*)(const void*)row; }
 
-static ALWAYS_INLINE void sum_block_u16(const Band *band, size_t left, int n, int32_t *sums) {
+static ALWAYS_INLINE void sum_block_u16(const Band* band, size_t left, int n, int32_t* sums) {
     const uint16_t *head = words(band->head) + left, *tail = words(band->tail) + left;
     int32_t block[BLOCK] = {0};
     for (int32_t k = 0; k < band->full; k++) {
-        const uint16_t *row = words(band->inside + k * band->stride) + left;
+        const uint16_t* row = words(band->inside + k * band->stride) + left;
         for (int x = 0; x < n; x++) block[x] += row[x];
     }
     for (int x = 0; x < n; x++) {
@@ -118,11 +119,11 @@ static ALWAYS_INLINE void sum_block_u16(const Band *band, size_t left, int n, in
 }
 
 /* Any dtype, in int64. */
-static void sum_block_wide(const Band *band, size_t left, int n, int itemsize, int64_t *sums) {
+static void sum_block_wide(const Band* band, size_t left, int n, int itemsize, int64_t* sums) {
     memset(sums, 0, (size_t)n * sizeof *sums);
     for (int32_t k = -1; k <= band->full; k++) {
         int64_t weight = k < 0 ? band->head_weight : k < band->full ? band->whole : band->tail_weight;
-        const uint8_t *row = k < 0 ? band->head : k < band->full ? band->inside + k * band->stride : band->tail;
+        const uint8_t* row = k < 0 ? band->head : k < band->full ? band->inside + k * band->stride : band->tail;
         if (itemsize == 1) {
             for (int x = 0; x < n; x++) sums[x] += row[left + (size_t)x] * weight;
         } else {
@@ -133,11 +134,11 @@ static void sum_block_wide(const Band *band, size_t left, int n, int itemsize, i
 
 /* The sums along the row of outputs of three or four channels: all of an output's at once. The fourth lane of three
  * channels belongs to the next output, or to the slack. */
-static ALWAYS_INLINE void sum_along_lanes(const Axis *cols, const int32_t *sums, int32_t *totals, int channels) {
+static ALWAYS_INLINE void sum_along_lanes(const Axis* cols, const int32_t* sums, int32_t* totals, int channels) {
     for (int32_t i = 0; i < cols->n_out; i++) {
-        const Span *span = &cols->spans[i];
+        const Span* span = &cols->spans[i];
         Lanes total = {0, 0, 0, 0}, pixel;
-        const int32_t *at = sums + span->first * channels;
+        const int32_t* at = sums + span->first * channels;
         for (int32_t k = 0; k < span->full; k++, at += channels) {
             memcpy(&pixel, at, sizeof pixel);
             total += pixel;
@@ -155,15 +156,15 @@ static ALWAYS_INLINE void sum_along_lanes(const Axis *cols, const int32_t *sums,
     }
 }
 
-static ALWAYS_INLINE int64_t sum_at(const void *sums, bool narrow, size_t x) {
-    return narrow ? ((const int32_t *)sums)[x] : ((const int64_t *)sums)[x];
+static ALWAYS_INLINE int64_t sum_at(const void* sums, bool narrow, size_t x) {
+    return narrow ? ((const int32_t*)sums)[x] : ((const int64_t*)sums)[x];
 }
 
-static ALWAYS_INLINE void sum_along_any(const Plan *plan, const void *sums, void *totals, bool narrow,
+static ALWAYS_INLINE void sum_along_any(const Plan* plan, const void* sums, void* totals, bool narrow,
                                         int32_t channels) {
     size_t step = (size_t)channels, result = 0;
     for (int32_t i = 0; i < plan->cols.n_out; i++) {
-        const Span *span = &plan->cols.spans[i];
+        const Span* span = &plan->cols.spans[i];
         for (size_t c = 0; c < step; c++, result++) {
             size_t first = (size_t)span->first * step + c;
             int64_t sum = 0;
@@ -172,15 +173,15 @@ static ALWAYS_INLINE void sum_along_any(const Plan *plan, const void *sums, void
             if (span->head != 0) sum += sum_at(sums, narrow, first - step) * span->head;
             if (span->tail != 0) sum += sum_at(sums, narrow, first + (size_t)span->full * step) * span->tail;
             if (narrow) {
-                ((int32_t *)totals)[result] = (int32_t)sum;
+                ((int32_t*)totals)[result] = (int32_t)sum;
             } else {
-                ((int64_t *)totals)[result] = sum;
+                ((int64_t*)totals)[result] = sum;
             }
         }
     }
 }
 
-static ALWAYS_INLINE void sum_along(const Plan *plan, const void *sums, void *totals, bool narrow) {
+static ALWAYS_INLINE void sum_along(const Plan* plan, const void* sums, void* totals, bool narrow) {
     if (narrow && plan->channels == 3) {
         sum_along_lanes(&plan->cols, sums, totals, 3);
     } else if (narrow && plan->channels == 4) {
@@ -192,26 +193,26 @@ static ALWAYS_INLINE void sum_along(const Plan *plan, const void *sums, void *to
     }
 }
 
-/* (S + floor(D/2) + 1/2) / D with an integer S below 2^53 lies at least 1 / 2D away from any integer; two roundings move
- * it by at most 2^-51 times 65536, which is less as long as D < 2^34: the truncated product is the exact quotient.
+/* (S + floor(D/2) + 1/2) / D with an integer S below 2^53 lies at least 1 / 2D away from any integer; two roundings
+ * move it by at most 2^-51 times 65536, which is less as long as D < 2^34: the truncated product is the exact quotient.
  * D < 2^31 (MAX_PIXELS of resize.py). */
-static ALWAYS_INLINE void divide(const Plan *plan, const void *totals, uint8_t *out, int itemsize, bool narrow) {
+static ALWAYS_INLINE void divide(const Plan* plan, const void* totals, uint8_t* out, int itemsize, bool narrow) {
     int64_t divisor = (int64_t)plan->rows.unit * plan->cols.unit;
     double reciprocal = 1.0 / (double)divisor, half = (double)(divisor / 2) + 0.5;
     size_t count = (size_t)plan->cols.n_out * (size_t)plan->channels;
     for (size_t x = 0; x < count; x++) {
-        double total = narrow ? (double)((const int32_t *)totals)[x] : (double)((const int64_t *)totals)[x];
+        double total = narrow ? (double)((const int32_t*)totals)[x] : (double)((const int64_t*)totals)[x];
         int32_t pixel = (int32_t)((total + half) * reciprocal);
         if (itemsize == 1) {
             out[x] = (uint8_t)pixel;
         } else {
-            ((uint16_t *)(void *)out)[x] = (uint16_t)pixel;
+            ((uint16_t*)(void*)out)[x] = (uint16_t)pixel;
         }
     }
 }
 
-static ALWAYS_INLINE void rows_of(const Plan *plan, const uint8_t *source, ptrdiff_t stride, uint8_t *out,
-                                  int32_t first, int32_t last, uint8_t *scratch, int itemsize, bool narrow) {
+static ALWAYS_INLINE void rows_of(const Plan* plan, const uint8_t* source, ptrdiff_t stride, uint8_t* out,
+                                  int32_t first, int32_t last, uint8_t* scratch, int itemsize, bool narrow) {
     size_t columns = (size_t)plan->cols.n_in * (size_t)plan->channels;
     size_t out_row = (size_t)plan->cols.n_out * (size_t)plan->channels * (size_t)itemsize;
     void *sums = scratch, *totals = scratch + line_bytes(plan, plan->cols.n_in);
@@ -222,13 +223,13 @@ static ALWAYS_INLINE void rows_of(const Plan *plan, const uint8_t *source, ptrdi
         for (size_t left = 0; left < columns; left += BLOCK) {
             int n = columns - left < BLOCK ? (int)(columns - left) : BLOCK;
             if (!narrow) {
-                sum_block_wide(&band, left, n, itemsize, (int64_t *)sums + left);
+                sum_block_wide(&band, left, n, itemsize, (int64_t*)sums + left);
             } else if (itemsize == 2) {
-                sum_block_u16(&band, left, n, (int32_t *)sums + left);
+                sum_block_u16(&band, left, n, (int32_t*)sums + left);
             } else if (in_16_bits) {
-                sum_block_u8(&band, left, n, true, (int32_t *)sums + left);
+                sum_block_u8(&band, left, n, true, (int32_t*)sums + left);
             } else {
-                sum_block_u8(&band, left, n, false, (int32_t *)sums + left);
+                sum_block_u8(&band, left, n, false, (int32_t*)sums + left);
             }
         }
         sum_along(plan, sums, totals, narrow);
@@ -236,8 +237,8 @@ static ALWAYS_INLINE void rows_of(const Plan *plan, const uint8_t *source, ptrdi
     }
 }
 
-static ALWAYS_INLINE void rows_of_any(const Plan *plan, const uint8_t *source, ptrdiff_t stride, uint8_t *out,
-                                      int32_t first, int32_t last, uint8_t *scratch, int itemsize) {
+static ALWAYS_INLINE void rows_of_any(const Plan* plan, const uint8_t* source, ptrdiff_t stride, uint8_t* out,
+                                      int32_t first, int32_t last, uint8_t* scratch, int itemsize) {
     if (is_narrow(plan)) {
         rows_of(plan, source, stride, out, first, last, scratch, itemsize, true);
     } else {

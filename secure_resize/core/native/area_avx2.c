@@ -2,8 +2,9 @@
  * the row, two taps a dword (vpmaddwd).
  *
  * Where rows.unit is small the column sums are weighted at once: two rows' bytes interleaved, times their two weights
- * (vpmaddubsw); vpmaddwd reads words as signed, so 2^15 is taken off each and, weighted, put back in the end. Otherwise the interior rows are added unweighted, the row that straddles two outputs is kept apart, both
- * are summed along, and the vertical weights come last, in int32. All sums are exact integers.
+ * (vpmaddubsw); vpmaddwd reads words as signed, so 2^15 is taken off each and, weighted, put back in the end. Otherwise
+ * the interior rows are added unweighted, the row that straddles two outputs is kept apart, both are summed along, and
+ * the vertical weights come last, in int32. All sums are exact integers.
  */
 #include "native.h"
 
@@ -14,21 +15,21 @@
 enum { COLUMNS = 64, SLACK = 64 /* elements past a row that whole loads and stores may touch */ };
 
 typedef struct {
-    bool weighted;     /* column sums carry the vertical weights */
-    int32_t channels;  /* 1, 3 or 4 */
-    int32_t taps;      /* a step: of one channel 8, else 2 */
-    int32_t steps;     /* an output */
-    int32_t outputs;   /* rounded up to whole vectors */
-    int32_t lanes;     /* sums an output, in 32-bit lanes: 1, or 4 for 3 and 4 channels */
+    bool weighted;    /* column sums carry the vertical weights */
+    int32_t channels; /* 1, 3 or 4 */
+    int32_t taps;     /* a step: of one channel 8, else 2 */
+    int32_t steps;    /* an output */
+    int32_t outputs;  /* rounded up to whole vectors */
+    int32_t lanes;    /* sums an output, in 32-bit lanes: 1, or 4 for 3 and 4 channels */
     int32_t divisor;
-    int32_t *start;    /* [output]: first element of the row of sums */
-    int16_t *weights;  /* [eight outputs][step][output][8] */
-    uint32_t *rows;    /* [output row][pair]: two vertical weights in bytes, twice; weighted only */
-    int32_t pairs;     /* of rows an output row */
-    int32_t bias;      /* what the sums along a row lack */
+    int32_t* start;   /* [output]: first element of the row of sums */
+    int16_t* weights; /* [eight outputs][step][output][8] */
+    uint32_t* rows;   /* [output row][pair]: two vertical weights in bytes, twice; weighted only */
+    int32_t pairs;    /* of rows an output row */
+    int32_t bias;     /* what the sums along a row lack */
 } Tables;
 
-static int32_t max_count(const Axis *axis) {
+static int32_t max_count(const Axis* axis) {
     int32_t count = 1;
     for (int32_t i = 0; i < axis->n_out; i++) count = axis->count[i] > count ? axis->count[i] : count;
     return count;
@@ -36,7 +37,7 @@ static int32_t max_count(const Axis *axis) {
 
 /* Every output is given as many steps as the one with most taps. With counts that differ by at most 2, as a footprint's
  * do, the loads of the last outputs end within the slack: (2 taps + 8 to fill a step) * 4 channels, and a load of 8. */
-static bool counts_alike(const Axis *axis) {
+static bool counts_alike(const Axis* axis) {
     int32_t most = max_count(axis);
     for (int32_t i = 0; i < axis->n_out; i++) {
         if (axis->count[i] < most - 2) return false;
@@ -44,14 +45,14 @@ static bool counts_alike(const Axis *axis) {
     return true;
 }
 
-static void fill_weights(const Plan *plan, const Tables *tables) {
-    const Axis *cols = &plan->cols;
+static void fill_weights(const Plan* plan, const Tables* tables) {
+    const Axis* cols = &plan->cols;
     for (int32_t i = 0; i < tables->outputs; i++) {
         if (i >= cols->n_out) continue; /* weights 0, at the row's beginning */
         tables->start[i] = cols->start[i] * tables->channels;
         for (int32_t k = 0; k < cols->count[i]; k++) {
             size_t step = (size_t)(i / 8) * (size_t)tables->steps + (size_t)(k / tables->taps);
-            int16_t *half = tables->weights + (step * 8 + (size_t)(i % 8)) * 8;
+            int16_t* half = tables->weights + (step * 8 + (size_t)(i % 8)) * 8;
             int16_t weight = (int16_t)cols->weights[(size_t)i * (size_t)cols->width + (size_t)k];
             if (tables->channels == 1) {
                 half[k % 8] = weight;
@@ -68,21 +69,21 @@ static void fill_weights(const Plan *plan, const Tables *tables) {
     }
 }
 
-static size_t take(size_t *total, size_t bytes) {
+static size_t take(size_t* total, size_t bytes) {
     size_t at = *total;
     *total += round_up(bytes);
     return at;
 }
 
-static size_t sums_bytes(const Plan *plan) { /* a row of 16-bit column sums */
+static size_t sums_bytes(const Plan* plan) { /* a row of 16-bit column sums */
     return round_up(((size_t)plan->cols.n_in * (size_t)plan->channels + SLACK) * sizeof(uint16_t));
 }
 
-static size_t totals_bytes(const Tables *tables) { /* a row of 32-bit sums */
+static size_t totals_bytes(const Tables* tables) { /* a row of 32-bit sums */
     return round_up(((size_t)tables->outputs * (size_t)tables->lanes + SLACK) * sizeof(int32_t));
 }
 
-Status area_u8_avx2_prepare(Plan *plan) {
+Status area_u8_avx2_prepare(Plan* plan) {
     int32_t channels = plan->channels, interior = 0;
     int64_t divisor = (int64_t)plan->rows.unit * plan->cols.unit;
     for (int32_t i = 0; i < plan->rows.n_out; i++) {
@@ -106,11 +107,11 @@ Status area_u8_avx2_prepare(Plan *plan) {
     size_t start_at = take(&total, outputs * sizeof(int32_t));
     size_t weights_at = take(&total, outputs * (size_t)tables.steps * 8 * sizeof(int16_t));
     size_t rows_at = take(&total, (size_t)plan->rows.n_out * (size_t)tables.pairs * sizeof(uint32_t));
-    uint8_t *memory = alloc_array(total, 1);
+    uint8_t* memory = alloc_array(total, 1);
     if (memory == NULL) return NO_MEMORY;
-    tables.start = (int32_t *)(void *)(memory + start_at);
-    tables.weights = (int16_t *)(void *)(memory + weights_at);
-    tables.rows = (uint32_t *)(void *)(memory + rows_at);
+    tables.start = (int32_t*)(void*)(memory + start_at);
+    tables.weights = (int16_t*)(void*)(memory + weights_at);
+    tables.rows = (uint32_t*)(void*)(memory + rows_at);
     memcpy(memory + header, &tables, sizeof tables);
     fill_weights(plan, &tables);
     plan->tables = memory;
@@ -121,24 +122,24 @@ Status area_u8_avx2_prepare(Plan *plan) {
 
 #define VECTOR TARGET_AVX2 static ALWAYS_INLINE
 
-VECTOR __m256i load256(const void *p) { return _mm256_loadu_si256((const __m256i *)p); }
-VECTOR void store256(void *p, __m256i x) { _mm256_storeu_si256((__m256i *)p, x); }
+VECTOR __m256i load256(const void* p) { return _mm256_loadu_si256((const __m256i*)p); }
+VECTOR void store256(void* p, __m256i x) { _mm256_storeu_si256((__m256i*)p, x); }
 
 /* 32 words that unpacking left as columns (0-7, 16-23) and (8-15, 24-31). */
-VECTOR void store_columns(uint16_t *sums, __m256i low, __m256i high) {
+VECTOR void store_columns(uint16_t* sums, __m256i low, __m256i high) {
     store256(sums, _mm256_permute2x128_si256(low, high, 0x20));
     store256(sums + 16, _mm256_permute2x128_si256(low, high, 0x31));
 }
 
-VECTOR void add_pair(__m256i *sum, __m256i a, __m256i b, __m256i weights) {
+VECTOR void add_pair(__m256i* sum, __m256i a, __m256i b, __m256i weights) {
     sum[0] = _mm256_add_epi16(sum[0], _mm256_maddubs_epi16(_mm256_unpacklo_epi8(a, b), weights));
     sum[1] = _mm256_add_epi16(sum[1], _mm256_maddubs_epi16(_mm256_unpackhi_epi8(a, b), weights));
 }
 
 /* Weighted sums of one output's rows. */
-TARGET_AVX2 static void sum_weighted(const Tables *tables, const Plan *plan, int32_t i, const uint8_t *source,
-                                     ptrdiff_t stride, uint16_t *sums, size_t columns) {
-    const uint32_t *weights = tables->rows + (size_t)i * (size_t)tables->pairs;
+TARGET_AVX2 static void sum_weighted(const Tables* tables, const Plan* plan, int32_t i, const uint8_t* source,
+                                     ptrdiff_t stride, uint16_t* sums, size_t columns) {
+    const uint32_t* weights = tables->rows + (size_t)i * (size_t)tables->pairs;
     int32_t pairs = plan->rows.count[i] / 2;
     bool odd = plan->rows.count[i] % 2 != 0;
     source += plan->rows.start[i] * stride;
@@ -146,7 +147,7 @@ TARGET_AVX2 static void sum_weighted(const Tables *tables, const Plan *plan, int
         if (x + COLUMNS > columns) x = columns - COLUMNS;
         const __m256i zero = _mm256_setzero_si256(), low = _mm256_set1_epi16(INT16_MIN);
         __m256i sum[4] = {low, low, low, low};
-        const uint8_t *row = source + x;
+        const uint8_t* row = source + x;
         for (int32_t k = 0; k < pairs; k++, row += 2 * stride) {
             __m256i pair = _mm256_set1_epi32((int)weights[k]);
             add_pair(sum, load256(row), load256(row + stride), pair);
@@ -164,12 +165,12 @@ TARGET_AVX2 static void sum_weighted(const Tables *tables, const Plan *plan, int
 
 /* Unweighted sums of `count` rows. Adding words adds low + 256 high modulo 2^16; the sum of the high bytes, kept beside
  * it, tells the two apart: a third less work than widening every row. */
-TARGET_AVX2 static void sum_rows(const uint8_t *source, ptrdiff_t stride, int32_t count, uint16_t *sums,
+TARGET_AVX2 static void sum_rows(const uint8_t* source, ptrdiff_t stride, int32_t count, uint16_t* sums,
                                  size_t columns) {
     for (size_t x = 0; x < columns; x += COLUMNS) {
         if (x + COLUMNS > columns) x = columns - COLUMNS;
         __m256i both[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()}, odd[2] = {both[0], both[0]};
-        const uint8_t *row = source + x;
+        const uint8_t* row = source + x;
         for (int32_t k = 0; k < count; k++, row += stride) {
             for (int half = 0; half < 2; half++) {
                 __m256i bytes = load256(row + 32 * half);
@@ -185,17 +186,17 @@ TARGET_AVX2 static void sum_rows(const uint8_t *source, ptrdiff_t stride, int32_
     }
 }
 
-VECTOR __m256i load_pair(const uint16_t *a, const uint16_t *b) {
-    __m256i low = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)a));
-    return _mm256_inserti128_si256(low, _mm_loadu_si128((const __m128i *)(const void *)b), 1);
+VECTOR __m256i load_pair(const uint16_t* a, const uint16_t* b) {
+    __m256i low = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i*)(const void*)a));
+    return _mm256_inserti128_si256(low, _mm_loadu_si128((const __m128i*)(const void*)b), 1);
 }
 
 /* Eight outputs' sums along the row, a 128-bit lane each. */
-VECTOR void sum_eight(const Tables *tables, int32_t i, const uint16_t *sums, int channels, __m256i order,
-                      __m256i *totals) {
-    const int16_t *weights = tables->weights + (size_t)i * (size_t)tables->steps * 8;
-    const int32_t *start = tables->start + i;
-    const uint16_t *end = sums + tables->steps * (channels == 1 ? 8 : 2 * channels);
+VECTOR void sum_eight(const Tables* tables, int32_t i, const uint16_t* sums, int channels, __m256i order,
+                      __m256i* totals) {
+    const int16_t* weights = tables->weights + (size_t)i * (size_t)tables->steps * 8;
+    const int32_t* start = tables->start + i;
+    const uint16_t* end = sums + tables->steps * (channels == 1 ? 8 : 2 * channels);
     const __m256i bias = channels == 1 ? _mm256_setr_epi32(tables->bias, 0, 0, 0, tables->bias, 0, 0, 0)
                                        : _mm256_set1_epi32(tables->bias);
     for (int k = 0; k < 4; k++) totals[k] = bias;
@@ -209,15 +210,18 @@ VECTOR void sum_eight(const Tables *tables, int32_t i, const uint16_t *sums, int
 }
 
 /* All outputs' sums along the row: channels 0, 1, 2, (3) of an output in four lanes, or its only one in one. */
-VECTOR void sum_along(const Tables *tables, const uint16_t *sums, int32_t *totals, int channels) {
-    const __m256i order = channels == 3 ? _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11, 12, 13, 14, 15))
-                                        : _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15));
+VECTOR void sum_along(const Tables* tables, const uint16_t* sums, int32_t* totals, int channels) {
+    const __m256i order =
+        channels == 3
+            ? _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11, 12, 13, 14, 15))
+            : _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15));
     const __m256i natural = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
     for (int32_t i = 0; i < tables->outputs; i += 8) {
         __m256i pairs[4];
         sum_eight(tables, i, sums, channels, order, pairs);
         if (channels == 1) {
-            __m256i all = _mm256_hadd_epi32(_mm256_hadd_epi32(pairs[0], pairs[1]), _mm256_hadd_epi32(pairs[2], pairs[3]));
+            __m256i all =
+                _mm256_hadd_epi32(_mm256_hadd_epi32(pairs[0], pairs[1]), _mm256_hadd_epi32(pairs[2], pairs[3]));
             store256(totals + i, _mm256_permutevar8x32_epi32(all, natural));
         } else {
             for (int k = 0; k < 4; k++) store256(totals + 4 * i + 8 * k, pairs[k]);
@@ -225,7 +229,7 @@ VECTOR void sum_along(const Tables *tables, const uint16_t *sums, int32_t *total
     }
 }
 
-TARGET_AVX2 static void sum_along_row(const Tables *tables, const uint16_t *sums, int32_t *totals) {
+TARGET_AVX2 static void sum_along_row(const Tables* tables, const uint16_t* sums, int32_t* totals) {
     switch (tables->channels) {
         case 1: sum_along(tables, sums, totals, 1); break;
         case 3: sum_along(tables, sums, totals, 3); break;
@@ -234,8 +238,8 @@ TARGET_AVX2 static void sum_along_row(const Tables *tables, const uint16_t *sums
 }
 
 /* Add the straddling rows' sums with their vertical weights. */
-TARGET_AVX2 static void weigh(const Plan *plan, const Span *span, int32_t *inside, const int32_t *above,
-                              const int32_t *below, size_t count) {
+TARGET_AVX2 static void weigh(const Plan* plan, const Span* span, int32_t* inside, const int32_t* above,
+                              const int32_t* below, size_t count) {
     const __m256i whole = _mm256_set1_epi32(plan->rows.whole), head = _mm256_set1_epi32(span->head);
     const __m256i tail = _mm256_set1_epi32(span->tail);
     for (size_t x = 0; x < count; x += 8) {
@@ -245,8 +249,13 @@ TARGET_AVX2 static void weigh(const Plan *plan, const Span *span, int32_t *insid
     }
 }
 
-/* Eight sums as pixels; `fast` below 2^13, exactly as in area_avx512.c, where the bounds are proved. */
-VECTOR __m256i quotients(const int32_t *sums, __m256 reciprocal, __m256 half_float, __m256i half, __m256i divisor,
+/* Eight sums as pixels, floor(t / D) with t = S + floor(D/2).
+ *
+ * `fast`, D < 2^13: S / D + 1/2 + 1/4D is at least 1/4D > 2^-15 away from any integer. Its error: 1/D is off by 2^-24
+ * of itself, so S/D by less than 2^-16; the fused sum below 256 rounds by at most 2^-17, the constant by 2^-25. Else, t
+ * < 2^31: the estimate is at most the quotient and at least one less, as its three roundings (2^-24 each) stay below
+ * the 2^-21 that `reciprocal` is too small by; the remainder tells. */
+VECTOR __m256i quotients(const int32_t* sums, __m256 reciprocal, __m256 half_float, __m256i half, __m256i divisor,
                          bool fast) {
     __m256i sum = load256(sums);
     if (fast) return _mm256_cvttps_epi32(_mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), reciprocal, half_float));
@@ -257,7 +266,7 @@ VECTOR __m256i quotients(const int32_t *sums, __m256 reciprocal, __m256 half_flo
     return _mm256_add_epi32(_mm256_add_epi32(estimate, _mm256_set1_epi32(1)), below);
 }
 
-VECTOR void divide_row(const Tables *tables, const int32_t *sums, uint8_t *out, bool fast) {
+VECTOR void divide_row(const Tables* tables, const int32_t* sums, uint8_t* out, bool fast) {
     double inverse = 1.0 / tables->divisor;
     const __m256 reciprocal = _mm256_set1_ps((float)(fast ? inverse : inverse * (1 - 0x1p-21)));
     const __m256 half_float = _mm256_set1_ps((float)(0.5 + 0.25 * inverse));
@@ -273,8 +282,8 @@ VECTOR void divide_row(const Tables *tables, const int32_t *sums, uint8_t *out, 
         if (tables->channels == 3) {
             __m128i first = _mm_shuffle_epi8(_mm256_castsi256_si128(bytes), squeeze);
             __m128i second = _mm_shuffle_epi8(_mm256_extracti128_si256(bytes, 1), squeeze);
-            _mm_storeu_si128((__m128i *)(void *)out, first);
-            _mm_storeu_si128((__m128i *)(void *)(out + 12), second);
+            _mm_storeu_si128((__m128i*)(void*)out, first);
+            _mm_storeu_si128((__m128i*)(void*)(out + 12), second);
             out += 24;
         } else {
             store256(out, bytes);
@@ -283,7 +292,7 @@ VECTOR void divide_row(const Tables *tables, const int32_t *sums, uint8_t *out, 
     }
 }
 
-TARGET_AVX2 static void finish(const Tables *tables, const int32_t *sums, uint8_t *out) {
+TARGET_AVX2 static void finish(const Tables* tables, const int32_t* sums, uint8_t* out) {
     if (tables->divisor < 1 << 13) {
         divide_row(tables, sums, out, true);
     } else {
@@ -293,16 +302,16 @@ TARGET_AVX2 static void finish(const Tables *tables, const int32_t *sums, uint8_
 
 /* What a task works in; `above` and `below` swap from output to output. */
 typedef struct {
-    uint16_t *sums;
+    uint16_t* sums;
     int32_t *inside, *above, *below;
-    uint8_t *row;
+    uint8_t* row;
 } Scratch;
 
-static void reduce_separately(const Plan *plan, const Tables *tables, int32_t i, const uint8_t *source,
-                              ptrdiff_t stride, Scratch *scratch, int32_t *below_row) {
+static void reduce_separately(const Plan* plan, const Tables* tables, int32_t i, const uint8_t* source,
+                              ptrdiff_t stride, Scratch* scratch, int32_t* below_row) {
     size_t columns = (size_t)plan->cols.n_in * (size_t)plan->channels;
-    const Span *span = &plan->rows.spans[i];
-    int32_t *above = scratch->below;
+    const Span* span = &plan->rows.spans[i];
+    int32_t* above = scratch->below;
     scratch->below = scratch->above;
     scratch->above = above;
     if (span->head != 0 && *below_row != span->first - 1) {
@@ -321,15 +330,15 @@ static void reduce_separately(const Plan *plan, const Tables *tables, int32_t i,
 }
 
 DECLARE_RUN(area_u8_avx2) {
-    const Tables *tables = plan->tables;
+    const Tables* tables = plan->tables;
     size_t count = (size_t)plan->cols.n_out * (size_t)plan->channels, totals = totals_bytes(tables);
     size_t columns = (size_t)plan->cols.n_in * (size_t)plan->channels;
     memset(scratch, 0, plan->scratch_bytes);
-    Scratch parts = {.sums = (uint16_t *)(void *)scratch};
+    Scratch parts = {.sums = (uint16_t*)(void*)scratch};
     scratch += sums_bytes(plan);
-    parts.inside = (int32_t *)(void *)scratch;
-    parts.above = (int32_t *)(void *)(scratch + totals);
-    parts.below = (int32_t *)(void *)(scratch + 2 * totals);
+    parts.inside = (int32_t*)(void*)scratch;
+    parts.above = (int32_t*)(void*)(scratch + totals);
+    parts.below = (int32_t*)(void*)(scratch + 2 * totals);
     parts.row = scratch + 3 * totals;
     int32_t below_row = -1;
     for (int32_t i = first; i < last; i++) {

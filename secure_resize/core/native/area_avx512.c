@@ -1,7 +1,7 @@
 /* `area` for uint8 with AVX-512 VBMI and VNNI: one pass over the source, every row read once.
  *
- * A step loads 64 bytes of a source row, gathers four taps of one channel into each dword (vpermb), multiplies them with
- * their horizontal weights and adds them up (vpdpbusd). Interior rows go into the same accumulators; the row that
+ * A step loads 64 bytes of a source row, gathers four taps of one channel into each dword (vpermb), multiplies them
+ * with their horizontal weights and adds them up (vpdpbusd). Interior rows go into the same accumulators; the row that
  * straddles two outputs is reduced once, used with the weight of its lower part for the output above and kept for the
  * one below. Everything is an exact integer, in int32 or, below 2^24, in float32.
  *
@@ -21,7 +21,7 @@ enum { LANES = 16, WINDOW = 64, TAPS = 4, LIMB_BITS = 7, MAX_LIMBS = 2, MAX_GROU
 /* How the sums of the interior rows, of the row above and of the row below are weighted and added up. */
 typedef enum {
     IN_HALVES, /* each below 2^15: (inside, below) share a dword, vpmaddwd weights both */
-    IN_FLOAT,  /* S < 2^24: exact in float32 */
+    IN_FLOAT,  /* S + D/2 < 2^24: exact in float32 */
     IN_INT32   /* vpmulld, which takes twice as long */
 } Mode;
 
@@ -47,21 +47,21 @@ typedef struct {
     Mode mode;
     bool prefetch; /* the source is larger than a second-level cache */
     int32_t divisor;
-    Step *steps;       /* [set][fold][group] */
-    int32_t *offsets;  /* bytes into the row, [set][fold][group] */
-    FoldStep *gathers; /* [fold][vector of the set] */
+    Step* steps;       /* [set][fold][group] */
+    int32_t* offsets;  /* bytes into the row, [set][fold][group] */
+    FoldStep* gathers; /* [fold][vector of the set] */
 } Tables;
 
 /* Tap k of group g of a part of an output: its pixel, or -1 for none. */
-static int32_t tap_pixel(const Axis *cols, const Tables *tables, int32_t part, int32_t group, int32_t k) {
+static int32_t tap_pixel(const Axis* cols, const Tables* tables, int32_t part, int32_t group, int32_t k) {
     int32_t i = part / tables->folds, fold = part % tables->folds;
     int32_t tap = (fold * tables->groups + group) * TAPS + k;
     return tap < cols->count[i] ? cols->start[i] + tap : -1;
 }
 
 /* The first and the last pixel that a step reads; first > last for a step without taps. */
-static void step_range(const Axis *cols, const Tables *tables, int32_t vector, int32_t group, int32_t *first,
-                       int32_t *last) {
+static void step_range(const Axis* cols, const Tables* tables, int32_t vector, int32_t group, int32_t* first,
+                       int32_t* last) {
     *first = INT32_MAX;
     *last = -1;
     for (int32_t p = 0; p < tables->pixels; p++) {
@@ -76,7 +76,7 @@ static void step_range(const Axis *cols, const Tables *tables, int32_t vector, i
     }
 }
 
-static bool windows_fit(const Plan *plan, const Tables *tables) {
+static bool windows_fit(const Plan* plan, const Tables* tables) {
     for (int32_t vector = 0; vector < tables->sets * tables->folds; vector++) {
         for (int32_t group = 0; group < tables->groups; group++) {
             int32_t first, last;
@@ -88,14 +88,14 @@ static bool windows_fit(const Plan *plan, const Tables *tables) {
 }
 
 /* Vector instructions an output row, roughly. */
-static double cost(const Plan *plan, const Tables *tables) {
+static double cost(const Plan* plan, const Tables* tables) {
     double rows = (double)plan->rows.n_in / plan->rows.n_out, folds = tables->folds;
     double step = rows * (1 + tables->limbs), join = tables->limbs == 1 ? 0 : 4;
     double fold = (tables->mode == IN_HALVES ? 1 : 2) * (folds * (folds - 1) + (folds - 1));
     return tables->sets * (folds * (tables->groups * step + join) + fold + 6);
 }
 
-static bool choose_split(const Plan *plan, int32_t taps, Tables *tables) {
+static bool choose_split(const Plan* plan, int32_t taps, Tables* tables) {
     double best = 0;
     Tables chosen = {0};
     for (int32_t groups = 1; groups <= MAX_GROUPS; groups++) {
@@ -120,26 +120,26 @@ static bool choose_split(const Plan *plan, int32_t taps, Tables *tables) {
 }
 
 /* Output p of a set is the sum of its parts p * folds + fold, each in some vector and some place of it. */
-static void fill_gathers(const Tables *tables, int32_t channels) {
+static void fill_gathers(const Tables* tables, int32_t channels) {
     for (int32_t fold = 0; fold < tables->folds; fold++) {
         for (int32_t lane = 0; lane < tables->lanes; lane++) {
             int32_t part = lane / channels * tables->folds + fold;
-            FoldStep *gather = &tables->gathers[fold * tables->folds + part / tables->pixels];
+            FoldStep* gather = &tables->gathers[fold * tables->folds + part / tables->pixels];
             gather->index[lane] = part % tables->pixels * channels + lane % channels;
             gather->mask |= 1u << lane;
         }
     }
     for (int32_t fold = 0; fold < tables->folds && tables->folds > 1; fold++) { /* vpermt2d reads vectors 0 and 1 */
-        FoldStep *gather = &tables->gathers[fold * tables->folds];
+        FoldStep* gather = &tables->gathers[fold * tables->folds];
         for (int32_t lane = 0; lane < tables->lanes; lane++) {
             if (gather[1].mask >> lane & 1) gather->index[lane] = gather[1].index[lane] + LANES;
         }
     }
 }
 
-static void fill_step(const Plan *plan, const Tables *tables, int32_t vector, int32_t group, Step *step,
-                      int32_t *offset) {
-    const Axis *cols = &plan->cols;
+static void fill_step(const Plan* plan, const Tables* tables, int32_t vector, int32_t group, Step* step,
+                      int32_t* offset) {
+    const Axis* cols = &plan->cols;
     int32_t first, last, channels = plan->channels, row_bytes = cols->n_in * channels;
     step_range(cols, tables, vector, group, &first, &last);
     if (first > last) return; /* weights and offset stay 0 */
@@ -160,7 +160,7 @@ static void fill_step(const Plan *plan, const Tables *tables, int32_t vector, in
 }
 
 /* The most exact arithmetic that is fast enough; UNSUITABLE where a sum could leave int32. */
-static Status choose_mode(const Plan *plan, int32_t taps, Tables *tables) {
+static Status choose_mode(const Plan* plan, int32_t taps, Tables* tables) {
     int64_t interior = 1, divisor = (int64_t)plan->rows.unit * plan->cols.unit;
     for (int32_t i = 0; i < plan->rows.n_out; i++) {
         if (plan->rows.spans[i].full > interior) interior = plan->rows.spans[i].full;
@@ -171,12 +171,12 @@ static Status choose_mode(const Plan *plan, int32_t taps, Tables *tables) {
     if (255 * interior * plan->cols.unit <= INT16_MAX && plan->rows.whole <= INT16_MAX) {
         tables->mode = IN_HALVES;
     } else {
-        tables->mode = 255 * divisor < 1 << 24 ? IN_FLOAT : IN_INT32;
+        tables->mode = 255 * divisor + divisor / 2 < 1 << 24 ? IN_FLOAT : IN_INT32;
     }
     return OK;
 }
 
-Status area_u8_avx512_prepare(Plan *plan) {
+Status area_u8_avx512_prepare(Plan* plan) {
     int32_t channels = plan->channels;
     if (channels > LANES || (int64_t)plan->cols.n_in * channels < WINDOW) return UNSUITABLE;
     if (plan->cols.whole >= 1 << (MAX_LIMBS * LIMB_BITS)) return UNSUITABLE;
@@ -194,11 +194,11 @@ Status area_u8_avx512_prepare(Plan *plan) {
     size_t folds = (size_t)tables.folds, steps = (size_t)tables.sets * folds * (size_t)tables.groups;
     size_t header = round_up(sizeof tables), step_bytes = steps * sizeof(Step);
     size_t fold_bytes = folds * folds * sizeof(FoldStep);
-    uint8_t *memory = alloc_array(header + step_bytes + fold_bytes + steps * sizeof(int32_t), 1);
+    uint8_t* memory = alloc_array(header + step_bytes + fold_bytes + steps * sizeof(int32_t), 1);
     if (memory == NULL) return NO_MEMORY;
-    tables.steps = (Step *)(void *)(memory + header);
-    tables.gathers = (FoldStep *)(void *)(memory + header + step_bytes);
-    tables.offsets = (int32_t *)(void *)(memory + header + step_bytes + fold_bytes);
+    tables.steps = (Step*)(void*)(memory + header);
+    tables.gathers = (FoldStep*)(void*)(memory + header + step_bytes);
+    tables.offsets = (int32_t*)(void*)(memory + header + step_bytes + fold_bytes);
     memcpy(memory, &tables, sizeof tables);
     for (int32_t vector = 0; vector < tables.sets * tables.folds; vector++) {
         for (int32_t group = 0; group < tables.groups; group++) {
@@ -208,35 +208,36 @@ Status area_u8_avx512_prepare(Plan *plan) {
     }
     fill_gathers(&tables, channels);
     plan->tables = memory;
-    /* The straddling row's sums, a vector a set; the output row's sums, densely, and room for whole stores and loads. */
+    /* The straddling row's sums, a vector a set; the output row's sums, densely, and room for whole stores and loads.
+     */
     plan->scratch_bytes = ((size_t)tables.sets * 2 + 8) * LANES * sizeof(int32_t);
     return OK;
 }
 
 /* One output row's source: `interior` rows from `rows` on, then the straddling row; their vertical weights. */
 typedef struct {
-    const uint8_t *rows;
+    const uint8_t* rows;
     ptrdiff_t stride;
     int32_t interior, whole_weight, head_weight, tail_weight;
 } Band;
 
 #define VECTOR TARGET_AVX512 static ALWAYS_INLINE
 
-VECTOR void accumulate(__m512i *sums, const Step *step, const uint8_t *source, int limbs) {
+VECTOR void accumulate(__m512i* sums, const Step* step, const uint8_t* source, int limbs) {
     __m512i taps = _mm512_permutexvar_epi8(_mm512_load_si512(step->index), _mm512_loadu_si512(source));
     sums[0] = _mm512_dpbusd_epi32(sums[0], taps, _mm512_load_si512(step->limb[0]));
     if (limbs == 2) sums[1] = _mm512_dpbusd_epi32(sums[1], taps, _mm512_load_si512(step->limb[1]));
 }
 
-VECTOR __m512i joined(const __m512i *sums, int limbs) {
+VECTOR __m512i joined(const __m512i* sums, int limbs) {
     return limbs == 1 ? sums[0] : _mm512_add_epi32(sums[0], _mm512_slli_epi32(sums[1], LIMB_BITS));
 }
 
 /* The sum of each output's folds, from the vectors of a set. */
-VECTOR __m512i folded(const Tables *tables, const __m512i *parts, int folds) {
+VECTOR __m512i folded(const Tables* tables, const __m512i* parts, int folds) {
     if (folds == 1) return parts[0];
     __m512i total = _mm512_setzero_si512();
-    const FoldStep *gather = tables->gathers;
+    const FoldStep* gather = tables->gathers;
     for (int fold = 0; fold < folds; fold++, gather += folds) {
         __m512i one = _mm512_permutex2var_epi32(parts[0], _mm512_load_si512(gather->index), parts[1]);
         for (int vector = 2; vector < folds; vector++) {
@@ -248,36 +249,40 @@ VECTOR __m512i folded(const Tables *tables, const __m512i *parts, int folds) {
     return total;
 }
 
-/* The weights of one output row's interior rows, of the row that straddles it and the one above, and the one below. */
+/* The weights of one output row's interior rows, of the row that straddles it and the one above, and the one below, and
+ * floor(D/2): float32 or int32; IN_HALVES whole and head are the int16 pairs (tail, whole) and (head, 0). */
 typedef struct {
-    __m512i whole, head, tail; /* float32 or int32; IN_HALVES: (tail, whole) and (head, 0) as int16 pairs */
+    __m512i whole, head, tail, half;
 } Weights;
 
-VECTOR Weights broadcast(const Band *band, Mode mode) {
+VECTOR Weights broadcast(const Band* band, Mode mode, int32_t divisor) {
     Weights weights = {_mm512_set1_epi32(band->whole_weight), _mm512_set1_epi32(band->head_weight),
-                       _mm512_set1_epi32(band->tail_weight)};
+                       _mm512_set1_epi32(band->tail_weight), _mm512_set1_epi32(divisor / 2)};
     if (mode == IN_HALVES) {
         weights.whole = _mm512_or_si512(_mm512_slli_epi32(weights.whole, 16), weights.tail);
     } else if (mode == IN_FLOAT) {
         weights.whole = _mm512_castps_si512(_mm512_cvtepi32_ps(weights.whole));
         weights.head = _mm512_castps_si512(_mm512_cvtepi32_ps(weights.head));
         weights.tail = _mm512_castps_si512(_mm512_cvtepi32_ps(weights.tail));
+        weights.half = _mm512_castps_si512(_mm512_cvtepi32_ps(weights.half));
     }
     return weights;
 }
 
 VECTOR __m512 as_float(__m512i x) { return _mm512_castsi512_ps(x); }
 
-/* whole * inside + head * above + tail * below, int32 or IN_FLOAT float32. `edge` is `above` and becomes `below`.
- * IN_HALVES `below` holds inside << 16 as well, and so does `edge`, whose upper halves the weights ignore. */
-VECTOR __m512i combined(Mode mode, bool has_tail, const Weights *weights, __m512i inside, __m512i below, int32_t *edge) {
+/* t = whole * inside + head * above + tail * below + floor(D/2), int32 or IN_FLOAT float32. `edge` is `above` and
+ * becomes `below`. IN_HALVES `below` holds inside << 16 as well, and so does `edge`, whose upper halves the weights
+ * ignore. */
+VECTOR __m512i combined(Mode mode, bool has_tail, const Weights* weights, __m512i inside, __m512i below,
+                        int32_t* edge) {
     __m512i above = _mm512_load_si512(edge);
     if (mode == IN_HALVES) {
         _mm512_store_si512(edge, below);
-        return _mm512_dpwssd_epi32(_mm512_madd_epi16(below, weights->whole), above, weights->head);
+        return _mm512_dpwssd_epi32(_mm512_dpwssd_epi32(weights->half, below, weights->whole), above, weights->head);
     }
     if (mode == IN_FLOAT) {
-        __m512 sum = _mm512_mul_ps(_mm512_cvtepi32_ps(inside), as_float(weights->whole));
+        __m512 sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(inside), as_float(weights->whole), as_float(weights->half));
         sum = _mm512_fmadd_ps(as_float(above), as_float(weights->head), sum);
         if (has_tail) {
             __m512 below_float = _mm512_cvtepi32_ps(below);
@@ -286,7 +291,8 @@ VECTOR __m512i combined(Mode mode, bool has_tail, const Weights *weights, __m512
         }
         return _mm512_castps_si512(sum);
     }
-    __m512i sum = _mm512_add_epi32(_mm512_mullo_epi32(inside, weights->whole), _mm512_mullo_epi32(above, weights->head));
+    __m512i sum = _mm512_add_epi32(_mm512_mullo_epi32(inside, weights->whole), weights->half);
+    sum = _mm512_add_epi32(sum, _mm512_mullo_epi32(above, weights->head));
     if (has_tail) {
         _mm512_store_si512(edge, below);
         sum = _mm512_add_epi32(sum, _mm512_mullo_epi32(below, weights->tail));
@@ -295,33 +301,33 @@ VECTOR __m512i combined(Mode mode, bool has_tail, const Weights *weights, __m512
 }
 
 /* The rows of the next output, under the pixels of this one. Past the image's end it does nothing. */
-VECTOR void prefetch_below(const uint8_t *source, ptrdiff_t stride, int rows) {
-    for (int k = 0; k <= rows; k++) _mm_prefetch((const char *)source + k * stride, _MM_HINT_T0);
+VECTOR void prefetch_below(const uint8_t* source, ptrdiff_t stride, int rows) {
+    for (int k = 0; k <= rows; k++) _mm_prefetch((const char*)source + k * stride, _MM_HINT_T0);
 }
 
-/* Horizontal and vertical sums of one output row, to `sums`. `edge` holds the sums of the row that straddles this output
- * and the one above, and then those of the one below. All but the pointers are constants where this is inlined: a
- * `groups` or `folds` of 0 or an `interior` below 0 stands for the tables' and the band's. */
-VECTOR void reduce(const Tables *tables, const Band *band, Mode mode, int limbs, int groups, int folds, bool has_tail,
-                   int interior, int32_t *edge, int32_t *sums) {
+/* Horizontal and vertical sums of one output row, to `sums`. `edge` holds the sums of the row that straddles this
+ * output and the one above, and then those of the one below. All but the pointers are constants where this is inlined:
+ * a `groups` or `folds` of 0 or an `interior` below 0 stands for the tables' and the band's. */
+VECTOR void reduce(const Tables* tables, const Band* band, Mode mode, int limbs, int groups, int folds, bool has_tail,
+                   int interior, int32_t* edge, int32_t* sums) {
     /* Copies: for all that the compiler knows, a store of a vector may change what a pointer shows. */
-    const Step *step = tables->steps;
-    const int32_t *offset = tables->offsets;
+    const Step* step = tables->steps;
+    const int32_t* offset = tables->offsets;
     const int32_t sets = tables->sets, lanes = tables->lanes;
-    const uint8_t *rows = band->rows;
+    const uint8_t* rows = band->rows;
     const ptrdiff_t stride = band->stride;
     const bool prefetch = tables->prefetch;
     if (groups == 0) groups = tables->groups;
     if (folds == 0) folds = tables->folds;
     if (interior < 0) interior = band->interior;
-    const Weights weights = broadcast(band, mode);
+    const Weights weights = broadcast(band, mode, tables->divisor);
     const __m512i zero = _mm512_setzero_si512();
     for (int32_t set = 0; set < sets; set++, edge += LANES, sums += lanes) {
         __m512i inside[MAX_FOLDS], below[MAX_FOLDS];
         for (int fold = 0; fold < folds; fold++) {
             __m512i inner[MAX_LIMBS] = {zero, zero}, outer[MAX_LIMBS] = {zero, zero};
             for (int group = 0; group < groups; group++) {
-                const uint8_t *source = rows + offset[group];
+                const uint8_t* source = rows + offset[group];
                 for (int k = 0; k < interior; k++, source += stride) {
                     accumulate(inner, &step[group], source, limbs);
                 }
@@ -348,8 +354,8 @@ VECTOR void reduce(const Tables *tables, const Band *band, Mode mode, int limbs,
 }
 
 /* Small row counts as constants, so that the loop over the rows unrolls. */
-VECTOR void reduce_counted(const Tables *tables, const Band *band, Mode mode, int limbs, int groups, int folds,
-                           int32_t *edge, int32_t *sums) {
+VECTOR void reduce_counted(const Tables* tables, const Band* band, Mode mode, int limbs, int groups, int folds,
+                           int32_t* edge, int32_t* sums) {
     int interior = groups == 0 || folds == 0 ? -1 : band->interior;
     if (band->tail_weight == 0) {
         reduce(tables, band, mode, limbs, groups, folds, false, -1, edge, sums);
@@ -367,7 +373,7 @@ VECTOR void reduce_counted(const Tables *tables, const Band *band, Mode mode, in
 }
 
 /* The splits that usual ratios lead to have their numbers of groups and folds compiled in. */
-VECTOR void reduce_split(const Tables *tables, const Band *band, Mode mode, int limbs, int32_t *edge, int32_t *sums) {
+VECTOR void reduce_split(const Tables* tables, const Band* band, Mode mode, int limbs, int32_t* edge, int32_t* sums) {
     int groups = tables->groups, folds = tables->folds;
     if (folds == 1 && groups == 1) {
         reduce_counted(tables, band, mode, limbs, 1, 1, edge, sums);
@@ -384,7 +390,7 @@ VECTOR void reduce_split(const Tables *tables, const Band *band, Mode mode, int 
     }
 }
 
-TARGET_AVX512 static void reduce_halves(const Tables *tables, const Band *band, int32_t *edge, int32_t *sums) {
+TARGET_AVX512 static void reduce_halves(const Tables* tables, const Band* band, int32_t* edge, int32_t* sums) {
     if (tables->limbs == 1) {
         reduce_split(tables, band, IN_HALVES, 1, edge, sums);
     } else {
@@ -392,7 +398,7 @@ TARGET_AVX512 static void reduce_halves(const Tables *tables, const Band *band, 
     }
 }
 
-TARGET_AVX512 static void reduce_float(const Tables *tables, const Band *band, int32_t *edge, int32_t *sums) {
+TARGET_AVX512 static void reduce_float(const Tables* tables, const Band* band, int32_t* edge, int32_t* sums) {
     if (tables->limbs == 1) {
         reduce_split(tables, band, IN_FLOAT, 1, edge, sums);
     } else {
@@ -400,7 +406,7 @@ TARGET_AVX512 static void reduce_float(const Tables *tables, const Band *band, i
     }
 }
 
-TARGET_AVX512 static void reduce_int32(const Tables *tables, const Band *band, int32_t *edge, int32_t *sums) {
+TARGET_AVX512 static void reduce_int32(const Tables* tables, const Band* band, int32_t* edge, int32_t* sums) {
     if (tables->limbs == 1) {
         reduce_counted(tables, band, IN_INT32, 1, 0, 0, edge, sums);
     } else {
@@ -408,7 +414,7 @@ TARGET_AVX512 static void reduce_int32(const Tables *tables, const Band *band, i
     }
 }
 
-static void reduce_band(const Tables *tables, const Band *band, int32_t *edge, int32_t *sums) {
+static void reduce_band(const Tables* tables, const Band* band, int32_t* edge, int32_t* sums) {
     switch (tables->mode) {
         case IN_HALVES: reduce_halves(tables, band, edge, sums); break;
         case IN_FLOAT: reduce_float(tables, band, edge, sums); break;
@@ -416,52 +422,59 @@ static void reduce_band(const Tables *tables, const Band *band, int32_t *edge, i
     }
 }
 
-/* S / D + 1/2 + 1/4D is at least 1/4D > 2^-15 away from any integer when D < 2^13. Its error there: 1/D is off by 2^-24
- * of itself, so S/D by less than 2^-16; the fused sum below 256 rounds by at most 2^-17, the constant by 2^-25. */
-enum { FAST_DIVISOR = 1 << 13 };
+/* floor(t / D) for D < 2^15. The reciprocal is the least float not below 1/D, so t * reciprocal lies above t / D by
+ * less than 2^8 * 2^-23 = 2^-15, and t / D by at least 1/D > 2^-15 below the next integer. Added to 2^23 and rounded
+ * down, once, by the fused operation, it leaves its floor in the low bits of the result. */
+enum { FAST_DIVISOR = 1 << 15 };
 
-VECTOR __m512i quotient_fast(__m512 sums, __m512 reciprocal, __m512 half) {
-    return _mm512_cvttps_epi32(_mm512_fmadd_ps(sums, reciprocal, half));
+VECTOR __m512i quotient_fast(__m512 t, __m512 reciprocal) {
+    return _mm512_castps_si512(
+        _mm512_fmadd_round_ps(t, reciprocal, _mm512_set1_ps(0x1p23f), _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC));
 }
 
-/* floor(t / D) with t = S + floor(D/2) < 2^31: the estimate is at most the quotient and at least one less, as its three
- * roundings (2^-24 each) stay below the 2^-21 that `reciprocal` is too small by; the remainder tells. */
-VECTOR __m512i quotient_exact(__m512i sums, __m512i half, __m512 reciprocal, __m512i divisor) {
-    __m512i t = _mm512_add_epi32(sums, half), one = _mm512_set1_epi32(1);
+/* floor(t / D) for t < 2^31: the estimate is at most the quotient and at least one less, as its three roundings (2^-24
+ * each) stay below the 2^-21 that `reciprocal` is too small by; the remainder tells. */
+VECTOR __m512i quotient_exact(__m512i t, __m512 reciprocal, __m512i divisor) {
     __m512i estimate = _mm512_cvttps_epi32(_mm512_mul_ps(_mm512_cvtepi32_ps(t), reciprocal));
     __m512i rest = _mm512_sub_epi32(t, _mm512_mullo_epi32(estimate, divisor));
-    return _mm512_mask_add_epi32(estimate, _mm512_cmpge_epi32_mask(rest, divisor), estimate, one);
+    __mmask16 low = _mm512_cmpge_epi32_mask(rest, divisor);
+    return _mm512_mask_add_epi32(estimate, low, estimate, _mm512_set1_epi32(1));
 }
 
-typedef struct {
-    __m512 reciprocal, half_float;
-    __m512i half, divisor;
-} Division;
-
-/* 16 sums as pixels, in dwords. The mode and `fast` are constants where this is inlined. */
-VECTOR __m512i quotients(const Division *division, const int32_t *sums, bool in_float, bool fast) {
-    __m512i sum = _mm512_loadu_si512(sums);
-    if (fast) {
-        __m512 exact = in_float ? as_float(sum) : _mm512_cvtepi32_ps(sum);
-        return quotient_fast(exact, division->reciprocal, division->half_float);
-    }
-    if (in_float) sum = _mm512_cvttps_epi32(as_float(sum));
-    return quotient_exact(sum, division->half, division->reciprocal, division->divisor);
+static float reciprocal_of(int32_t divisor, bool fast) {
+    double inverse = 1.0 / divisor;
+    if (!fast) return (float)(inverse * (1 - 0x1p-21));
+    float above = (float)inverse;
+    uint32_t bits;
+    memcpy(&bits, &above, sizeof bits);
+    if ((double)above * divisor < 1) bits++; /* the product is exact: 24 bits by 15; the next float is one more */
+    memcpy(&above, &bits, sizeof bits);
+    return above;
 }
 
-/* Divide the sums of one output row and store it, four vectors at a time: packing leaves their quarters interleaved. */
-VECTOR void finish_row(const Tables *tables, const int32_t *sums, uint8_t *out, size_t count, bool in_float, bool fast) {
-    double inverse = 1.0 / tables->divisor;
-    Division division = {_mm512_set1_ps((float)(fast ? inverse : inverse * (1 - 0x1p-21))),
-                         _mm512_set1_ps((float)(0.5 + 0.25 * inverse)), _mm512_set1_epi32(tables->divisor / 2),
-                         _mm512_set1_epi32(tables->divisor)};
-    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+/* 16 pixels, in the low bytes of dwords' low words. The mode and `fast` are constants where this is inlined. */
+VECTOR __m512i quotients(const int32_t* sums, __m512 reciprocal, __m512i divisor, bool in_float, bool fast) {
+    __m512i t = _mm512_loadu_si512(sums);
+    if (fast) return quotient_fast(in_float ? as_float(t) : _mm512_cvtepi32_ps(t), reciprocal);
+    if (in_float) t = _mm512_cvttps_epi32(as_float(t));
+    return quotient_exact(t, reciprocal, divisor);
+}
+
+/* The even words of two vectors. */
+static const _Alignas(WINDOW) uint16_t LOW_WORDS[32] = {0,  2,  4,  6,  8,  10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30,
+                                                        32, 34, 36, 38, 40, 42, 44, 46, 48, 50, 52, 54, 56, 58, 60, 62};
+
+/* Divide the sums of one output row and store it, four vectors at a time. */
+VECTOR void finish_row(int32_t d, const int32_t* sums, uint8_t* out, size_t count, bool in_float, bool fast) {
+    const __m512 reciprocal = _mm512_set1_ps(reciprocal_of(d, fast));
+    const __m512i divisor = _mm512_set1_epi32(d), order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
+    const __m512i low_words = _mm512_load_si512(LOW_WORDS);
     for (size_t x = 0; x < count; x += 4 * LANES, sums += 4 * LANES) {
-        __m512i low = _mm512_packs_epi32(quotients(&division, sums, in_float, fast),
-                                         quotients(&division, sums + LANES, in_float, fast));
-        __m512i high = _mm512_packs_epi32(quotients(&division, sums + 2 * LANES, in_float, fast),
-                                          quotients(&division, sums + 3 * LANES, in_float, fast));
-        __m512i pixels = _mm512_permutexvar_epi32(order, _mm512_packus_epi16(low, high));
+        __m512i q[4];
+        for (int k = 0; k < 4; k++) q[k] = quotients(sums + k * LANES, reciprocal, divisor, in_float, fast);
+        __m512i pixels = _mm512_packus_epi16(_mm512_permutex2var_epi16(q[0], low_words, q[1]),
+                                             _mm512_permutex2var_epi16(q[2], low_words, q[3]));
+        pixels = _mm512_permutexvar_epi64(order, pixels);
         if (count - x >= 4 * LANES) {
             _mm512_storeu_si512(out + x, pixels);
         } else {
@@ -470,28 +483,29 @@ VECTOR void finish_row(const Tables *tables, const int32_t *sums, uint8_t *out, 
     }
 }
 
-TARGET_AVX512 static void finish(const Tables *tables, const int32_t *sums, uint8_t *out, size_t count) {
+TARGET_AVX512 static void finish(const Tables* tables, const int32_t* sums, uint8_t* out, size_t count) {
+    int32_t divisor = tables->divisor;
     if (tables->mode == IN_FLOAT) {
-        if (tables->divisor < FAST_DIVISOR) {
-            finish_row(tables, sums, out, count, true, true);
+        if (divisor < FAST_DIVISOR) {
+            finish_row(divisor, sums, out, count, true, true);
         } else {
-            finish_row(tables, sums, out, count, true, false);
+            finish_row(divisor, sums, out, count, true, false);
         }
-    } else if (tables->divisor < FAST_DIVISOR) {
-        finish_row(tables, sums, out, count, false, true);
+    } else if (divisor < FAST_DIVISOR) {
+        finish_row(divisor, sums, out, count, false, true);
     } else {
-        finish_row(tables, sums, out, count, false, false);
+        finish_row(divisor, sums, out, count, false, false);
     }
 }
 
 TARGET_AVX512 DECLARE_RUN(area_u8_avx512) {
-    const Tables *tables = plan->tables;
+    const Tables* tables = plan->tables;
     size_t count = (size_t)plan->cols.n_out * (size_t)plan->channels;
-    int32_t *edge = (int32_t *)(void *)scratch, *sums = edge + (size_t)tables->sets * LANES;
+    int32_t *edge = (int32_t*)(void*)scratch, *sums = edge + (size_t)tables->sets * LANES;
     memset(scratch, 0, plan->scratch_bytes); /* 0 is 0 as int32 and float; beyond the row no rounding of garbage */
     int32_t edge_row = -1;
     for (int32_t i = first; i < last; i++) {
-        const Span *span = &plan->rows.spans[i];
+        const Span* span = &plan->rows.spans[i];
         if (span->head != 0 && edge_row != span->first - 1) {
             Band head = {source + (span->first - 1) * stride, stride, 0, 0, 0, 1};
             reduce_band(tables, &head, edge, sums);

@@ -1,9 +1,9 @@
 /* Pillow's two passes with 22-bit taps in plain C, for uint8 and uint16.
  *
  * Each pass makes (sum of weight * pixel + 2^21) >> 22, clipped to the dtype. For uint8 the sums fit int32: a plan is
- * refused unless 255 * (the sum of the absolute weights) + 2^21 stays below 2^31 for every output (Pillow's kernels reach
- * 0.75 of that). uint16 is summed in float64, which holds every integer below 2^53 and which processors multiply faster
- * than int64; a plan's sums stay below 65535 * 2^36.
+ * refused unless 255 * (the sum of the absolute weights) + 2^21 stays below 2^31 for every output (Pillow's kernels
+ * reach 0.75 of that). uint16 is summed in float64, which holds every integer below 2^53 and which processors multiply
+ * faster than int64; a plan's sums stay below 65535 * 2^36.
  *
  * Columns first, the rows that the vertical pass needs live in a ring of rows.width lines; rows first, one line holds
  * the vertical pass's result. Either stays in the cache.
@@ -16,7 +16,7 @@
 
 enum { BLOCK = 256 }; /* columns of a vertical sum that stay in the first-level cache */
 
-static bool sums_fit(const Axis *axis, int64_t largest) {
+static bool sums_fit(const Axis* axis, int64_t largest) {
     for (int32_t i = 0; i < axis->n_out; i++) {
         int64_t sum = 0;
         for (int32_t k = 0; k < axis->count[i]; k++) {
@@ -29,11 +29,11 @@ static bool sums_fit(const Axis *axis, int64_t largest) {
 }
 
 /* uint16: one row as float64, and its sums. */
-static size_t reals_bytes(const Plan *plan) {
+static size_t reals_bytes(const Plan* plan) {
     return ((size_t)(plan->cols.n_in + plan->cols.n_out) * (size_t)plan->channels + 2 * TAPS_SLACK) * sizeof(double);
 }
 
-Status fixed_portable_prepare(Plan *plan) {
+Status fixed_portable_prepare(Plan* plan) {
     int64_t largest = plan->itemsize == 1 ? (INT32_MAX - (1 << (PRECISION_BITS - 1))) / 255 : (int64_t)1 << 36;
     if (plan->has_rows && !sums_fit(&plan->rows, largest)) return BAD_TABLE;
     if (plan->has_cols && !sums_fit(&plan->cols, largest)) return BAD_TABLE;
@@ -56,20 +56,20 @@ static ALWAYS_INLINE uint8_t round_u8(int32_t sum) {
     return (uint8_t)(sum < 0 ? 0 : sum > UINT8_MAX ? UINT8_MAX : sum);
 }
 
-static ALWAYS_INLINE void pass_along_u16(const Plan *plan, const uint16_t *source, uint16_t *out, double *reals) {
+static ALWAYS_INLINE void pass_along_u16(const Plan* plan, const uint16_t* source, uint16_t* out, double* reals) {
     size_t count_in = (size_t)plan->cols.n_in * (size_t)plan->channels;
     size_t count = (size_t)plan->cols.n_out * (size_t)plan->channels;
-    double *sums = reals + count_in + TAPS_SLACK;
+    double* sums = reals + count_in + TAPS_SLACK;
     for (size_t x = 0; x < count_in; x++) reals[x] = source[x];
     for (size_t x = count_in; x < count_in + TAPS_SLACK; x++) reals[x] = 0.0;
     sum_taps(&plan->cols, reals, sums, plan->channels);
     for (size_t x = 0; x < count; x++) out[x] = round_u16(sums[x]);
 }
 
-static ALWAYS_INLINE void pass_along_u8(const Axis *cols, const uint8_t *source, uint8_t *out, int32_t channels) {
+static ALWAYS_INLINE void pass_along_u8(const Axis* cols, const uint8_t* source, uint8_t* out, int32_t channels) {
     size_t step = (size_t)channels, result = 0;
     for (int32_t i = 0; i < cols->n_out; i++) {
-        const int32_t *weights = cols->weights + (size_t)i * (size_t)cols->width;
+        const int32_t* weights = cols->weights + (size_t)i * (size_t)cols->width;
         size_t start = (size_t)cols->start[i] * step;
         for (size_t c = 0; c < step; c++, result++) {
             int32_t sum = 0;
@@ -80,7 +80,7 @@ static ALWAYS_INLINE void pass_along_u8(const Axis *cols, const uint8_t *source,
 }
 
 /* The taps of plan->cols along one row. `reals` is a uint16 plan's scratch memory. */
-static ALWAYS_INLINE void pass_along(const Plan *plan, const void *source, void *out, int itemsize, double *reals) {
+static ALWAYS_INLINE void pass_along(const Plan* plan, const void* source, void* out, int itemsize, double* reals) {
     if (itemsize == 2) {
         pass_along_u16(plan, source, out, reals);
         return;
@@ -95,19 +95,19 @@ static ALWAYS_INLINE void pass_along(const Plan *plan, const void *source, void 
 
 /* Row k of an output's taps: the source itself, or the ring of rows that the horizontal pass left. */
 typedef struct {
-    const uint8_t *base;
+    const uint8_t* base;
     ptrdiff_t stride;
     int32_t modulus; /* lines of the ring; INT32_MAX for the source */
 } Lines;
 
-static ALWAYS_INLINE const uint8_t *line_at(const Lines *lines, int32_t row) {
+static ALWAYS_INLINE const uint8_t* line_at(const Lines* lines, int32_t row) {
     return lines->base + (row % lines->modulus) * lines->stride;
 }
 
 /* The taps of `rows` for output row i. */
-static ALWAYS_INLINE void pass_down(const Axis *rows, int32_t i, const Lines *lines, void *out, size_t columns,
+static ALWAYS_INLINE void pass_down(const Axis* rows, int32_t i, const Lines* lines, void* out, size_t columns,
                                     int itemsize) {
-    const int32_t *weights = rows->weights + (size_t)i * (size_t)rows->width;
+    const int32_t* weights = rows->weights + (size_t)i * (size_t)rows->width;
     int32_t sums[BLOCK];
     double wide[BLOCK];
     for (size_t left = 0; left < columns; left += BLOCK) {
@@ -115,25 +115,25 @@ static ALWAYS_INLINE void pass_down(const Axis *rows, int32_t i, const Lines *li
         if (itemsize == 1) {
             memset(sums, 0, sizeof sums);
             for (int32_t k = 0; k < rows->count[i]; k++) {
-                const uint8_t *line = line_at(lines, rows->start[i] + k) + left;
+                const uint8_t* line = line_at(lines, rows->start[i] + k) + left;
                 for (int x = 0; x < n; x++) sums[x] += weights[k] * line[x];
             }
-            for (int x = 0; x < n; x++) ((uint8_t *)out)[left + (size_t)x] = round_u8(sums[x]);
+            for (int x = 0; x < n; x++) ((uint8_t*)out)[left + (size_t)x] = round_u8(sums[x]);
         } else {
             for (int x = 0; x < BLOCK; x++) wide[x] = 0;
             for (int32_t k = 0; k < rows->count[i]; k++) {
-                const uint16_t *line = (const uint16_t *)(const void *)line_at(lines, rows->start[i] + k) + left;
+                const uint16_t* line = (const uint16_t*)(const void*)line_at(lines, rows->start[i] + k) + left;
                 for (int x = 0; x < n; x++) wide[x] += (double)weights[k] * line[x];
             }
-            for (int x = 0; x < n; x++) ((uint16_t *)out)[left + (size_t)x] = round_u16(wide[x]);
+            for (int x = 0; x < n; x++) ((uint16_t*)out)[left + (size_t)x] = round_u16(wide[x]);
         }
     }
 }
 
-static ALWAYS_INLINE void columns_then_rows(const Plan *plan, const uint8_t *source, ptrdiff_t stride, uint8_t *out,
-                                            int32_t first, int32_t last, uint8_t *scratch, double *reals,
+static ALWAYS_INLINE void columns_then_rows(const Plan* plan, const uint8_t* source, ptrdiff_t stride, uint8_t* out,
+                                            int32_t first, int32_t last, uint8_t* scratch, double* reals,
                                             int itemsize) {
-    const Axis *rows = &plan->rows;
+    const Axis* rows = &plan->rows;
     size_t columns = (size_t)plan->cols.n_out * (size_t)plan->channels, line = columns * (size_t)itemsize;
     Lines ring = {scratch, (ptrdiff_t)line, rows->width};
     int32_t done = rows->n_in;
@@ -146,9 +146,9 @@ static ALWAYS_INLINE void columns_then_rows(const Plan *plan, const uint8_t *sou
     }
 }
 
-static ALWAYS_INLINE void rows_of(const Plan *plan, const uint8_t *source, ptrdiff_t stride, uint8_t *out,
-                                  int32_t first, int32_t last, uint8_t *scratch, int itemsize) {
-    double *reals = itemsize == 2 ? (double *)(void *)(scratch + plan->scratch_bytes - reals_bytes(plan)) : NULL;
+static ALWAYS_INLINE void rows_of(const Plan* plan, const uint8_t* source, ptrdiff_t stride, uint8_t* out,
+                                  int32_t first, int32_t last, uint8_t* scratch, int itemsize) {
+    double* reals = itemsize == 2 ? (double*)(void*)(scratch + plan->scratch_bytes - reals_bytes(plan)) : NULL;
     if (plan->has_rows && plan->has_cols && !plan->rows_first) {
         columns_then_rows(plan, source, stride, out, first, last, scratch, reals, itemsize);
         return;
@@ -157,7 +157,7 @@ static ALWAYS_INLINE void rows_of(const Plan *plan, const uint8_t *source, ptrdi
     size_t columns = (size_t)plan->cols.n_in * (size_t)plan->channels;
     Lines lines = {source, stride, INT32_MAX};
     for (int32_t i = first; i < last; i++) {
-        uint8_t *row = out + (size_t)i * line;
+        uint8_t* row = out + (size_t)i * line;
         if (!plan->has_rows) {
             pass_along(plan, source + i * stride, row, itemsize, reals);
         } else if (!plan->has_cols) {

@@ -4,9 +4,9 @@
  * are, four taps a dword. The three sums are put together modulo 2^32; the whole sum fits int32 (fixed.c), so that is
  * exact. Rounding, shifting and clipping follow Pillow.
  *
- * The horizontal pass works on a *quad*, four source rows at a time, and leaves the four pixels of a column side by side
- * in a dword: just what the vertical pass's vpdpbusd wants. The ring of quads that the vertical pass needs stays in the
- * cache.
+ * The horizontal pass works on a *quad*, four source rows at a time, and leaves the four pixels of a column side by
+ * side in a dword: just what the vertical pass's vpdpbusd wants. The ring of quads that the vertical pass needs stays
+ * in the cache.
  */
 #include "native.h"
 
@@ -27,17 +27,17 @@ typedef enum { WHOLE, QUARTERS } Load;
 
 typedef struct {
     Load load;
-    int32_t groups;  /* of four taps an output; a step each */
-    int32_t pixels;  /* outputs that share a vector */
-    int32_t spacing; /* lanes from output to output in the vector: the channels, or 4 with QUARTERS */
-    int32_t lanes;   /* results a vector, once packed */
-    int32_t vectors; /* a row */
-    int32_t columns; /* results a row */
-    Step *steps;      /* [vector][group] */
-    int32_t *offsets; /* bytes into the row, [vector][group], four each with QUARTERS */
+    int32_t groups;             /* of four taps an output; a step each */
+    int32_t pixels;             /* outputs that share a vector */
+    int32_t spacing;            /* lanes from output to output in the vector: the channels, or 4 with QUARTERS */
+    int32_t lanes;              /* results a vector, once packed */
+    int32_t vectors;            /* a row */
+    int32_t columns;            /* results a row */
+    Step* steps;                /* [vector][group] */
+    int32_t* offsets;           /* bytes into the row, [vector][group], four each with QUARTERS */
     uint8_t *to_ring, *to_rows; /* vpermb's indices that order packed results: columns of four, or rows */
     int32_t quads;              /* an output row reads at most */
-    int32_t *base;              /* [output row]: the first row of its first quad */
+    int32_t* base;              /* [output row]: the first row of its first quad */
     int32_t (*down)[LIMBS];     /* [output row][quad]: four taps' limbs in a dword each */
 } Tables;
 
@@ -46,22 +46,22 @@ static int8_t limb_of(int32_t weight, int number) {
     return (int8_t)(weight & 255);
 }
 
-static bool weights_fit(const Axis *axis) { /* three signed bytes */
+static bool weights_fit(const Axis* axis) { /* three signed bytes */
     for (size_t k = 0; k < (size_t)axis->n_out * (size_t)axis->width; k++) {
         if (axis->weights[k] > 0x7f7f7f || axis->weights[k] < -0x808080) return false;
     }
     return true;
 }
 
-static int32_t max_count(const Axis *axis) {
+static int32_t max_count(const Axis* axis) {
     int32_t count = 1;
     for (int32_t i = 0; i < axis->n_out; i++) count = axis->count[i] > count ? axis->count[i] : count;
     return count;
 }
 
 /* The first and the last pixel that outputs [first_out, last_out) read as their group's taps. */
-static void group_range(const Axis *cols, int32_t first_out, int32_t last_out, int32_t group, int32_t *first,
-                        int32_t *last) {
+static void group_range(const Axis* cols, int32_t first_out, int32_t last_out, int32_t group, int32_t* first,
+                        int32_t* last) {
     *first = INT32_MAX;
     *last = -1;
     for (int32_t i = first_out; i < last_out && i < cols->n_out; i++) {
@@ -73,7 +73,7 @@ static void group_range(const Axis *cols, int32_t first_out, int32_t last_out, i
     }
 }
 
-static bool windows_fit(const Plan *plan, const Tables *tables) {
+static bool windows_fit(const Plan* plan, const Tables* tables) {
     for (int32_t i = 0; i < plan->cols.n_out; i += tables->pixels) {
         for (int32_t group = 0; group < tables->groups; group++) {
             int32_t first, last;
@@ -85,14 +85,14 @@ static bool windows_fit(const Plan *plan, const Tables *tables) {
 }
 
 /* Compare the instructions that an output takes: seven a step of quarters (three to put them together), else four. */
-static bool choose_load(const Plan *plan, Tables *tables) {
+static bool choose_load(const Plan* plan, Tables* tables) {
     int32_t channels = plan->channels;
     tables->groups = (max_count(&plan->cols) + TAPS - 1) / TAPS;
     for (tables->pixels = LANES / channels; tables->pixels > 0; tables->pixels--) {
         if (windows_fit(plan, tables)) break;
     }
-    bool quarters = channels <= 4 && (tables->pixels == 0 || (4.0 * tables->groups + 6) / tables->pixels >
-                                                                 (7.0 * tables->groups + 6) / 4);
+    bool quarters = channels <= 4 && (tables->pixels == 0 ||
+                                      (4.0 * tables->groups + 6) / tables->pixels > (7.0 * tables->groups + 6) / 4);
     if (quarters) tables->pixels = 4;
     if (tables->pixels == 0) return false;
     tables->load = quarters ? QUARTERS : WHOLE;
@@ -103,8 +103,8 @@ static bool choose_load(const Plan *plan, Tables *tables) {
     return true;
 }
 
-static void fill_output(const Plan *plan, const Tables *tables, int32_t i, int32_t group, int32_t offset, Step *step) {
-    const Axis *cols = &plan->cols;
+static void fill_output(const Plan* plan, const Tables* tables, int32_t i, int32_t group, int32_t offset, Step* step) {
+    const Axis* cols = &plan->cols;
     int32_t place = i % tables->pixels, channels = plan->channels;
     for (int32_t k = 0; k < TAPS && group * TAPS + k < cols->count[i]; k++) {
         int32_t tap = group * TAPS + k, pixel = cols->start[i] + tap;
@@ -118,20 +118,20 @@ static void fill_output(const Plan *plan, const Tables *tables, int32_t i, int32
     }
 }
 
-static int32_t fill_offset(const Plan *plan, int32_t first_out, int32_t last_out, int32_t group, int32_t bytes) {
+static int32_t fill_offset(const Plan* plan, int32_t first_out, int32_t last_out, int32_t group, int32_t bytes) {
     int32_t first, last, row = plan->cols.n_in * plan->channels;
     group_range(&plan->cols, first_out, last_out, group, &first, &last);
     if (first > last) return 0;
     return first * plan->channels < row - bytes ? first * plan->channels : row - bytes;
 }
 
-static void fill_along(const Plan *plan, const Tables *tables) {
+static void fill_along(const Plan* plan, const Tables* tables) {
     for (int32_t v = 0; v < tables->vectors; v++) {
         int32_t first = v * tables->pixels;
         for (int32_t group = 0; group < tables->groups; group++) {
             size_t at = (size_t)v * (size_t)tables->groups + (size_t)group;
             for (int32_t i = first; i < first + tables->pixels && i < plan->cols.n_out; i++) {
-                int32_t *offset = &tables->offsets[tables->load == WHOLE ? at : at * 4 + (size_t)(i - first)];
+                int32_t* offset = &tables->offsets[tables->load == WHOLE ? at : at * 4 + (size_t)(i - first)];
                 if (tables->load == WHOLE) {
                     *offset = fill_offset(plan, first, first + tables->pixels, group, WINDOW);
                 } else {
@@ -152,15 +152,16 @@ static void fill_along(const Plan *plan, const Tables *tables) {
     }
 }
 
-static void fill_down(const Plan *plan, const Tables *tables, bool aligned) {
-    const Axis *rows = &plan->rows;
+static void fill_down(const Plan* plan, const Tables* tables, bool aligned) {
+    const Axis* rows = &plan->rows;
     for (int32_t i = 0; i < rows->n_out; i++) {
         tables->base[i] = aligned ? rows->start[i] / QUAD * QUAD : rows->start[i];
         for (int32_t k = 0; k < rows->count[i]; k++) {
             int32_t place = rows->start[i] + k - tables->base[i];
             int32_t weight = rows->weights[(size_t)i * (size_t)rows->width + (size_t)k];
             for (int limb = 0; limb < LIMBS; limb++) {
-                int8_t *bytes = (int8_t *)&tables->down[(size_t)i * (size_t)tables->quads + (size_t)(place / QUAD)][limb];
+                int8_t* bytes =
+                    (int8_t*)&tables->down[(size_t)i * (size_t)tables->quads + (size_t)(place / QUAD)][limb];
                 bytes[place % QUAD] = limb_of(weight, limb);
             }
         }
@@ -168,21 +169,21 @@ static void fill_down(const Plan *plan, const Tables *tables, bool aligned) {
 }
 
 /* A horizontal pass into a ring of quads, if the vertical one comes second; else the vertical one reads the source. */
-static bool uses_ring(const Plan *plan) { return plan->has_rows && plan->has_cols && !plan->rows_first; }
+static bool uses_ring(const Plan* plan) { return plan->has_rows && plan->has_cols && !plan->rows_first; }
 
-static size_t ring_line(const Plan *plan) { /* bytes of one quad; vectors are stored whole */
+static size_t ring_line(const Plan* plan) { /* bytes of one quad; vectors are stored whole */
     return round_up((size_t)plan->cols.n_out * (size_t)plan->channels * QUAD + WINDOW);
 }
 
-static int32_t ring_quads(const Plan *plan) { return (plan->rows.width + QUAD - 1) / QUAD + 1; }
+static int32_t ring_quads(const Plan* plan) { return (plan->rows.width + QUAD - 1) / QUAD + 1; }
 
-static size_t take(size_t *total, size_t bytes) {
+static size_t take(size_t* total, size_t bytes) {
     size_t at = *total;
     *total += round_up(bytes);
     return at;
 }
 
-Status fixed_u8_avx512_prepare(Plan *plan) {
+Status fixed_u8_avx512_prepare(Plan* plan) {
     Status status = fixed_portable_prepare(plan);
     if (status != OK) return status;
     if (plan->channels > LANES || (int64_t)plan->cols.n_in * plan->channels < WINDOW) return UNSUITABLE;
@@ -195,14 +196,14 @@ Status fixed_u8_avx512_prepare(Plan *plan) {
     size_t offset_at = take(&total, steps * 4 * sizeof(int32_t)), order_at = take(&total, 2 * WINDOW);
     size_t base_at = take(&total, rows * sizeof(int32_t));
     size_t down_at = take(&total, rows * (size_t)tables.quads * sizeof *tables.down);
-    uint8_t *memory = alloc_array(total, 1);
+    uint8_t* memory = alloc_array(total, 1);
     if (memory == NULL) return NO_MEMORY;
-    tables.steps = (Step *)(void *)(memory + step_at);
-    tables.offsets = (int32_t *)(void *)(memory + offset_at);
+    tables.steps = (Step*)(void*)(memory + step_at);
+    tables.offsets = (int32_t*)(void*)(memory + offset_at);
     tables.to_ring = memory + order_at;
     tables.to_rows = memory + order_at + WINDOW;
-    tables.base = (int32_t *)(void *)(memory + base_at);
-    tables.down = (int32_t(*)[LIMBS])(void *)(memory + down_at);
+    tables.base = (int32_t*)(void*)(memory + base_at);
+    tables.down = (int32_t (*)[LIMBS])(void*)(memory + down_at);
     memcpy(memory + header, &tables, sizeof tables);
     if (plan->has_cols) fill_along(plan, &tables);
     if (plan->has_rows) fill_down(plan, &tables, uses_ring(plan));
@@ -214,43 +215,43 @@ Status fixed_u8_avx512_prepare(Plan *plan) {
 
 #define VECTOR TARGET_AVX512 static ALWAYS_INLINE
 
-VECTOR __m512i load(Load kind, const uint8_t *row, const int32_t *offset) {
+VECTOR __m512i load(Load kind, const uint8_t* row, const int32_t* offset) {
     if (kind == WHOLE) return _mm512_loadu_si512(row + offset[0]);
-    __m512i x = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i *)(const void *)(row + offset[0])));
-    x = _mm512_inserti32x4(x, _mm_loadu_si128((const __m128i *)(const void *)(row + offset[1])), 1);
-    x = _mm512_inserti32x4(x, _mm_loadu_si128((const __m128i *)(const void *)(row + offset[2])), 2);
-    return _mm512_inserti32x4(x, _mm_loadu_si128((const __m128i *)(const void *)(row + offset[3])), 3);
+    __m512i x = _mm512_castsi128_si512(_mm_loadu_si128((const __m128i*)(const void*)(row + offset[0])));
+    x = _mm512_inserti32x4(x, _mm_loadu_si128((const __m128i*)(const void*)(row + offset[1])), 1);
+    x = _mm512_inserti32x4(x, _mm_loadu_si128((const __m128i*)(const void*)(row + offset[2])), 2);
+    return _mm512_inserti32x4(x, _mm_loadu_si128((const __m128i*)(const void*)(row + offset[3])), 3);
 }
 
-VECTOR void accumulate(__m512i *sums, __m512i taps, const __m512i *weights) {
+VECTOR void accumulate(__m512i* sums, __m512i taps, const __m512i* weights) {
     for (int limb = 0; limb < LIMBS; limb++) sums[limb] = _mm512_dpbusd_epi32(sums[limb], taps, weights[limb]);
 }
 
-VECTOR void start(__m512i *sums) {
+VECTOR void start(__m512i* sums) {
     sums[0] = _mm512_set1_epi32(1 << (PRECISION_BITS - 1));
     sums[1] = sums[2] = _mm512_setzero_si512();
 }
 
 /* The rounded result, not yet clipped: 10 bits and a sign. */
-VECTOR __m512i rounded(const __m512i *sums) {
+VECTOR __m512i rounded(const __m512i* sums) {
     __m512i high = _mm512_add_epi32(_mm512_slli_epi32(sums[2], 8), sums[1]);
     return _mm512_srai_epi32(_mm512_add_epi32(_mm512_slli_epi32(high, 8), sums[0]), PRECISION_BITS);
 }
 
-VECTOR __m512i packed(const __m512i *four) { /* clips */
+VECTOR __m512i packed(const __m512i* four) { /* clips */
     return _mm512_packus_epi16(_mm512_packs_epi32(four[0], four[1]), _mm512_packs_epi32(four[2], four[3]));
 }
 
 /* Where the horizontal pass leaves a quad: in the ring, or as `count` rows. */
 typedef struct {
-    uint8_t *ring;
-    uint8_t *rows[QUAD];
+    uint8_t* ring;
+    uint8_t* rows[QUAD];
     int32_t count;
 } Target;
 
-VECTOR void pass_along(const Tables *tables, Load kind, const uint8_t *const *rows, const Target *target) {
-    const Step *step = tables->steps;
-    const int32_t *offset = tables->offsets;
+VECTOR void pass_along(const Tables* tables, Load kind, const uint8_t* const* rows, const Target* target) {
+    const Step* step = tables->steps;
+    const int32_t* offset = tables->offsets;
     const __m512i order = _mm512_load_si512(target->ring != NULL ? tables->to_ring : tables->to_rows);
     for (int32_t v = 0; v < tables->vectors; v++) {
         __m512i sums[QUAD][LIMBS], pixels[QUAD];
@@ -279,7 +280,7 @@ VECTOR void pass_along(const Tables *tables, Load kind, const uint8_t *const *ro
     }
 }
 
-TARGET_AVX512 static void pass_along_quad(const Tables *tables, const uint8_t *const *rows, const Target *target) {
+TARGET_AVX512 static void pass_along_quad(const Tables* tables, const uint8_t* const* rows, const Target* target) {
     if (tables->load == WHOLE) {
         pass_along(tables, WHOLE, rows, target);
     } else {
@@ -288,9 +289,9 @@ TARGET_AVX512 static void pass_along_quad(const Tables *tables, const uint8_t *c
 }
 
 /* One output row from the ring, four vectors of 16 columns at a time. */
-TARGET_AVX512 static void pass_down_ring(const Tables *tables, int32_t i, int32_t quads, const uint8_t *ring, size_t line,
-                                         int32_t capacity, uint8_t *out, size_t columns) {
-    const int32_t(*down)[LIMBS] = (const int32_t(*)[LIMBS])tables->down + (size_t)i * (size_t)tables->quads;
+TARGET_AVX512 static void pass_down_ring(const Tables* tables, int32_t i, int32_t quads, const uint8_t* ring,
+                                         size_t line, int32_t capacity, uint8_t* out, size_t columns) {
+    const int32_t (*down)[LIMBS] = (const int32_t (*)[LIMBS])tables->down + (size_t)i * (size_t)tables->quads;
     const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
     int32_t first = tables->base[i] / QUAD;
     for (size_t x = 0; x < columns; x += 4 * LANES) {
@@ -298,7 +299,7 @@ TARGET_AVX512 static void pass_down_ring(const Tables *tables, int32_t i, int32_
         int vectors = columns - x >= 4 * LANES ? 4 : (int)((columns - x + LANES - 1) / LANES);
         for (int v = 0; v < 4; v++) start(sums[v]);
         for (int32_t q = 0; q < quads; q++) {
-            const uint8_t *source = ring + (size_t)((first + q) % capacity) * line + x * QUAD;
+            const uint8_t* source = ring + (size_t)((first + q) % capacity) * line + x * QUAD;
             const __m512i weights[LIMBS] = {_mm512_set1_epi32(down[q][0]), _mm512_set1_epi32(down[q][1]),
                                             _mm512_set1_epi32(down[q][2])};
             if (vectors == 4) {
@@ -315,9 +316,9 @@ TARGET_AVX512 static void pass_down_ring(const Tables *tables, int32_t i, int32_
 }
 
 /* One output row straight from the source's rows. */
-TARGET_AVX512 static void pass_down_source(const Tables *tables, const Axis *rows, int32_t i, const uint8_t *source,
-                                           ptrdiff_t stride, uint8_t *out, size_t columns) {
-    const int32_t(*down)[LIMBS] = (const int32_t(*)[LIMBS])tables->down + (size_t)i * (size_t)tables->quads;
+TARGET_AVX512 static void pass_down_source(const Tables* tables, const Axis* rows, int32_t i, const uint8_t* source,
+                                           ptrdiff_t stride, uint8_t* out, size_t columns) {
+    const int32_t (*down)[LIMBS] = (const int32_t (*)[LIMBS])tables->down + (size_t)i * (size_t)tables->quads;
     int32_t quads = (rows->count[i] + QUAD - 1) / QUAD, last = rows->n_in - 1;
     for (size_t x = 0; x < columns; x += WINDOW) {
         __mmask64 mask = columns - x >= WINDOW ? ~0ull : (1ull << (columns - x)) - 1;
@@ -343,17 +344,17 @@ TARGET_AVX512 static void pass_down_source(const Tables *tables, const Axis *row
     }
 }
 
-static void columns_then_rows(const Plan *plan, const uint8_t *source, ptrdiff_t stride, uint8_t *out, int32_t first,
-                              int32_t last, uint8_t *ring) {
-    const Tables *tables = plan->tables;
-    const Axis *rows = &plan->rows;
+static void columns_then_rows(const Plan* plan, const uint8_t* source, ptrdiff_t stride, uint8_t* out, int32_t first,
+                              int32_t last, uint8_t* ring) {
+    const Tables* tables = plan->tables;
+    const Axis* rows = &plan->rows;
     size_t columns = (size_t)plan->cols.n_out * (size_t)plan->channels, line = ring_line(plan);
     int32_t capacity = ring_quads(plan), done = rows->n_in;
     for (int32_t i = first; i < last; i++) done = tables->base[i] / QUAD < done ? tables->base[i] / QUAD : done;
     for (int32_t i = first; i < last; i++) {
         int32_t end = (rows->start[i] + rows->count[i] + QUAD - 1) / QUAD;
         for (; done < end; done++) {
-            const uint8_t *quad[QUAD];
+            const uint8_t* quad[QUAD];
             for (int32_t k = 0; k < QUAD; k++) {
                 int32_t row = done * QUAD + k < rows->n_in ? done * QUAD + k : rows->n_in - 1;
                 quad[k] = source + row * stride;
@@ -361,7 +362,8 @@ static void columns_then_rows(const Plan *plan, const uint8_t *source, ptrdiff_t
             Target target = {.ring = ring + (size_t)(done % capacity) * line};
             pass_along_quad(tables, quad, &target);
         }
-        pass_down_ring(tables, i, end - tables->base[i] / QUAD, ring, line, capacity, out + (size_t)i * columns, columns);
+        pass_down_ring(tables, i, end - tables->base[i] / QUAD, ring, line, capacity, out + (size_t)i * columns,
+                       columns);
     }
 }
 
@@ -370,11 +372,11 @@ TARGET_AVX512 DECLARE_RUN(fixed_u8_avx512) {
         columns_then_rows(plan, source, stride, out, first, last, scratch);
         return;
     }
-    const Tables *tables = plan->tables;
+    const Tables* tables = plan->tables;
     size_t columns_in = (size_t)plan->cols.n_in * (size_t)plan->channels, step = round_up(columns_in);
     size_t columns = (size_t)plan->cols.n_out * (size_t)plan->channels;
     for (int32_t i = first; i < last; i += QUAD) {
-        const uint8_t *quad[QUAD];
+        const uint8_t* quad[QUAD];
         Target target = {.count = last - i < QUAD ? last - i : QUAD};
         for (int32_t k = 0; k < QUAD; k++) {
             int32_t row = k < target.count ? i + k : i;
@@ -383,7 +385,7 @@ TARGET_AVX512 DECLARE_RUN(fixed_u8_avx512) {
                 quad[k] = source + row * stride;
                 continue;
             }
-            uint8_t *line = plan->has_cols ? scratch + (size_t)(row - i) * step : target.rows[k];
+            uint8_t* line = plan->has_cols ? scratch + (size_t)(row - i) * step : target.rows[k];
             quad[k] = line;
             if (k < target.count) pass_down_source(tables, &plan->rows, row, source, stride, line, columns_in);
         }

@@ -11,24 +11,24 @@
 
 enum { BLOCK = 128 }; /* columns of a vertical sum that stay in the first-level cache */
 
-static size_t line_bytes(const Plan *plan, int32_t pixels) {
+static size_t line_bytes(const Plan* plan, int32_t pixels) {
     return round_up(((size_t)pixels * (size_t)plan->channels + TAPS_SLACK) * sizeof(double));
 }
 
-Status float_portable_prepare(Plan *plan) {
+Status float_portable_prepare(Plan* plan) {
     plan->scratch_bytes = line_bytes(plan, plan->cols.n_in) + line_bytes(plan, plan->cols.n_out);
     return OK;
 }
 
-static ALWAYS_INLINE void sum_columns(const Axis *rows, int32_t i, const uint8_t *source, ptrdiff_t stride,
-                                      double *sums, size_t columns) {
-    const double *weights = rows->reals + (size_t)i * (size_t)rows->width;
+static ALWAYS_INLINE void sum_columns(const Axis* rows, int32_t i, const uint8_t* source, ptrdiff_t stride,
+                                      double* sums, size_t columns) {
+    const double* weights = rows->reals + (size_t)i * (size_t)rows->width;
     for (size_t left = 0; left < columns; left += BLOCK) {
         size_t n = columns - left < BLOCK ? columns - left : BLOCK;
-        double *block = sums + left;
+        double* block = sums + left;
         for (size_t x = 0; x < n; x++) block[x] = 0.0;
         for (int32_t k = 0; k < rows->count[i]; k++) {
-            const float *row = (const float *)(const void *)(source + (rows->start[i] + k) * stride) + left;
+            const float* row = (const float*)(const void*)(source + (rows->start[i] + k) * stride) + left;
             double weight = weights[k];
             if (weight == 0.0) continue;
             for (size_t x = 0; x < n; x++) block[x] += weight * (double)row[x];
@@ -36,15 +36,15 @@ static ALWAYS_INLINE void sum_columns(const Axis *rows, int32_t i, const uint8_t
     }
 }
 
-static ALWAYS_INLINE void rows_of(const Plan *plan, const uint8_t *source, ptrdiff_t stride, uint8_t *out,
-                                  int32_t first, int32_t last, uint8_t *scratch) {
+static ALWAYS_INLINE void rows_of(const Plan* plan, const uint8_t* source, ptrdiff_t stride, uint8_t* out,
+                                  int32_t first, int32_t last, uint8_t* scratch) {
     size_t columns = (size_t)plan->cols.n_in * (size_t)plan->channels;
     size_t count = (size_t)plan->cols.n_out * (size_t)plan->channels;
-    double *columns_sums = (double *)(void *)scratch;
-    double *sums = (double *)(void *)(scratch + line_bytes(plan, plan->cols.n_in));
+    double* columns_sums = (double*)(void*)scratch;
+    double* sums = (double*)(void*)(scratch + line_bytes(plan, plan->cols.n_in));
     memset(scratch, 0, plan->scratch_bytes); /* the slack may be added up, though nobody looks at the sum */
     for (int32_t i = first; i < last; i++) {
-        float *row = (float *)(void *)out + (size_t)i * count;
+        float* row = (float*)(void*)out + (size_t)i * count;
         sum_columns(&plan->rows, i, source, stride, columns_sums, columns);
         sum_taps(&plan->cols, columns_sums, sums, plan->channels);
         for (size_t x = 0; x < count; x++) row[x] = (float)sums[x];

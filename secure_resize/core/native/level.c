@@ -3,11 +3,11 @@
 
 #include "native.h"
 
-static const char *const NAMES[LEVEL_COUNT] = {"portable", "neon", "avx2", "avx512"};
+static const char* const NAMES[LEVEL_COUNT] = {"portable", "neon", "avx2", "avx512"};
 
-const char *level_name(Level level) { return NAMES[level]; }
+const char* level_name(Level level) { return NAMES[level]; }
 
-bool level_find(const char *name, Level *level) {
+bool level_find(const char* name, Level* level) {
     for (int i = 0; i < LEVEL_COUNT; i++) {
         if (strcmp(name, NAMES[i]) == 0) {
             *level = (Level)i;
@@ -19,8 +19,7 @@ bool level_find(const char *name, Level *level) {
 
 bool level_supported(Level level) {
     switch (level) {
-        case LEVEL_PORTABLE:
-            return true;
+        case LEVEL_PORTABLE: return true;
 #if defined(__aarch64__)
         case LEVEL_NEON:
             /* Part of every AArch64: the portable C is what runs, vectorised by the compiler. There is no hand-written
@@ -29,16 +28,14 @@ bool level_supported(Level level) {
 #endif
 #ifdef HAVE_X86
         /* The builtins ask cpuid and, by xgetbv, whether the operating system saves the registers. */
-        case LEVEL_AVX2:
-            return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+        case LEVEL_AVX2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
         case LEVEL_AVX512:
             return level_supported(LEVEL_AVX2) && __builtin_cpu_supports("avx512f") &&
                    __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
                    __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vbmi") &&
                    __builtin_cpu_supports("avx512vnni");
 #endif
-        default:
-            return false;
+        default: return false;
     }
 }
 

@@ -9,36 +9,36 @@
 #include "native.h"
 
 typedef struct {
-    PyObject_HEAD
-    Plan *plan;
+    PyObject_HEAD Plan* plan;
 } PlanObject;
 
 typedef struct {
-    PyTypeObject *plan_type;
+    PyTypeObject* plan_type;
     Level level; /* what plans use unless told otherwise */
 } State;
 
 static atomic_llong runs[64]; /* calls of each implementation, in the order of IMPLEMENTATIONS */
 
-static PyObject *raise_status(Status status) {
+static PyObject* raise_status(Status status) {
     if (status == NO_MEMORY) return PyErr_NoMemory();
-    PyErr_SetString(PyExc_ValueError,
-                    "invalid weights: start and start + width must lie inside the axis and not descend, and the rows of "
-                    "an area axis must be one edge, equal whole weights and one edge that sum to the unit");
+    PyErr_SetString(
+        PyExc_ValueError,
+        "invalid weights: start and start + width must lie inside the axis and not descend, and the rows of "
+        "an area axis must be one edge, equal whole weights and one edge that sum to the unit");
     return NULL;
 }
 
-static void plan_dealloc(PyObject *self) {
-    PyTypeObject *type = Py_TYPE(self);
-    plan_free(((PlanObject *)self)->plan);
+static void plan_dealloc(PyObject* self) {
+    PyTypeObject* type = Py_TYPE(self);
+    plan_free(((PlanObject*)self)->plan);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
     release(self);
     Py_DECREF(type);
 }
 
-static PyObject *plan_implementation(PyObject *self, void *unused) {
+static PyObject* plan_implementation(PyObject* self, void* unused) {
     (void)unused;
-    return PyUnicode_FromString(IMPLEMENTATIONS[((PlanObject *)self)->plan->implementation].name);
+    return PyUnicode_FromString(IMPLEMENTATIONS[((PlanObject*)self)->plan->implementation].name);
 }
 
 static PyGetSetDef plan_getset[] = {
@@ -60,13 +60,13 @@ static PyType_Spec plan_spec = {
     .slots = plan_slots,
 };
 
-static bool parse_level(const char *name, Level *level) {
+static bool parse_level(const char* name, Level* level) {
     if (level_find(name, level) && level_supported(*level)) return true;
-    PyObject *valid = PyUnicode_FromString("");
+    PyObject* valid = PyUnicode_FromString("");
     for (int i = LEVEL_COUNT - 1; i >= 0 && valid != NULL; i--) {
         if (!level_supported((Level)i)) continue;
-        PyObject *longer = PyUnicode_FromFormat("%U%s%s", valid, PyUnicode_GetLength(valid) > 0 ? ", " : "",
-                                                level_name((Level)i));
+        PyObject* longer =
+            PyUnicode_FromFormat("%U%s%s", valid, PyUnicode_GetLength(valid) > 0 ? ", " : "", level_name((Level)i));
         Py_DECREF(valid);
         valid = longer;
     }
@@ -82,14 +82,14 @@ typedef struct {
     Py_buffer start, weights;
 } AxisArgument;
 
-static void release_axis(AxisArgument *axis) {
+static void release_axis(AxisArgument* axis) {
     if (axis->start.obj != NULL) PyBuffer_Release(&axis->start);
     if (axis->weights.obj != NULL) PyBuffer_Release(&axis->weights);
 }
 
-static bool parse_axis(PyObject *tuple, AxisArgument *axis, bool real) {
+static bool parse_axis(PyObject* tuple, AxisArgument* axis, bool real) {
     if (PyTuple_Size(tuple) == 1) return PyArg_ParseTuple(tuple, "i", &axis->input.n_in) != 0;
-    AxisInput *input = &axis->input;
+    AxisInput* input = &axis->input;
     if (!PyArg_ParseTuple(tuple, "iiiy*y*", &input->n_in, &input->n_out, &input->unit, &axis->start, &axis->weights)) {
         return false;
     }
@@ -109,8 +109,8 @@ static bool parse_axis(PyObject *tuple, AxisArgument *axis, bool real) {
     return true;
 }
 
-static PyObject *module_plan(PyObject *module, PyObject *args) {
-    static const char *const KINDS[] = {"area", "fixed", "float"};
+static PyObject* module_plan(PyObject* module, PyObject* args) {
+    static const char* const KINDS[] = {"area", "fixed", "float"};
     const char *kind_name, *wanted_level;
     PyObject *rows, *cols, *result = NULL;
     int rows_first, channels, itemsize, kind = 0;
@@ -123,12 +123,12 @@ static PyObject *module_plan(PyObject *module, PyObject *args) {
     if (channels < 1 || channels > MAX_CHANNELS) {
         return PyErr_Format(PyExc_ValueError, "1 to %d channels are valid, got %d", MAX_CHANNELS, channels);
     }
-    State *state = PyModule_GetState(module);
+    State* state = PyModule_GetState(module);
     Level level;
     if (!parse_level(wanted_level, &level)) return NULL;
     AxisArgument row_axis = {0}, col_axis = {0};
     if (parse_axis(rows, &row_axis, kind == FLOAT) && parse_axis(cols, &col_axis, kind == FLOAT)) {
-        Plan *plan = NULL;
+        Plan* plan = NULL;
         Status status = BAD_TABLE;
         bool whole = kind == FIXED || (row_axis.input.start != NULL && col_axis.input.start != NULL);
         if (whole) {
@@ -143,7 +143,7 @@ static PyObject *module_plan(PyObject *module, PyObject *args) {
             if (result == NULL) {
                 plan_free(plan);
             } else {
-                ((PlanObject *)result)->plan = plan;
+                ((PlanObject*)result)->plan = plan;
             }
         }
     }
@@ -153,7 +153,7 @@ static PyObject *module_plan(PyObject *module, PyObject *args) {
 }
 
 /* The source's strides must be: anything from image to image and row to row, contiguous inside a row. */
-static bool check_source(const Plan *plan, const Py_buffer *view) {
+static bool check_source(const Plan* plan, const Py_buffer* view) {
     if (view->ndim != 4 || view->itemsize != plan->itemsize) return false;
     const Py_ssize_t *shape = view->shape, *strides = view->strides;
     Py_ssize_t item = plan->itemsize, pixel = item * plan->channels;
@@ -161,39 +161,36 @@ static bool check_source(const Plan *plan, const Py_buffer *view) {
            (strides[3] == item || shape[3] == 1) && (strides[2] == pixel || shape[2] == 1);
 }
 
-static bool check_out(const Plan *plan, const Py_buffer *view, Py_ssize_t images) {
+static bool check_out(const Plan* plan, const Py_buffer* view, Py_ssize_t images) {
     return view->ndim == 4 && view->itemsize == plan->itemsize && view->shape[0] == images &&
-           view->shape[1] == plan->rows.n_out && view->shape[2] == plan->cols.n_out &&
-           view->shape[3] == plan->channels;
+           view->shape[1] == plan->rows.n_out && view->shape[2] == plan->cols.n_out && view->shape[3] == plan->channels;
 }
 
-static PyObject *module_run(PyObject *module, PyObject *args) {
-    State *state = PyModule_GetState(module);
+static PyObject* module_run(PyObject* module, PyObject* args) {
+    State* state = PyModule_GetState(module);
     PyObject *plan_object, *image, *out;
     int num_threads;
     if (!PyArg_ParseTuple(args, "O!OOi", state->plan_type, &plan_object, &image, &out, &num_threads)) return NULL;
     if (num_threads < 1) return PyErr_Format(PyExc_ValueError, "num_threads must be at least 1, got %d", num_threads);
-    const Plan *plan = ((PlanObject *)plan_object)->plan;
+    const Plan* plan = ((PlanObject*)plan_object)->plan;
     Py_buffer source, target;
     if (PyObject_GetBuffer(image, &source, PyBUF_STRIDES) != 0) return NULL;
     if (PyObject_GetBuffer(out, &target, PyBUF_WRITABLE | PyBUF_C_CONTIGUOUS) != 0) {
         PyBuffer_Release(&source);
         return NULL;
     }
-    PyObject *result = NULL;
+    PyObject* result = NULL;
     if (!check_source(plan, &source) || !check_out(plan, &target, source.shape[0])) {
-        PyErr_SetString(PyExc_ValueError, "image and out must be (N, H, W, C) of the plan's sizes and item size, "
-                                          "contiguous inside a row (image) or throughout (out)");
+        PyErr_SetString(PyExc_ValueError,
+                        "image and out must be (N, H, W, C) of the plan's sizes and item size, "
+                        "contiguous inside a row (image) or throughout (out)");
     } else {
         Status status;
         atomic_fetch_add_explicit(&runs[plan->implementation], 1, memory_order_relaxed);
-        Py_BEGIN_ALLOW_THREADS
-        status = plan_run(plan, source.buf, source.strides[0], source.strides[1], target.buf, source.shape[0],
-                          num_threads);
-        Py_END_ALLOW_THREADS
-        if (status != OK) {
-            raise_status(status);
-        } else {
+        Py_BEGIN_ALLOW_THREADS status =
+            plan_run(plan, source.buf, source.strides[0], source.strides[1], target.buf, source.shape[0], num_threads);
+        Py_END_ALLOW_THREADS if (status != OK) { raise_status(status); }
+        else {
             result = Py_NewRef(Py_None);
         }
     }
@@ -202,30 +199,30 @@ static PyObject *module_run(PyObject *module, PyObject *args) {
     return result;
 }
 
-static PyObject *module_level(PyObject *module, PyObject *unused) {
+static PyObject* module_level(PyObject* module, PyObject* unused) {
     (void)unused;
-    return PyUnicode_FromString(level_name(((State *)PyModule_GetState(module))->level));
+    return PyUnicode_FromString(level_name(((State*)PyModule_GetState(module))->level));
 }
 
-static PyObject *module_levels(PyObject *module, PyObject *unused) {
+static PyObject* module_levels(PyObject* module, PyObject* unused) {
     (void)module;
     (void)unused;
-    PyObject *names = PyList_New(0);
+    PyObject* names = PyList_New(0);
     for (int i = LEVEL_COUNT - 1; i >= 0 && names != NULL; i--) {
         if (!level_supported((Level)i)) continue;
-        PyObject *name = PyUnicode_FromString(level_name((Level)i));
+        PyObject* name = PyUnicode_FromString(level_name((Level)i));
         if (name == NULL || PyList_Append(names, name) != 0) Py_CLEAR(names);
         Py_XDECREF(name);
     }
     return names;
 }
 
-static PyObject *module_runs(PyObject *module, PyObject *unused) {
+static PyObject* module_runs(PyObject* module, PyObject* unused) {
     (void)module;
     (void)unused;
-    PyObject *counts = PyDict_New();
+    PyObject* counts = PyDict_New();
     for (int i = 0; i < IMPLEMENTATION_COUNT && counts != NULL; i++) {
-        PyObject *count = PyLong_FromLongLong(atomic_load_explicit(&runs[i], memory_order_relaxed));
+        PyObject* count = PyLong_FromLongLong(atomic_load_explicit(&runs[i], memory_order_relaxed));
         if (count == NULL || PyDict_SetItemString(counts, IMPLEMENTATIONS[i].name, count) != 0) Py_CLEAR(counts);
         Py_XDECREF(count);
     }
@@ -233,7 +230,7 @@ static PyObject *module_runs(PyObject *module, PyObject *unused) {
 }
 
 #ifdef SECURE_RESIZE_TEST_HOOKS
-static PyObject *module_fail_allocation(PyObject *module, PyObject *args) {
+static PyObject* module_fail_allocation(PyObject* module, PyObject* args) {
     (void)module;
     if (!PyArg_ParseTuple(args, "l", &alloc_fail_after)) return NULL;
     return PyLong_FromLong(alloc_live);
@@ -253,10 +250,10 @@ static PyMethodDef module_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-static int module_exec(PyObject *module) {
-    State *state = PyModule_GetState(module);
+static int module_exec(PyObject* module) {
+    State* state = PyModule_GetState(module);
     state->level = level_best();
-    const char *wanted = getenv("SECURE_RESIZE_SIMD");
+    const char* wanted = getenv("SECURE_RESIZE_SIMD");
     if (wanted != NULL && *wanted != '\0' && !parse_level(wanted, &state->level)) {
         PyObject *type, *value, *traceback;
         PyErr_Fetch(&type, &value, &traceback);
@@ -266,18 +263,18 @@ static int module_exec(PyObject *module) {
         Py_XDECREF(traceback);
         return -1;
     }
-    state->plan_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &plan_spec, NULL);
+    state->plan_type = (PyTypeObject*)PyType_FromModuleAndSpec(module, &plan_spec, NULL);
     return state->plan_type == NULL ? -1 : PyModule_AddType(module, state->plan_type);
 }
 
-static int module_traverse(PyObject *module, visitproc visit, void *arg) {
-    State *state = PyModule_GetState(module);
+static int module_traverse(PyObject* module, visitproc visit, void* arg) {
+    State* state = PyModule_GetState(module);
     Py_VISIT(state->plan_type);
     return 0;
 }
 
-static int module_clear(PyObject *module) {
-    State *state = PyModule_GetState(module);
+static int module_clear(PyObject* module) {
+    State* state = PyModule_GetState(module);
     Py_CLEAR(state->plan_type);
     return 0;
 }

@@ -18,10 +18,10 @@
 /* Instruction sets, from the least to the most demanding. */
 typedef enum { LEVEL_PORTABLE, LEVEL_NEON, LEVEL_AVX2, LEVEL_AVX512, LEVEL_COUNT } Level;
 
-const char *level_name(Level level);
+const char* level_name(Level level);
 bool level_supported(Level level); /* by this processor and its operating system */
 Level level_best(void);
-bool level_find(const char *name, Level *level);
+bool level_find(const char* name, Level* level);
 
 typedef enum { OK, UNSUITABLE, NO_MEMORY, BAD_TABLE } Status;
 
@@ -38,10 +38,10 @@ typedef struct {
     int32_t unit;  /* what each row of integer weights sums to (area); 1 << 22 (fixed) */
     int32_t whole; /* area: weight of a fully covered pixel */
     int32_t *start, *count;
-    int32_t *weights;
-    double *reals;  /* float32: the weights; fixed, uint16: the integer weights as they are */
+    int32_t* weights;
+    double* reals;  /* float32: the weights; fixed, uint16: the integer weights as they are */
     bool has_holes; /* some weight of 0 lies between an output's others */
-    Span *spans;
+    Span* spans;
 } Axis;
 
 typedef enum { AREA, FIXED, FLOAT } Kind;
@@ -52,13 +52,13 @@ typedef struct Plan Plan;
  * plan->scratch_bytes); `run` makes output rows [first, last) of one image, whose rows lie `stride` bytes apart.
  * `runs` counts the calls, so that a test can prove which implementations ran. */
 typedef struct {
-    const char *name;
+    const char* name;
     Level level;
     Kind kind;
     int itemsize;
-    Status (*prepare)(Plan *plan);
-    void (*run)(const Plan *plan, const uint8_t *source, ptrdiff_t stride, uint8_t *out, int32_t first, int32_t last,
-                uint8_t *scratch);
+    Status (*prepare)(Plan* plan);
+    void (*run)(const Plan* plan, const uint8_t* source, ptrdiff_t stride, uint8_t* out, int32_t first, int32_t last,
+                uint8_t* scratch);
 } Implementation;
 
 struct Plan {
@@ -68,7 +68,7 @@ struct Plan {
     bool has_rows, has_cols, rows_first; /* fixed: an axis may be left alone */
     int32_t channels, itemsize;
     int implementation; /* index in IMPLEMENTATIONS */
-    void *tables;       /* of the implementation; freed with alloc_free */
+    void* tables;       /* of the implementation; freed with alloc_free */
     size_t scratch_bytes;
 };
 
@@ -78,22 +78,22 @@ extern const int IMPLEMENTATION_COUNT;
 /* plan.c */
 typedef struct {
     int32_t n_in, n_out, width, unit;
-    const int32_t *start;
-    const int32_t *weights; /* or NULL */
-    const double *reals;    /* or NULL */
+    const int32_t* start;
+    const int32_t* weights; /* or NULL */
+    const double* reals;    /* or NULL */
 } AxisInput;
 
-Status plan_build(Plan **plan, Kind kind, const AxisInput *rows, const AxisInput *cols, bool rows_first,
+Status plan_build(Plan** plan, Kind kind, const AxisInput* rows, const AxisInput* cols, bool rows_first,
                   int32_t channels, int32_t itemsize, Level level);
-void plan_free(Plan *plan);
-Status plan_run(const Plan *plan, const uint8_t *source, ptrdiff_t image_stride, ptrdiff_t row_stride, uint8_t *out,
+void plan_free(Plan* plan);
+Status plan_run(const Plan* plan, const uint8_t* source, ptrdiff_t image_stride, ptrdiff_t row_stride, uint8_t* out,
                 int64_t images, int num_threads);
 
 /* Allocations, all of them: aligned, zeroed, never of 0 bytes; the count times the size is checked. */
-void *alloc_array(size_t count, size_t size);
-void *alloc_scratch(size_t bytes); /* not zeroed */
-void alloc_free(void *memory);
-bool size_product(size_t a, size_t b, size_t *product);
+void* alloc_array(size_t count, size_t size);
+void* alloc_scratch(size_t bytes); /* not zeroed */
+void alloc_free(void* memory);
+bool size_product(size_t a, size_t b, size_t* product);
 static inline size_t round_up(size_t bytes) { return (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1); }
 #ifdef SECURE_RESIZE_TEST_HOOKS
 extern long alloc_fail_after; /* fail the allocation after this many more; negative: never */
@@ -101,30 +101,29 @@ extern long alloc_live;
 #endif
 
 /* pool.c: task(context, i, worker) for every i < tasks, on up to `num_threads` threads; worker < num_threads. */
-void pool_run(void (*task)(void *context, int64_t index, int worker), void *context, int64_t tasks, int num_threads);
+void pool_run(void (*task)(void* context, int64_t index, int worker), void* context, int64_t tasks, int num_threads);
 
 /* The implementations. */
-Status area_portable_prepare(Plan *plan);
-#define DECLARE_RUN(name)                                                                                       \
-    void name(const Plan *plan, const uint8_t *source, ptrdiff_t stride, uint8_t *out, int32_t first, int32_t last, \
-              uint8_t *scratch)
+Status area_portable_prepare(Plan* plan);
+#define DECLARE_RUN(name)                                                                                           \
+    void name(const Plan* plan, const uint8_t* source, ptrdiff_t stride, uint8_t* out, int32_t first, int32_t last, \
+              uint8_t* scratch)
 DECLARE_RUN(area_u8_portable);
 DECLARE_RUN(area_u16_portable);
 DECLARE_RUN(fixed_u8_portable);
 DECLARE_RUN(fixed_u16_portable);
 DECLARE_RUN(float_portable);
-Status fixed_portable_prepare(Plan *plan);
-Status float_portable_prepare(Plan *plan);
+Status fixed_portable_prepare(Plan* plan);
+Status float_portable_prepare(Plan* plan);
 
 #if defined(__x86_64__)
 #define HAVE_X86 1
 #define TARGET_AVX2 __attribute__((target("avx2,fma")))
-#define TARGET_AVX512 \
-    __attribute__((target("avx2,fma,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vnni")))
-Status area_u8_avx512_prepare(Plan *plan);
-Status area_u8_avx2_prepare(Plan *plan);
-Status fixed_u8_avx512_prepare(Plan *plan);
-Status fixed_u8_avx2_prepare(Plan *plan);
+#define TARGET_AVX512 __attribute__((target("avx2,fma,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vnni")))
+Status area_u8_avx512_prepare(Plan* plan);
+Status area_u8_avx2_prepare(Plan* plan);
+Status fixed_u8_avx512_prepare(Plan* plan);
+Status fixed_u8_avx2_prepare(Plan* plan);
 DECLARE_RUN(area_u8_avx512);
 DECLARE_RUN(area_u8_avx2);
 DECLARE_RUN(fixed_u8_avx512);

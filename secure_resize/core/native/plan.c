@@ -32,14 +32,14 @@ long alloc_fail_after = -1;
 long alloc_live = 0;
 #endif
 
-bool size_product(size_t a, size_t b, size_t *product) { return !__builtin_mul_overflow(a, b, product); }
+bool size_product(size_t a, size_t b, size_t* product) { return !__builtin_mul_overflow(a, b, product); }
 
-void *alloc_scratch(size_t bytes) {
+void* alloc_scratch(size_t bytes) {
 #ifdef SECURE_RESIZE_TEST_HOOKS
     if (alloc_fail_after == 0) return NULL;
     if (alloc_fail_after > 0) alloc_fail_after--;
 #endif
-    void *memory = NULL;
+    void* memory = NULL;
     if (bytes > SIZE_MAX - 2 * ALIGNMENT || posix_memalign(&memory, ALIGNMENT, round_up(bytes + 1)) != 0) return NULL;
 #ifdef SECURE_RESIZE_TEST_HOOKS
     alloc_live++;
@@ -47,15 +47,15 @@ void *alloc_scratch(size_t bytes) {
     return memory;
 }
 
-void *alloc_array(size_t count, size_t size) {
+void* alloc_array(size_t count, size_t size) {
     size_t bytes;
     if (!size_product(count, size, &bytes)) return NULL;
-    void *memory = alloc_scratch(bytes);
+    void* memory = alloc_scratch(bytes);
     if (memory != NULL) memset(memory, 0, bytes);
     return memory;
 }
 
-void alloc_free(void *memory) {
+void alloc_free(void* memory) {
 #ifdef SECURE_RESIZE_TEST_HOOKS
     if (memory != NULL) alloc_live--;
 #endif
@@ -63,7 +63,7 @@ void alloc_free(void *memory) {
 }
 
 /* Every index that a kernel will ever use is checked here, once. */
-static Status check_input(const AxisInput *input) {
+static Status check_input(const AxisInput* input) {
     if (input->n_in < 1 || input->n_in > MAX_AXIS || input->n_out < 1 || input->n_out > MAX_AXIS) return BAD_TABLE;
     if (input->width < 1 || input->width > input->n_in) return BAD_TABLE;
     for (int32_t i = 0; i < input->n_out; i++) {
@@ -73,7 +73,7 @@ static Status check_input(const AxisInput *input) {
     return OK;
 }
 
-static Status copy_axis(Axis *axis, const AxisInput *input) {
+static Status copy_axis(Axis* axis, const AxisInput* input) {
     Status status = check_input(input);
     if (status != OK) return status;
     axis->n_in = input->n_in;
@@ -98,13 +98,13 @@ static Status copy_axis(Axis *axis, const AxisInput *input) {
     return OK;
 }
 
-static bool is_zero(const Axis *axis, size_t tap) {
+static bool is_zero(const Axis* axis, size_t tap) {
     return axis->weights != NULL ? axis->weights[tap] == 0 : axis->reals[tap] == 0.0;
 }
 
 /* Trim the zeros at both ends of each row of weights, so that start and count name the pixels that are read. Leading
  * zeros are skipped by moving the row's weights to its front. */
-static Status trim(Axis *axis) {
+static Status trim(Axis* axis) {
     for (int32_t i = 0; i < axis->n_out; i++) {
         size_t row = (size_t)i * (size_t)axis->width;
         int32_t begin = 0, end = axis->width;
@@ -126,7 +126,7 @@ static Status trim(Axis *axis) {
 }
 
 /* area: rows of the form (head, whole, ..., whole, tail) that sum to unit. */
-static Status find_spans(Axis *axis) {
+static Status find_spans(Axis* axis) {
     axis->spans = alloc_array((size_t)axis->n_out, sizeof *axis->spans);
     if (axis->spans == NULL) return NO_MEMORY;
     size_t taps = (size_t)axis->n_out * (size_t)axis->width;
@@ -136,7 +136,7 @@ static Status find_spans(Axis *axis) {
         if (axis->weights[k] > axis->whole) axis->whole = axis->weights[k];
     }
     for (int32_t i = 0; i < axis->n_out; i++) {
-        const int32_t *weights = axis->weights + (size_t)i * (size_t)axis->width;
+        const int32_t* weights = axis->weights + (size_t)i * (size_t)axis->width;
         int32_t count = axis->count[i];
         int64_t sum = 0;
         for (int32_t k = 0; k < count; k++) {
@@ -160,7 +160,7 @@ static Status find_spans(Axis *axis) {
 }
 
 /* float64 copies of integer weights, in which uint16 is summed. */
-static Status add_reals(Axis *axis) {
+static Status add_reals(Axis* axis) {
     size_t taps = (size_t)axis->n_out * (size_t)axis->width;
     axis->reals = alloc_array(taps, sizeof *axis->reals);
     if (axis->reals == NULL) return NO_MEMORY;
@@ -168,7 +168,7 @@ static Status add_reals(Axis *axis) {
     return OK;
 }
 
-static void find_holes(Axis *axis) {
+static void find_holes(Axis* axis) {
     for (int32_t i = 0; i < axis->n_out; i++) {
         for (int32_t k = 0; k < axis->count[i]; k++) {
             if (is_zero(axis, (size_t)i * (size_t)axis->width + (size_t)k)) axis->has_holes = true;
@@ -176,7 +176,7 @@ static void find_holes(Axis *axis) {
     }
 }
 
-static Status build_axis(Axis *axis, const AxisInput *input, Kind kind, int32_t itemsize) {
+static Status build_axis(Axis* axis, const AxisInput* input, Kind kind, int32_t itemsize) {
     Status status = copy_axis(axis, input);
     if (status == OK) status = trim(axis);
     if (status == OK && kind == AREA) status = find_spans(axis);
@@ -185,9 +185,9 @@ static Status build_axis(Axis *axis, const AxisInput *input, Kind kind, int32_t 
     return status;
 }
 
-static Status choose(Plan *plan) {
+static Status choose(Plan* plan) {
     for (int i = 0; i < IMPLEMENTATION_COUNT; i++) {
-        const Implementation *candidate = &IMPLEMENTATIONS[i];
+        const Implementation* candidate = &IMPLEMENTATIONS[i];
         if (candidate->kind != plan->kind || candidate->itemsize != plan->itemsize || candidate->level > plan->level) {
             continue;
         }
@@ -199,10 +199,10 @@ static Status choose(Plan *plan) {
     return BAD_TABLE;
 }
 
-Status plan_build(Plan **result, Kind kind, const AxisInput *rows, const AxisInput *cols, bool rows_first,
+Status plan_build(Plan** result, Kind kind, const AxisInput* rows, const AxisInput* cols, bool rows_first,
                   int32_t channels, int32_t itemsize, Level level) {
     if (channels < 1 || channels > MAX_CHANNELS) return BAD_TABLE;
-    Plan *plan = alloc_array(1, sizeof *plan);
+    Plan* plan = alloc_array(1, sizeof *plan);
     if (plan == NULL) return NO_MEMORY;
     plan->kind = kind;
     plan->level = level;
@@ -225,7 +225,7 @@ Status plan_build(Plan **result, Kind kind, const AxisInput *rows, const AxisInp
     return OK;
 }
 
-static void free_axis(Axis *axis) {
+static void free_axis(Axis* axis) {
     alloc_free(axis->start);
     alloc_free(axis->count);
     alloc_free(axis->weights);
@@ -233,7 +233,7 @@ static void free_axis(Axis *axis) {
     alloc_free(axis->spans);
 }
 
-void plan_free(Plan *plan) {
+void plan_free(Plan* plan) {
     if (plan == NULL) return;
     free_axis(&plan->rows);
     free_axis(&plan->cols);
@@ -242,23 +242,23 @@ void plan_free(Plan *plan) {
 }
 
 typedef struct {
-    const Plan *plan;
-    const uint8_t *source;
+    const Plan* plan;
+    const uint8_t* source;
     ptrdiff_t image_stride, row_stride;
-    uint8_t *out;
-    uint8_t *scratch;
-    size_t scratch_step;    /* bytes of scratch per worker */
-    int64_t parts;          /* an image's rows are split in so many tasks */
+    uint8_t* out;
+    uint8_t* scratch;
+    size_t scratch_step; /* bytes of scratch per worker */
+    int64_t parts;       /* an image's rows are split in so many tasks */
 } Split;
 
-static void run_part(void *context, int64_t index, int worker) {
-    const Split *split = context;
-    const Plan *plan = split->plan;
+static void run_part(void* context, int64_t index, int worker) {
+    const Split* split = context;
+    const Plan* plan = split->plan;
     int64_t image = index / split->parts, part = index % split->parts;
     int32_t rows = plan->rows.n_out;
     size_t out_row = (size_t)plan->cols.n_out * (size_t)plan->channels * (size_t)plan->itemsize;
     int32_t first = (int32_t)(rows * part / split->parts), last = (int32_t)(rows * (part + 1) / split->parts);
-    uint8_t *out = split->out + (size_t)image * (size_t)rows * out_row;
+    uint8_t* out = split->out + (size_t)image * (size_t)rows * out_row;
     IMPLEMENTATIONS[plan->implementation].run(plan, split->source + image * split->image_stride, split->row_stride, out,
                                               first, last, split->scratch + (size_t)worker * split->scratch_step);
 }
@@ -266,7 +266,7 @@ static void run_part(void *context, int64_t index, int worker) {
 /* Source bytes below which a second thread costs more than it brings: waking it takes as long as reading so much. */
 #define BYTES_PER_THREAD (1 << 17)
 
-Status plan_run(const Plan *plan, const uint8_t *source, ptrdiff_t image_stride, ptrdiff_t row_stride, uint8_t *out,
+Status plan_run(const Plan* plan, const uint8_t* source, ptrdiff_t image_stride, ptrdiff_t row_stride, uint8_t* out,
                 int64_t images, int num_threads) {
     if (images == 0) return OK;
     int64_t rows = plan->rows.n_out;
@@ -278,7 +278,7 @@ Status plan_run(const Plan *plan, const uint8_t *source, ptrdiff_t image_stride,
     if (num_threads > parts * images) num_threads = (int)(parts * images);
     size_t step = round_up(plan->scratch_bytes) + ALIGNMENT, total;
     if (!size_product(step, (size_t)num_threads, &total)) return NO_MEMORY;
-    uint8_t *scratch = alloc_scratch(total);
+    uint8_t* scratch = alloc_scratch(total);
     if (scratch == NULL) return NO_MEMORY;
     Split split = {plan, source, image_stride, row_stride, out, scratch, step, parts};
     pool_run(run_part, &split, parts * images, num_threads);

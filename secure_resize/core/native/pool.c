@@ -11,23 +11,23 @@
 #define MAX_WORKERS 1023
 
 typedef struct {
-    void (*task)(void *context, int64_t index, int worker);
-    void *context;
+    void (*task)(void* context, int64_t index, int worker);
+    void* context;
     int64_t tasks;
     atomic_llong next; /* the first index that nobody has taken */
 } Job;
 
-/* All below `mutex`, but for the job's counter. A fork leaves the child with whatever another thread was doing to these,
- * so the child starts from scratch (reset_in_child); the parent's workers do not exist there. */
+/* All below `mutex`, but for the job's counter. A fork leaves the child with whatever another thread was doing to
+ * these, so the child starts from scratch (reset_in_child); the parent's workers do not exist there. */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
 static pthread_cond_t done = PTHREAD_COND_INITIALIZER;
 static pthread_once_t fork_handler = PTHREAD_ONCE_INIT;
-static Job *current;           /* the job that workers may join, or NULL */
-static int workers;            /* threads there are */
-static int wanted;             /* workers that may still join the current job */
-static int joined;             /* workers that have joined and not left the current job */
-static int next_worker;        /* number of the next worker to join; 0 is the caller */
+static Job* current;    /* the job that workers may join, or NULL */
+static int workers;     /* threads there are */
+static int wanted;      /* workers that may still join the current job */
+static int joined;      /* workers that have joined and not left the current job */
+static int next_worker; /* number of the next worker to join; 0 is the caller */
 static bool busy;
 
 static void reset_in_child(void) {
@@ -43,7 +43,7 @@ static void reset_in_child(void) {
 
 static void install_fork_handler(void) { (void)pthread_atfork(NULL, NULL, reset_in_child); }
 
-static void work(Job *job, int worker) {
+static void work(Job* job, int worker) {
     for (;;) {
         long long index = atomic_fetch_add(&job->next, 1);
         if (index >= job->tasks) return;
@@ -51,12 +51,12 @@ static void work(Job *job, int worker) {
     }
 }
 
-static void *worker_main(void *unused) {
+static void* worker_main(void* unused) {
     (void)unused;
     pthread_mutex_lock(&mutex);
     for (;;) {
         while (current == NULL || wanted == 0) pthread_cond_wait(&wake, &mutex);
-        Job *job = current;
+        Job* job = current;
         int worker = next_worker++;
         wanted--;
         joined++;
@@ -81,7 +81,7 @@ static void add_workers(int count) {
     pthread_attr_destroy(&attributes);
 }
 
-void pool_run(void (*task)(void *, int64_t, int), void *context, int64_t tasks, int num_threads) {
+void pool_run(void (*task)(void*, int64_t, int), void* context, int64_t tasks, int num_threads) {
     Job job = {task, context, tasks, 0};
     int helpers = num_threads - 1;
     if (helpers > MAX_WORKERS) helpers = MAX_WORKERS;

@@ -12,10 +12,10 @@ enum { TAPS_SLACK = 4 }; /* elements past a line, and past its sums, that whole 
 typedef double Reals __attribute__((vector_size(32)));
 
 /* Three or four channels: all of an output's at once. The fourth lane of three channels belongs to the next output. */
-static ALWAYS_INLINE void sum_taps_lanes(const Axis *cols, const double *line, double *sums, int channels) {
+static ALWAYS_INLINE void sum_taps_lanes(const Axis* cols, const double* line, double* sums, int channels) {
     for (int32_t i = 0; i < cols->n_out; i++) {
-        const double *weights = cols->reals + (size_t)i * (size_t)cols->width;
-        const double *at = line + (size_t)cols->start[i] * (size_t)channels;
+        const double* weights = cols->reals + (size_t)i * (size_t)cols->width;
+        const double* at = line + (size_t)cols->start[i] * (size_t)channels;
         Reals total = {0, 0, 0, 0}, pixel;
         for (int32_t k = 0; k < cols->count[i]; k++, at += channels) {
             if (weights[k] == 0.0) continue;
@@ -27,7 +27,7 @@ static ALWAYS_INLINE void sum_taps_lanes(const Axis *cols, const double *line, d
 }
 
 /* One channel: four taps at once, unless one of an axis's inner weights is 0 and must not be read. */
-static ALWAYS_INLINE void sum_taps_dense(const Axis *cols, const double *line, double *sums) {
+static ALWAYS_INLINE void sum_taps_dense(const Axis* cols, const double* line, double* sums) {
     for (int32_t i = 0; i < cols->n_out; i++) {
         const double *weights = cols->reals + (size_t)i * (size_t)cols->width, *at = line + cols->start[i];
         Reals total = {0, 0, 0, 0}, pixel, weight;
@@ -43,11 +43,11 @@ static ALWAYS_INLINE void sum_taps_dense(const Axis *cols, const double *line, d
     }
 }
 
-static ALWAYS_INLINE void sum_taps_any(const Axis *cols, const double *line, double *sums, int32_t channels) {
+static ALWAYS_INLINE void sum_taps_any(const Axis* cols, const double* line, double* sums, int32_t channels) {
     size_t step = (size_t)channels, result = 0;
     for (int32_t i = 0; i < cols->n_out; i++) {
-        const double *weights = cols->reals + (size_t)i * (size_t)cols->width;
-        const double *at = line + (size_t)cols->start[i] * step;
+        const double* weights = cols->reals + (size_t)i * (size_t)cols->width;
+        const double* at = line + (size_t)cols->start[i] * step;
         for (size_t c = 0; c < step; c++, result++) {
             double sum = 0.0;
             for (int32_t k = 0; k < cols->count[i]; k++) {
@@ -59,7 +59,7 @@ static ALWAYS_INLINE void sum_taps_any(const Axis *cols, const double *line, dou
 }
 
 /* The taps of `cols` (its reals) along a line of n_in pixels; sums (n_out * channels). Both have TAPS_SLACK. */
-static ALWAYS_INLINE void sum_taps(const Axis *cols, const double *line, double *sums, int32_t channels) {
+static ALWAYS_INLINE void sum_taps(const Axis* cols, const double* line, double* sums, int32_t channels) {
     if (channels == 3) {
         sum_taps_lanes(cols, line, sums, 3);
     } else if (channels == 4) {
