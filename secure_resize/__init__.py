@@ -8,19 +8,30 @@ from pathlib import Path as _Path
 
 from . import attacks
 from .core import backend
+from .exposure import Certificate, Exposure, exposure, least_attack, pair_certificate
 from .kernels import KERNELS, Kernel, get_kernel
-from .operator import AxisOperator, ScalingOperator, axis_operator, scaling_operator
+from .operator import AxisOperator, Provenance, ScalingOperator, axis_operator, scaling_operator
+from .probe import ProbeError, predict, probe
 from .resize import resize
 
 __all__ = [
     "KERNELS",
     "AxisOperator",
+    "Certificate",
+    "Exposure",
     "Kernel",
+    "ProbeError",
+    "Provenance",
     "ScalingOperator",
     "attacks",
     "axis_operator",
     "backend",
+    "exposure",
     "get_kernel",
+    "least_attack",
+    "pair_certificate",
+    "predict",
+    "probe",
     "resize",
     "scaling_operator",
 ]

@@ -6,12 +6,21 @@ Exit codes: 0 done, 1 the command ran and its answer is bad news, 2 it could not
 from __future__ import annotations
 
 import argparse
+import importlib
+import json
+import operator
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from . import __version__, demo
+from . import __version__, demo, matrix
+from .blackbox import DTYPES, LAYOUTS
+from .exposure import exposure
+from .probe import probe
 from .resize import check_size
+from .scalers import SCALERS, get_scaler
 
 __all__ = ["main"]
 
@@ -46,7 +55,125 @@ def _parser() -> argparse.ArgumentParser:
         "--out", type=Path, default=Path("secure-resize-demo"), metavar="DIR", help="default: %(default)s"
     )
     command.set_defaults(run=lambda options: demo.main(options.source, options.target, options.size, options.out))
+    _add_probe(commands)
+    _add_matrix(commands)
     return parser
+
+
+def _add_probe(commands: Any) -> None:
+    command = commands.add_parser(
+        "probe",
+        help="measure what a resize gives away to an attacker",
+        description="Recovers the coefficient matrices of a resize from what it does to images, checks that they "
+        "predict it, and states what they prove about every attack. Exit code 0: robust, 1: weak or vulnerable, 2: it "
+        "could not be measured.",
+    )
+    command.add_argument(
+        "resize",
+        metavar="NAME|module:callable",
+        help="a scaler such as opencv:linear (secure-resize matrix lists them), or anything importable that takes an "
+        "image and returns it resized",
+    )
+    for option, name, what in (("--in", "in_size", "source"), ("--out", "out_size", "output")):
+        command.add_argument(option, dest=name, type=_size, required=True, metavar="HxW", help=f"size of the {what}")
+    command.add_argument("--dtype", choices=DTYPES, default="uint8", help="what it is given (default %(default)s)")
+    command.add_argument("--layout", choices=("auto", *LAYOUTS), default="auto", help="how (default %(default)s)")
+    command.add_argument("--json", action="store_true", help="print JSON")
+    command.add_argument("--plot", type=Path, metavar="PNG", help="draw kernel, pixels read and frequency response")
+    command.set_defaults(run=_run_probe)
+
+
+def _run_probe(options: argparse.Namespace) -> int:
+    model = probe(_named(options.resize), options.in_size, options.out_size, dtype=options.dtype, layout=options.layout)
+    found, known = exposure(model), model.provenance
+    assert known is not None
+    if options.plot:
+        from .plots import plot_operator
+
+        plot_operator(model, known.name, options.plot)
+    if options.json:
+        facts = {key: value for key, value in vars(known).items() if key not in ("bounds", "mix", "offset")}
+        facts |= {"mix": known.mix.tolist(), "residual": model.residual}
+        print(json.dumps({**facts, **vars(found), "verdict": found.verdict}, indent=1))
+    else:
+        print(_probe_table(model, found, known))
+    return int(found.verdict != "robust")
+
+
+def _probe_table(model: Any, found: Any, known: Any) -> str:
+    lines = [
+        ("resize", f"{known.name} {known.version}".strip()),
+        ("sizes", f"{_text(model.in_size)} to {_text(model.out_size)}, {known.dtype}, {known.layout}"),
+        *found.rows(),
+        ("taps", f"{model.rows.width} x {model.cols.width} (rows x columns)"),
+        ("model", "deterministic, linear, separable" + (f", cut off: {known.clips}" if known.clips else "")),
+        ("residual", f"{model.residual:.2f} levels on random images, rounding included ({known.calls} images sent)"),
+        *(("note", note) for note in known.notes),
+    ]
+    return "\n".join(f"{name:18} {value}" for name, value in lines)
+
+
+def _text(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def _named(text: str) -> Any:
+    """The scaler called ``text``, or the object at ``module:attribute``."""
+    module, separator, path = text.partition(":")
+    if text in SCALERS or not separator:
+        return get_scaler(text)
+    if module in {scaler.library for scaler in SCALERS.values()}:
+        names = ", ".join(name for name in SCALERS if name.startswith(f"{module}:"))
+        raise ValueError(f"unknown scaler {text!r}; valid scalers of {module}: {names}")
+    sys.path.insert(0, os.getcwd())
+    try:
+        return operator.attrgetter(path)(_imported(module))
+    except AttributeError as error:
+        raise ValueError(f"cannot find {text!r}: {error}") from None
+
+
+def _imported(module: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        libraries = ", ".join(dict.fromkeys(scaler.library for scaler in SCALERS.values()))
+        raise ValueError(f"cannot import {module!r} ({error}); libraries with scalers: {libraries}") from None
+
+
+def _add_matrix(commands: Any) -> None:
+    command = commands.add_parser(
+        "matrix",
+        help="who is vulnerable on this machine: every library, every algorithm, several scaling ratios",
+        description="Probes every resize that is installed here and prints its stealth gain in dB at each ratio.",
+    )
+    command.add_argument("scalers", nargs="*", metavar="PATTERN", help="names such as 'opencv:*' (default: all)")
+    command.add_argument("--defaults", action="store_true", help="only what each library does by default")
+    command.add_argument(
+        "--ratios", nargs="+", choices=matrix.RATIOS, default=list(matrix.RATIOS), help="default: all of them"
+    )
+    command.add_argument("--format", choices=matrix.FORMATS, default="table", help="default: %(default)s")
+    command.add_argument("--plot", type=Path, metavar="PNG", help="draw it")
+    command.set_defaults(run=_run_matrix)
+
+
+def _run_matrix(options: argparse.Namespace) -> int:
+    names = matrix.select(options.scalers, defaults=options.defaults)
+    show = sys.stderr.isatty()
+    rows, missing = matrix.measure(
+        names,
+        {ratio: matrix.RATIOS[ratio] for ratio in options.ratios},
+        progress=lambda name: print(f"\r\033[Kprobing {name}", end="", file=sys.stderr, flush=True) if show else None,
+    )
+    if show:
+        print("\r\033[K", end="", file=sys.stderr)
+    if not rows:
+        raise ImportError(f"nothing to measure: none of {', '.join(missing)} is installed")
+    if options.plot:
+        from .plots import plot_matrix
+
+        plot_matrix(rows, options.plot)
+    print(matrix.FORMATS[options.format](rows, missing))
+    return 0
 
 
 def _size(text: str) -> tuple[int, int]:

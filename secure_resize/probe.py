@@ -10,7 +10,6 @@ number of images grows with the kernel's width, not with the image.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,18 +17,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .blackbox import DTYPES, LAYOUTS, PEDESTAL, BlackBox, ProbeError, constant_image, open_box
 from .operator import AxisOperator, Provenance, ScalingOperator
 from .resize import check_size
-from .scalers import Scaler, get_scaler, load
+from .scalers import Scaler
 
 __all__ = ["DTYPES", "LAYOUTS", "ProbeError", "predict", "probe"]
 
 FloatArray = npt.NDArray[np.float64]
 Levels = npt.NDArray[np.uint8]  # what is sent: (H, W, C), whole levels whatever the dtype
 
-PEDESTAL = 128
-# How an image in whole levels is written in each dtype, and the value of a level in it.
-DTYPES: dict[str, float] = {"uint8": 1.0, "uint16": 257.0, "float32": 1.0 / 255.0}
 # Further than this from its own model, in levels: not the separable linear map that the model says. Rounding once costs
 # 0.5 level, rounding between the two passes as well 0.5 and more (‖kernel‖₁, 1.0 to 1.3), and the fit its uncertainty.
 TOLERANCES = {"uint8": 1.5, "uint16": 0.05, "float32": 0.05}
@@ -37,14 +34,6 @@ TOLERANCES = {"uint8": 1.5, "uint16": 0.05, "float32": 0.05}
 CLIPS = ("", "output", "rows", "cols")
 # A weight is told from zero at this many standard deviations.
 SIGNIFICANT = 5.0
-
-
-class ProbeError(ValueError):
-    """A callable that no separable linear operator describes; ``evidence`` holds what was measured, by name."""
-
-    def __init__(self, message: str, **evidence: Any) -> None:
-        super().__init__(message)
-        self.evidence = evidence
 
 
 def probe(
@@ -96,7 +85,7 @@ def probe(
     if dtype not in DTYPES:
         raise ValueError(f"unknown dtype {dtype!r}; valid dtypes: {', '.join(DTYPES)}")
     rng = np.random.default_rng(seed)
-    box, grey = _open(resize, in_size, out_size, dtype, layout)
+    box, grey = open_box(resize, in_size, out_size, dtype, layout)
     noise = rng.integers(0, 256, (*in_size, box.layout.channels), np.uint8)
     response = _check_deterministic(box, noise)
     colours = _colours(box, grey)
@@ -140,156 +129,6 @@ def predict(operator: ScalingOperator, image: npt.NDArray[Any]) -> FloatArray:
     return np.clip(out, known.bounds.min(axis=0), known.bounds.max(axis=0)) if known.clips else out
 
 
-# Layouts: how an image (H, W, C) is handed over. What comes back may be laid out in another way (ToTensor does that).
-
-
-@dataclass(frozen=True)
-class Layout:
-    """A way to hand over an image: ``encode`` an (H, W, C) array; ``channels_first`` if the callable then reads so."""
-
-    name: str
-    encode: Callable[[npt.NDArray[Any]], Any]
-    channels_first: bool = False
-    channels: int = 3
-
-
-def _tensor(image: npt.NDArray[Any]) -> Any:
-    return load("torch").from_numpy(np.ascontiguousarray(np.moveaxis(image, -1, 0)))
-
-
-LAYOUTS: dict[str, Layout] = {
-    layout.name: layout
-    for layout in (
-        Layout("HWC", lambda image: image),
-        Layout("HW", lambda image: np.ascontiguousarray(image[..., 0]), channels=1),
-        Layout("NHWC", lambda image: image[None]),
-        Layout("CHW", lambda image: np.ascontiguousarray(np.moveaxis(image, -1, 0)), True),
-        Layout("NCHW", lambda image: np.ascontiguousarray(np.moveaxis(image, -1, 0))[None], True),
-        Layout("PIL", lambda image: load("PIL.Image").fromarray(image)),
-        Layout("PIL grey", lambda image: load("PIL.Image").fromarray(image[..., 0]), channels=1),
-        Layout("CHW tensor", _tensor, True),
-        Layout("NCHW tensor", lambda image: _tensor(image)[None], True),
-        Layout("HWC tf", lambda image: load("tensorflow").convert_to_tensor(image)),
-        Layout("NHWC tf", lambda image: load("tensorflow").convert_to_tensor(image[None])),
-    )
-}
-_NEEDS = {"PIL": "PIL", "tensor": "torch", "tf": "tensorflow"}
-_TORCH_FIRST = ("CHW tensor", "NCHW tensor", "PIL", "HWC", "NHWC", "CHW", "NCHW", "HW", "PIL grey")
-_NUMPY_FIRST = ("HWC", "NHWC", "PIL", "CHW tensor", "NCHW tensor", "CHW", "NCHW", "HW", "PIL grey", "HWC tf", "NHWC tf")
-
-
-@dataclass
-class _BlackBox:
-    """The callable under test: levels in, float64 (h, w, C_out) out, however it wants them."""
-
-    name: str
-    version: str
-    call: Callable[[Any], Any]
-    in_size: tuple[int, int]
-    out_size: tuple[int, int]
-    dtype: str
-    layout: Layout
-    notes: tuple[str, ...] = ()
-    calls: int = 0
-    # Where images are put together: a fresh array each time would cost more than the resize.
-    canvas: Levels | None = None
-
-    def paint(self, rows: Levels, index: npt.NDArray[Any]) -> Levels:
-        """The image whose rows are ``rows[index]``, in the canvas; good until the next one."""
-        if self.canvas is None:
-            self.canvas = np.empty((*self.in_size, self.layout.channels), np.uint8)
-        return np.take(rows, index, axis=0, out=self.canvas, mode="clip")
-
-    def __call__(self, levels: Levels) -> FloatArray:
-        self.calls += 1
-        image = levels if self.dtype == "uint8" else levels * np.asarray(DTYPES[self.dtype], self.dtype)
-        try:
-            out = self.call(self.layout.encode(image))
-        except Exception as error:
-            if self.calls == 1:
-                raise  # not this layout
-            raise ProbeError(f"{self.name} itself fails at these sizes: {error}", error=error) from error
-        if hasattr(out, "detach"):  # a torch tensor
-            out = out.detach().cpu()
-        array = np.asarray(out)
-        if array.dtype.kind not in "uif":
-            raise TypeError(f"the result is no array of numbers: {type(out).__name__}")
-        return self._as_hwc(array).astype(np.float64)
-
-    def _as_hwc(self, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        if array.ndim == 4 and array.shape[0] == 1:
-            array = array[0]
-        if array.shape == self.out_size:
-            return array[..., None]
-        if array.ndim == 3:
-            last, first = array.shape[:2] == self.out_size, array.shape[1:] == self.out_size
-            if first and (self.layout.channels_first or not last):
-                return np.moveaxis(array, 0, -1)
-            if last:
-                return array
-        raise ValueError(f"expected a result of {self.out_size[0]}x{self.out_size[1]}, got shape {array.shape}")
-
-
-def _open(
-    resize: Any, in_size: tuple[int, int], out_size: tuple[int, int], dtype: str, layout: str
-) -> tuple[_BlackBox, FloatArray]:
-    """The callable in a layout in which it does something with an image, and what mid-grey becomes."""
-    if layout != "auto" and layout not in LAYOUTS:
-        raise ValueError(f"unknown layout {layout!r}; valid layouts: auto, {', '.join(LAYOUTS)}")
-    if isinstance(resize, str):
-        resize = get_scaler(resize)
-    if isinstance(resize, Scaler):
-        scaler = resize
-        notes = tuple(f"{d.code}: {d.reason}" for d in scaler.deviations(in_size, out_size))
-        box = _BlackBox(
-            scaler.name,
-            scaler.version,
-            lambda image: scaler(image, out_size),
-            in_size,
-            out_size,
-            dtype,
-            LAYOUTS["HWC" if layout == "auto" else layout],
-            notes,
-        )
-        box.calls = 1  # whatever happens from here on is no matter of the layout
-        grey = box(_constant(box, PEDESTAL))
-        box.calls = 1
-        return box, grey
-    if not callable(resize):
-        raise TypeError(f"resize must be a scaler's name, a Scaler or a callable, got {type(resize).__name__}")
-    name, root = _name_of(resize)
-    version = str(getattr(sys.modules.get(root), "__version__", "")) if root else ""
-    order = (_TORCH_FIRST if root in ("torch", "torchvision", "kornia") else _NUMPY_FIRST) if layout == "auto" else ()
-    refusals = {}
-    for candidate in order or (layout,):
-        needs = next((module for word, module in _NEEDS.items() if word in candidate.split()), None)
-        if layout == "auto" and needs is not None and needs not in sys.modules and needs != "PIL":
-            continue  # nobody here can want a tensor of a library that was never imported
-        box = _BlackBox(name, version, resize, in_size, out_size, dtype, LAYOUTS[candidate])
-        try:
-            grey = box(_constant(box, PEDESTAL))
-        except Exception as error:  # whatever a stranger's code raises: the next layout may be the one
-            refusals[candidate] = (
-                f"{type(error).__name__}: {str(error).strip().splitlines()[0][:120] if str(error) else ''}"
-            )
-            continue
-        return box, grey
-    raise ProbeError(
-        f"{name} makes no {out_size[0]}x{out_size[1]} of a {dtype} image of {in_size[0]}x{in_size[1]} in any layout: "
-        + "; ".join(f"{key}: {value}" for key, value in refusals.items()),
-        layouts=refusals,
-    )
-
-
-def _name_of(resize: Any) -> tuple[str, str]:
-    """A callable's name and the top-level package that it comes from."""
-    inner = getattr(resize, "func", resize)  # functools.partial
-    owner = inner if hasattr(inner, "__qualname__") else type(inner)
-    module = str(getattr(owner, "__module__", "") or "")
-    name = getattr(owner, "__qualname__", type(owner).__name__)
-    return (f"{module}:{name}" if module else name), module.partition(".")[0]
-
-
 # What the callable does to colours, and the checks of what it is.
 
 
@@ -310,17 +149,11 @@ class _Colours:
         return levels
 
 
-def _constant(box: _BlackBox, colour: Any) -> Levels:
-    row = np.empty((1, box.in_size[1], box.layout.channels), np.uint8)
-    row[:] = colour
-    return box.paint(row, np.zeros(box.in_size[0], np.intp))
-
-
-def _colours(box: _BlackBox, grey: FloatArray) -> _Colours:
+def _colours(box: BlackBox, grey: FloatArray) -> _Colours:
     """From constant images. The median over the output: padding need not follow the image."""
     channels = box.layout.channels
     black, *primaries = (
-        np.median(box(_constant(box, colour)), axis=(0, 1)) for colour in (0, *(255 * np.eye(channels, dtype=int)))
+        np.median(box(constant_image(box, colour)), axis=(0, 1)) for colour in (0, *(255 * np.eye(channels, dtype=int)))
     )
     mix = (np.stack(primaries, axis=1) - black[:, None]) / 255
     bounds = np.stack([black, black + 255 * mix.sum(axis=1)])
@@ -336,7 +169,7 @@ def _colours(box: _BlackBox, grey: FloatArray) -> _Colours:
     return _Colours(grey, bounds, mix, independent)
 
 
-def _check_deterministic(box: _BlackBox, noise: Levels) -> FloatArray:
+def _check_deterministic(box: BlackBox, noise: Levels) -> FloatArray:
     """What ``noise`` becomes, twice."""
     first, second = box(noise), box(noise.copy())
     if not np.array_equal(first, second):
@@ -350,7 +183,7 @@ def _check_deterministic(box: _BlackBox, noise: Levels) -> FloatArray:
     return first
 
 
-def _check_affine(box: _BlackBox, colours: _Colours, rng: np.random.Generator) -> float:
+def _check_affine(box: BlackBox, colours: _Colours, rng: np.random.Generator) -> float:
     """The furthest |f((X + Y)/2) - (f(X) + f(Y))/2|, in levels, on images that no filter takes out of range."""
     # 101 rows of noise over and over: as good as a whole image of it, and sooner made.
     height, width = box.in_size
@@ -375,7 +208,7 @@ def _check_affine(box: _BlackBox, colours: _Colours, rng: np.random.Generator) -
     return defect
 
 
-def _check_separable(box: _BlackBox, colours: _Colours, rng: np.random.Generator) -> float:
+def _check_separable(box: BlackBox, colours: _Colours, rng: np.random.Generator) -> float:
     """The RMS distance in levels of the response to u·vᵀ from the nearest matrix of rank 1."""
     # Signs that last for about an output pixel: the response is large.
     u, v = (
@@ -405,7 +238,7 @@ def _check_separable(box: _BlackBox, colours: _Colours, rng: np.random.Generator
     return distance
 
 
-def _verified(box: _BlackBox, operator: ScalingOperator, noise: Levels, response: FloatArray) -> ScalingOperator:
+def _verified(box: BlackBox, operator: ScalingOperator, noise: Levels, response: FloatArray) -> ScalingOperator:
     """The operator with its residual on ``noise``, which it was not recovered from, or a ProbeError."""
     assert operator.provenance is not None
     extreme = (noise >> 7).astype(np.uint8) * np.uint8(255)
@@ -461,7 +294,7 @@ class _Bench:
     the block's value, whatever the values of the others: found by colouring the blocks at random.
     """
 
-    def __init__(self, box: _BlackBox, colours: _Colours, axis: int, rng: np.random.Generator) -> None:
+    def __init__(self, box: BlackBox, colours: _Colours, axis: int, rng: np.random.Generator) -> None:
         self.box, self.colours, self.axis, self.rng = box, colours, axis, rng
         self.n_in, self.n_out = box.in_size[axis], box.out_size[axis]
         self.across_in, self.across_out = box.in_size[1 - axis], box.out_size[1 - axis]
@@ -519,8 +352,10 @@ class _Bench:
             for _ in range(6 // self.channels):
                 paint = self.rng.integers(28, 229, (count, self.channels, 1), np.uint8)
                 seen = np.median(self._respond(paint), axis=0)  # (lines, channels)
-                own &= (np.abs(seen[None] - paint[:, None, :, 0]) <= self.tolerance).all(axis=2)
-            if count > 1:  # a faint tap may reach over the edge unseen: not the outermost lines
+                # One block alone has no neighbour; what is left is the library's own rounding.
+                allowed = self.tolerance if count > 1 else 2 * TOLERANCES[self.box.dtype]
+                own &= (np.abs(seen[None] - paint[:, None, :, 0]) <= allowed).all(axis=2)
+            if count > 3:  # a faint tap may reach over the edge unseen: not the outermost lines
                 inner = np.pad(own, ((0, 0), (1, 1)), constant_values=False)
                 own &= inner[:, 2:] & inner[:, :-2]
             lines = {int(block): np.flatnonzero(own[block]) for block in np.flatnonzero(own.any(axis=1))}

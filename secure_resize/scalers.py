@@ -349,6 +349,8 @@ _OWN_RANGE = (
     "that hold black and white, and where none can be sent along (1-pixel axes, enlarging small images) there is none"
 )
 
+_TAILS = "the splines' recursive prefilter reaches far; its faintest weights are lost in the rounding to 8 bits"
+
 DEVIATIONS: tuple[Deviation, ...] = (
     Deviation("no-area", "opencv:area", "averages while both axes shrink; it interpolates sparsely as soon as either "
               "is enlarged", where=_enlarges),
@@ -376,6 +378,8 @@ DEVIATIONS: tuple[Deviation, ...] = (
     Deviation("no-effect", "tensorflow:area+antialias", "antialias=True changes nothing for area"),
     Deviation("no-effect", "keras*:nearest+antialias", "antialias=True changes nothing for nearest"),
     Deviation("no-effect", "keras*:area+antialias", "antialias=True changes nothing for area"),
+    Deviation("long-tails", "skimage:qu*", _TAILS, levels=0.25),
+    Deviation("long-tails", "scipy:qu*", _TAILS, levels=0.25),
     Deviation("own-range", "skimage:qu*", _OWN_RANGE),
     Deviation("own-range", "skimage:cubic*", _OWN_RANGE),
     Deviation("rounded-filter", "skimage:nearest+antialias", "the Gaussian before it rounds to 8 bits after each axis",

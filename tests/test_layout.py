@@ -16,9 +16,11 @@ LAYERS = [
     {"operator"},
     {"core", "core.plan", "core.reference", "core.native"},
     {"resize", "scalers"},
+    {"blackbox"},
     {"probe", "exposure"},
     {"attacks"},
-    {"demo"},
+    {"demo", "matrix"},
+    {"plots"},
     {"cli"},
     {"__main__"},
 ]

@@ -1,0 +1,178 @@
+"""Who is vulnerable here: every installed library's resizes, probed at several ratios: a table, JSON or a picture."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from .blackbox import ProbeError
+from .exposure import Exposure, exposure
+from .probe import probe
+from .scalers import SCALERS
+
+__all__ = ["FORMATS", "RATIOS", "Cell", "Row", "measure", "select"]
+
+# 250/56 is 1000/224: the common case of a photograph, and no integer. The side of the output is 56 pixels; an axis'
+# stealth gain depends on the ratio and hardly on the size.
+SIDE = 56
+RATIOS: dict[str, int] = {"2": 112, "3": 168, "4": 224, "4.46": 250, "8": 448}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One scaler at one size: its exposure, or why there is none. ``residual`` in levels."""
+
+    in_size: tuple[int, int]
+    out_size: tuple[int, int]
+    exposure: Exposure | None
+    residual: float | None
+    notes: tuple[str, ...]
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One scaler at every ratio asked for; ``cells`` by the ratio's name."""
+
+    scaler: str
+    version: str
+    default: bool
+    cells: dict[str, Cell]
+
+    @property
+    def worst(self) -> Exposure | None:
+        """The exposure with the largest stealth gain; None where no cell has one."""
+        found = [cell.exposure for cell in self.cells.values() if cell.exposure]
+        return max(found, key=lambda one: one.stealth_gain_db, default=None)
+
+
+def select(patterns: Sequence[str], *, defaults: bool = False) -> list[str]:
+    """The scalers' names that match any of ``patterns`` (``fnmatch``), only ``defaults`` of them; or ValueError."""
+    names = [name for name in SCALERS if not patterns or any(fnmatchcase(name, pattern) for pattern in patterns)]
+    names = [name for name in names if SCALERS[name].default or not defaults]
+    if not names:
+        raise ValueError(f"no scaler matches {', '.join(patterns)}; valid scalers: {', '.join(SCALERS)}")
+    return names
+
+
+def measure(
+    names: Sequence[str], ratios: dict[str, int], *, progress: Callable[[str], None] = lambda name: None
+) -> tuple[list[Row], dict[str, list[str]]]:
+    """Probe the scalers ``names`` at ``ratios`` (name: side of the square source; the output's is SIDE).
+
+    Returns the rows, and by module what was left out because it is not installed.
+    """
+    rows: list[Row] = []
+    missing: dict[str, list[str]] = {}
+    # torch's libraries before TensorFlow's: see scalers.load.
+    for name in sorted(names, key=lambda name: SCALERS[name].module not in ("torch", "torchvision", "kornia")):
+        scaler = SCALERS[name]
+        if not scaler.installed:
+            missing.setdefault(scaler.module, []).append(name)
+            continue
+        progress(name)
+        cells = {ratio: _cell(name, (side, side), (SIDE, SIDE)) for ratio, side in ratios.items()}
+        rows.append(Row(name, scaler.version, scaler.default, cells))
+    order = list(SCALERS)
+    return sorted(rows, key=lambda row: order.index(row.scaler)), missing
+
+
+def _cell(name: str, in_size: tuple[int, int], out_size: tuple[int, int]) -> Cell:
+    try:
+        operator = probe(name, in_size, out_size)
+    except (ProbeError, ImportError) as error:
+        # A finding: what does not fit a model is named, not left out.
+        notes = tuple(f"{d.code}: {d.reason}" for d in SCALERS[name].deviations(in_size, out_size))
+        return Cell(in_size, out_size, None, None, notes, str(error))
+    assert operator.provenance is not None
+    return Cell(in_size, out_size, exposure(operator), operator.residual, operator.provenance.notes)
+
+
+# Output. Each format is a function of the rows and of what is missing.
+
+
+def _figure(cell: Cell) -> str:
+    return f"{cell.exposure.stealth_gain_db + 0.0:.1f}".replace("-0.0", "0.0") if cell.exposure else "no model"
+
+
+def _lines(rows: Sequence[Row]) -> list[list[str]]:
+    ratios = list(rows[0].cells) if rows else []
+    lines = [["scaler", "version", *(f"β = {ratio}" for ratio in ratios), "verdict"]]
+    for row in rows:
+        mark = " (default)" if row.default else ""
+        verdict = row.worst.verdict if row.worst else "no model"
+        lines.append([row.scaler + mark, row.version, *map(_figure, row.cells.values()), verdict])
+    return lines
+
+
+def _notes(rows: Sequence[Row]) -> list[str]:
+    """Every deviation and finding once, with the scalers that it concerns."""
+    concerned: dict[str, list[str]] = {}
+    for row in rows:
+        for cell in row.cells.values():
+            for note in (*cell.notes, *([f"no model: {cell.error}"] if cell.error else [])):
+                names = concerned.setdefault(note, [])
+                if row.scaler not in names:
+                    names.append(row.scaler)
+    return [f"{note} [{', '.join(names)}]" for note, names in concerned.items() if not note.startswith("extremes")]
+
+
+def _left_out(missing: dict[str, list[str]]) -> list[str]:
+    return [f"left out, {module} is not installed: {', '.join(names)}" for module, names in missing.items()]
+
+
+def as_table(rows: Sequence[Row], missing: dict[str, list[str]]) -> str:
+    """Aligned columns: stealth gain in dB at each ratio, verdict on the worst of them, then what is on record."""
+    lines = _lines(rows)
+    widths = [max(len(line[k]) for line in lines) for k in range(len(lines[0]))]
+    lines.insert(1, ["-" * width for width in widths])
+    aligned = ["  ".join(f"{text:{w}}" for text, w in zip(line, widths, strict=True)).rstrip() for line in lines]
+    return "\n".join(["stealth gain in dB (two axes, uint8)", *aligned, "", *_notes(rows), *_left_out(missing)])
+
+
+def as_markdown(rows: Sequence[Row], missing: dict[str, list[str]]) -> str:
+    """A Markdown table; the vulnerable in bold."""
+    lines = _lines(rows)
+    body = []
+    for name, version, *figures, verdict in lines[1:]:
+        library, _, default = name.partition(" ")
+        shown = f"**{verdict}**" if verdict == "vulnerable" else verdict
+        body.append([f"`{library}`{' ' + default if default else ''}", version, *figures, shown])
+    align = ["---", "---", *("---:" for _ in lines[0][2:-1]), "---"]
+    return "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], align, *body])
+
+
+def as_json(rows: Sequence[Row], missing: dict[str, list[str]]) -> str:
+    """One object: ``rows`` with every figure of every cell, ``missing`` by module."""
+
+    def cell(one: Cell) -> dict[str, Any]:
+        known = {"in_size": one.in_size, "out_size": one.out_size, "residual": one.residual, "notes": one.notes}
+        if one.exposure is None:
+            return {**known, "error": one.error}
+        return {**known, **vars(one.exposure), "verdict": one.exposure.verdict}
+
+    return json.dumps(
+        {
+            "rows": [
+                {
+                    "scaler": row.scaler,
+                    "version": row.version,
+                    "default": row.default,
+                    "cells": {ratio: cell(one) for ratio, one in row.cells.items()},
+                }
+                for row in rows
+            ],
+            "missing": missing,
+        },
+        indent=1,
+    )
+
+
+FORMATS: dict[str, Callable[[Sequence[Row], dict[str, list[str]]], str]] = {
+    "table": as_table,
+    "markdown": as_markdown,
+    "json": as_json,
+}
