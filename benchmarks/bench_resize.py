@@ -127,6 +127,26 @@ def ours(image: np.ndarray, size: tuple[int, int], kernel: str, threads: int = 1
     return lambda: sr.resize(image, size, kernel=kernel, num_threads=threads)
 
 
+def at_level(level: str, call: Callable[[], object]) -> Callable[[], object]:
+    """``call`` with the C core's plans for the instruction set ``level``."""
+    from secure_resize.core import native
+
+    def run() -> object:
+        with native.use_level(level):
+            return call()
+
+    return run
+
+
+def lower_levels() -> list[str]:
+    """The C core's other instruction sets on this machine; none without it."""
+    if sr.backend() == "reference":
+        return []
+    from secure_resize.core import native
+
+    return [level for level in native.levels() if level != native.level()]
+
+
 def contenders(image: np.ndarray, size: tuple[int, int]) -> dict[str, Callable[[], object]]:
     """Name → call, for everything that runs in this process."""
     import cv2
@@ -153,6 +173,10 @@ def contenders(image: np.ndarray, size: tuple[int, int]) -> dict[str, Callable[[
         "ours area": ours(image, size, "area"),
         "ours area, numpy": lambda: by_reference(image, size, "area"),
     }
+    jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
+    calls["JPEG decode"] = lambda: cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+    for level in lower_levels():
+        calls[f"ours area, {level}"] = at_level(level, ours(image, size, "area"))
     for kernel in KERNELS:
         filter = PIL.Image.Resampling[kernel.upper()]
         calls[f"Pillow {kernel}"] = lambda filter=filter: pillow.resize(size[::-1], filter)
@@ -167,6 +191,9 @@ def check(image: np.ndarray, size: tuple[int, int]) -> None:
     for kernel in ("area", *KERNELS):
         result = sr.resize(image, size, kernel=kernel)
         assert np.array_equal(result, by_reference(image, size, kernel)), (size, kernel)
+        assert np.array_equal(result, ours(image, size, kernel, threads=2)()), (size, kernel)
+        for level in lower_levels():
+            assert np.array_equal(result, at_level(level, ours(image, size, kernel))()), (size, kernel, level)
         if kernel != "area":
             pillow = PIL.Image.fromarray(image).resize(size[::-1], PIL.Image.Resampling[kernel.upper()])
             assert np.array_equal(result, np.asarray(pillow)), (size, kernel)
@@ -188,6 +215,17 @@ def measure(simd: PillowSimd | None, rounds: int) -> list[dict[str, list[float]]
                 np.save(path, image)
                 timers |= {f"Pillow-SIMD {k}": simd.timer(path, size, k) for k in ("box", *KERNELS)}
             results.append(timing.take_turns(timers, rounds))
+    return results
+
+
+def measure_threads(rounds: int) -> list[dict[str, list[float]]]:
+    """For every case seconds of area on one thread and on two; the process must not be pinned to one core."""
+    results = []
+    for source, size in CASES:
+        image = photograph(source)
+        calls = {"one thread": ours(image, size, "area"), "two threads": ours(image, size, "area", threads=2)}
+        timers = {name: (lambda call=call: timing.seconds(call, AT_LEAST)) for name, call in calls.items()}
+        results.append(timing.take_turns(timers, rounds))
     return results
 
 
@@ -219,6 +257,7 @@ def main() -> None:
     options = parser.parse_args()
     import torchvision  # noqa: F401  (before TensorFlow, or the process ends)
 
+    threads = measure_threads(options.rounds)
     timing.pin()
     simd = None
     with tempfile.TemporaryDirectory() as folder:
@@ -229,12 +268,20 @@ def main() -> None:
         results = measure(simd, options.rounds)
     area = [
         "Pillow-SIMD box", "torchvision channels_last", "torchvision CHW", "OpenCV area", "OpenCV linear (vulnerable)",
-        "Pillow box", "TensorFlow area", "TensorFlow bilinear", "ours area, numpy",
+        "Pillow box", "TensorFlow area", "TensorFlow bilinear",
     ]  # fmt: skip
     rows = [(f"{name} / ours area", name, "ours area") for name in area]
     rows += [(f"Pillow-SIMD {k} / ours {k}", f"Pillow-SIMD {k}", f"ours {k}") for k in KERNELS]
     rows += [(f"Pillow {k} / ours {k}", f"Pillow {k}", f"ours {k}") for k in KERNELS]
+    rows += [
+        (f"Pillow-SIMD box / ours area, {level}", "Pillow-SIMD box", f"ours area, {level}") for level in lower_levels()
+    ]
+    rows += [(f"Pillow box / ours area, {level}", "Pillow box", f"ours area, {level}") for level in lower_levels()]
+    rows.append(("Pillow box / ours area, numpy", "Pillow box", "ours area, numpy"))
+    rows.append(("JPEG decode (OpenCV) / ours area", "JPEG decode", "ours area"))
     rows.append(("ours area / reading the source once", "ours area", "floor"))
+    results = [{**result, **pair} for result, pair in zip(results, threads, strict=True)]
+    rows.append(("ours area, one thread / two threads", "one thread", "two threads"))
     print(table(rows, results))
     print(f"\n{timing.machine()}, one core; backend {sr.backend()}; {versions(simd)}; {options.rounds} rounds.")
 
