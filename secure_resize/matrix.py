@@ -1,9 +1,12 @@
-"""Who is vulnerable here: every installed library's resizes, probed at several ratios: a table, JSON or a picture."""
+"""Who is vulnerable here: every installed library's resizes, probed at several ratios; a table or JSON."""
 
 from __future__ import annotations
 
 import json
+import multiprocessing
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -59,25 +62,50 @@ def select(patterns: Sequence[str], *, defaults: bool = False) -> list[str]:
 
 
 def measure(
-    names: Sequence[str], ratios: dict[str, int], *, progress: Callable[[str], None] = lambda name: None
+    names: Sequence[str], ratios: dict[str, int], *, progress: Callable[[str], None] = lambda library: None
 ) -> tuple[list[Row], dict[str, list[str]]]:
     """Probe the scalers ``names`` at ``ratios`` (name: side of the square source; the output's is SIDE).
 
+    Each library runs in a process of its own: several of them in one do not always survive each other.
+
     Returns the rows, and by module what was left out because it is not installed.
     """
-    rows: list[Row] = []
+    groups: dict[str, list[str]] = {}
     missing: dict[str, list[str]] = {}
-    # torch's libraries before TensorFlow's: see scalers.load.
-    for name in sorted(names, key=lambda name: SCALERS[name].module not in ("torch", "torchvision", "kornia")):
+    for name in names:
         scaler = SCALERS[name]
-        if not scaler.installed:
-            missing.setdefault(scaler.module, []).append(name)
-            continue
-        progress(name)
-        cells = {ratio: _cell(name, (side, side), (SIDE, SIDE)) for ratio, side in ratios.items()}
-        rows.append(Row(name, scaler.version, scaler.default, cells))
-    order = list(SCALERS)
-    return sorted(rows, key=lambda row: order.index(row.scaler)), missing
+        (groups if scaler.installed else missing).setdefault(scaler.module, []).append(name)
+    found: dict[str, Row] = {}
+    context = multiprocessing.get_context("spawn")
+    for module, group in groups.items():
+        progress(module)
+        with ProcessPoolExecutor(1, mp_context=context) as pool:
+            try:
+                rows = pool.submit(_measure, group, ratios).result()
+            except BrokenProcessPool:
+                rows = [_crashed(name, ratios) for name in group]
+        found |= {row.scaler: row for row in rows}
+    return [found[name] for name in names if name in found], missing
+
+
+def _measure(names: Sequence[str], ratios: dict[str, int]) -> list[Row]:
+    return [
+        Row(
+            name,
+            SCALERS[name].version,
+            SCALERS[name].default,
+            {ratio: _cell(name, (side, side), (SIDE, SIDE)) for ratio, side in ratios.items()},
+        )
+        for name in names
+    ]
+
+
+def _crashed(name: str, ratios: dict[str, int]) -> Row:
+    cells = {
+        ratio: Cell((side, side), (SIDE, SIDE), None, None, (), "the library ended its process")
+        for ratio, side in ratios.items()
+    }
+    return Row(name, "", SCALERS[name].default, cells)
 
 
 def _cell(name: str, in_size: tuple[int, int], out_size: tuple[int, int]) -> Cell:
