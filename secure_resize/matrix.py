@@ -128,9 +128,10 @@ def _figure(cell: Cell) -> str:
 
 def _lines(rows: Sequence[Row]) -> list[list[str]]:
     ratios = list(rows[0].cells) if rows else []
+    mixed = not all(row.default for row in rows)
     lines = [["scaler", "version", *(f"β = {ratio}" for ratio in ratios), "verdict"]]
     for row in rows:
-        mark = " (default)" if row.default else ""
+        mark = " (default)" if row.default and mixed else ""
         verdict = row.worst.verdict if row.worst else "no model"
         lines.append([row.scaler + mark, row.version, *map(_figure, row.cells.values()), verdict])
     return lines

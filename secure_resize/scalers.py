@@ -379,6 +379,8 @@ DEVIATIONS: tuple[Deviation, ...] = (
     Deviation("no-effect", "keras*:nearest+antialias", "antialias=True changes nothing for nearest"),
     Deviation("no-effect", "keras*:area+antialias", "antialias=True changes nothing for area"),
     Deviation("long-tails", "skimage:qu*", _TAILS, levels=0.25),
+    Deviation("long-tails", "skimage:cubic*", _TAILS, levels=0.25),
+    Deviation("long-tails", "scipy:cubic", _TAILS, levels=0.25),
     Deviation("long-tails", "scipy:qu*", _TAILS, levels=0.25),
     Deviation("own-range", "skimage:qu*", _OWN_RANGE),
     Deviation("own-range", "skimage:cubic*", _OWN_RANGE),
