@@ -18,15 +18,15 @@ __all__ = ["MAX_AXIS", "MAX_PIXELS", "PASS_ORDERS", "check_size", "resize"]
 
 DTYPES = {np.dtype(name) for name in ("uint8", "uint16", "float32")}  # in the machine's byte order
 # By the image's rank: what makes it a batch of images with channels, and what undoes that.
-_AS_BATCH = {2: np.s_[None, :, :, None], 3: np.s_[None], 4: np.s_[:]}
-_FROM_BATCH = {2: np.s_[0, :, :, 0], 3: np.s_[0], 4: np.s_[:]}
+_AS_BATCH: dict[int, Any] = {2: np.s_[None, :, :, None], 3: np.s_[None], 4: np.s_[:]}
+_FROM_BATCH: dict[int, Any] = {2: np.s_[0, :, :, 0], 3: np.s_[0], 4: np.s_[:]}
 # Bounds on source and output: within them every size product fits 64 bits and every sum of ``area`` is exact.
 MAX_AXIS = 1 << 20
 MAX_PIXELS = (1 << 31) - 1
 
 # Whether Pillow's vertical pass runs first; the intermediate is rounded to 8 bits, so the order shows in the bytes.
 # Sizes may be tensors: `&`, not `and`.
-PASS_ORDERS: dict[str, Callable[[int, int, int, int], bool]] = {
+PASS_ORDERS: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
     # Pillow 13: whichever order leaves the smaller intermediate image, roughly.
     "pillow13": lambda h_in, w_in, h_out, w_out: (h_out < h_in) & (h_in - h_out > 2 * (w_in - w_out)),
     # Pillow 12 and before: always horizontal first.
@@ -83,8 +83,8 @@ def resize(
     _whole_number(num_threads, "num_threads", 1, 1024)
     height, width = check_size(size)
     batch = _as_batch(image)
-    out = _resize_batch(batch, height, width, kernel, pass_order, num_threads)
-    return out[_FROM_BATCH[image.ndim]]
+    out: npt.NDArray[Any] = _resize_batch(batch, height, width, kernel, pass_order, num_threads)[_FROM_BATCH[image.ndim]]
+    return out
 
 
 def check_size(size: Any) -> tuple[int, int]:
@@ -119,7 +119,7 @@ def _as_batch(image: Any) -> npt.NDArray[Any]:
         raise TypeError(f"image dtype must be one of uint8, uint16, float32, got {image.dtype}")
     if image.ndim not in _AS_BATCH:
         raise ValueError(f"image must have shape (H, W), (H, W, C) or (N, H, W, C), got {image.shape}")
-    batch = np.asarray(image)[_AS_BATCH[image.ndim]]
+    batch: npt.NDArray[Any] = np.asarray(image)[_AS_BATCH[image.ndim]]
     _, height, width, channels = batch.shape
     if 0 in (height, width, channels):
         raise ValueError(f"image is empty: shape {image.shape}")
