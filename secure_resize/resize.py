@@ -83,7 +83,8 @@ def resize(
     _whole_number(num_threads, "num_threads", 1, 1024)
     height, width = check_size(size)
     batch = _as_batch(image)
-    out: npt.NDArray[Any] = _resize_batch(batch, height, width, kernel, pass_order, num_threads)[_FROM_BATCH[image.ndim]]
+    resized = _resize_batch(batch, height, width, kernel, pass_order, num_threads)
+    out: npt.NDArray[Any] = resized[_FROM_BATCH[image.ndim]]
     return out
 
 
