@@ -41,8 +41,10 @@ def plot_operator(operator: ScalingOperator, title: str, path: Path) -> None:
     _draw_read(read, operator)
     kernel.set(title="weights of one output pixel", xlabel="source pixel, from its centre", ylabel="weight")
     response.set(title="frequency response", xlabel="cycles per source pixel", ylabel="gain (dB)", ylim=(-60, 6))
+    low, high = kernel.get_ylim()
+    kernel.set_ylim(low, high + 0.35 * (high - low))  # room for the legend
     for panel in (kernel, response):
-        panel.legend(frameon=False)
+        panel.legend(frameon=False, loc="upper center" if panel is kernel else "upper right")
         panel.grid(alpha=0.3)
     figure.savefig(path, dpi=110)
 
@@ -114,5 +116,5 @@ def plot_matrix(rows: Sequence[Row], path: Path) -> None:
     panel.set(xlabel="stealth gain (dB); dotted: 1 dB weak, 3 dB vulnerable; ●: the library's default", xlim=(0, None))
     panel.invert_yaxis()
     panel.margins(y=0.005)
-    panel.legend(frameon=False, fontsize=7, loc="lower right")
+    figure.legend(frameon=False, fontsize=7, loc="outside upper center", ncols=len(ratios))
     figure.savefig(path, dpi=110)

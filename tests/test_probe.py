@@ -99,11 +99,10 @@ def test_numpy_layouts():
 
 
 def test_layouts_of_the_frameworks():
-    torchvision = pytest.importorskip("torchvision")
+    v2 = pytest.importorskip("torchvision.transforms.v2")
     torch = pytest.importorskip("torch")
     from PIL import Image
 
-    v2 = torchvision.transforms.v2
     sizes = (40, 56), (10, 14)
     tensor = probe(v2.Resize(sizes[1], antialias=False), *sizes)
     assert tensor.provenance.layout == "CHW tensor"
@@ -115,9 +114,8 @@ def test_layouts_of_the_frameworks():
 
 def test_a_classifiers_whole_pipeline():
     """Resize, crop, normalise: an affine map of which the crop shows in the matrices and the rest in mix and offset."""
-    torchvision = pytest.importorskip("torchvision")
+    v2 = pytest.importorskip("torchvision.transforms.v2")
     torch = pytest.importorskip("torch")
-    v2 = torchvision.transforms.v2
     mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
     pipeline = v2.Compose([v2.Resize(32), v2.CenterCrop(28), v2.ToDtype(torch.float32, scale=True),
                            v2.Normalize(mean, std), v2.RandomHorizontalFlip(p=1.0)])  # fmt: skip
