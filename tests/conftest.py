@@ -7,7 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import secure_resize
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# The processes that tests start import the package that is under test, installed or not, and not what lies in the
+# current folder.
+os.environ["PYTHONSAFEPATH"] = "1"
+os.environ["PYTHONPATH"] = str(Path(secure_resize.__file__).parent.parent)
 # Loaded after TensorFlow, torchvision (through triton) ends the process: both register the same LLVM options.
 with contextlib.suppress(ImportError):
     import torchvision  # noqa: F401

@@ -1,9 +1,7 @@
 """``secure-resize demo`` and the command line, run as their users run them."""
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,7 +24,6 @@ def ran(tmp_path_factory):
         capture_output=True,
         text=True,
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(sr.__file__).parent.parent)},
     )
     return process, folder / "out"
 
