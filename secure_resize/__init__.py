@@ -12,6 +12,8 @@ from .exposure import Certificate, Exposure, exposure, least_attack, pair_certif
 from .kernels import KERNELS, Kernel, get_kernel
 from .operator import AxisOperator, Provenance, ScalingOperator, axis_operator, scaling_operator
 from .probe import ProbeError, predict, probe
+from .reconstruct import reconstruct, reconstruct_resize
+from .reconstruction import ReconstructionInfo, reconstruction_info
 from .resize import resize
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "Kernel",
     "ProbeError",
     "Provenance",
+    "ReconstructionInfo",
     "ScalingOperator",
     "attacks",
     "axis_operator",
@@ -32,6 +35,9 @@ __all__ = [
     "pair_certificate",
     "predict",
     "probe",
+    "reconstruct",
+    "reconstruct_resize",
+    "reconstruction_info",
     "resize",
     "scaling_operator",
 ]

@@ -1,4 +1,4 @@
-"""The numeric core: ``apply_area``, ``apply_fixed`` and ``apply_float``, native or reference, picked once at import.
+"""The numeric core: resizing and the selective filters, native or reference, picked once at import.
 
 ``SECURE_RESIZE_BACKEND`` chooses: ``auto`` (default: native where the extension was built, else reference), ``native``
 (ImportError where it is absent) or ``reference`` (numpy). Integer results are the same bytes either way.
@@ -15,7 +15,16 @@ import numpy.typing as npt
 
 from . import reference
 
-__all__ = ["BACKENDS", "apply_area", "apply_fixed", "apply_float", "backend"]
+__all__ = [
+    "BACKENDS",
+    "apply_area",
+    "apply_fixed",
+    "apply_float",
+    "backend",
+    "fingerprint",
+    "select_median",
+    "select_random",
+]
 
 BACKENDS = ("auto", "native", "reference")
 
@@ -43,6 +52,9 @@ _name, _implementation = _pick(os.environ.get("SECURE_RESIZE_BACKEND", "auto"))
 apply_area: Callable[..., npt.NDArray[Any]] = _implementation.apply_area
 apply_fixed: Callable[..., npt.NDArray[Any]] = _implementation.apply_fixed
 apply_float: Callable[..., npt.NDArray[Any]] = _implementation.apply_float
+fingerprint: Callable[..., npt.NDArray[Any]] = _implementation.fingerprint
+select_median: Callable[..., None] = _implementation.select_median
+select_random: Callable[..., None] = _implementation.select_random
 
 
 def backend() -> str:

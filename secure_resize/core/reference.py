@@ -20,8 +20,9 @@ import numpy.typing as npt
 
 from ..operator import AxisOperator
 from .plan import PRECISION_BITS, Taps
+from .selection import NETWORK_LIMIT, Selection, median_network
 
-__all__ = ["apply_area", "apply_fixed", "apply_float"]
+__all__ = ["apply_area", "apply_fixed", "apply_float", "fingerprint", "select_median", "select_random"]
 
 Array = npt.NDArray[Any]
 
@@ -165,3 +166,171 @@ def _apply_taps(image: Array, taps: AxisOperator, axis: int) -> Array:
         with np.errstate(invalid="ignore"):  # infinity times zero, replaced at once
             out += np.where(weights != 0, weights * image[taps.start + k], 0.0)
     return np.moveaxis(out, 0, axis)
+
+
+# The selective filters. They write the new values of the read pixels, selection.rows × selection.cols, into ``out``, an
+# image of the same shape that they do not touch elsewhere; where a window holds no candidate they write 0.
+
+# Values of windows gathered at a time, so that a network's planes stay in the second-level cache.
+_PLANES = 1 << 20
+
+
+def select_median(image: Array, out: Array, selection: Selection) -> None:
+    """The lower median of each read pixel's candidates, channel by channel; uint8, uint16 or float32 (NaN is largest).
+
+    Every window gets the same number of values and its median the same rank: what is no candidate counts in turn as
+    the least and the largest value. With K values (odd), n of them candidates, (K - n) / 2, rounded up, count as least,
+    and the middle one is the candidates' number (n - 1) / 2, rounded down.
+    """
+    step = max(1, _PLANES // (selection.window * len(selection.cols) * image.shape[3]))
+    for source, target in zip(image, out, strict=True):
+        for first in range(0, len(selection.rows), step):
+            rows = selection.rows[first : first + step]
+            planes = _windows(source, selection, rows)
+            middle = _middle(planes)
+            if source.dtype.kind == "f":
+                middle = np.where(selection.candidates[first : first + step, :, None] > 0, middle, np.float32(0))
+            target[np.ix_(rows, selection.cols)] = middle
+
+
+def _windows(source: Array, selection: Selection, rows: Array) -> Array:
+    """The windows' values, padded, as (K, len(rows), columns, C)."""
+    (height, width), cols, channels = selection.in_size, selection.cols, source.shape[2]
+    top, bottom = max(int(rows[0]) - selection.half[0], 0), int(rows[-1]) + selection.half[0] + 1
+    planes = np.empty((selection.window, len(rows), len(cols) * channels), source.dtype)
+    # What is no candidate, and which of it counts as largest: words of zeros or ones, to be combined by bits.
+    word = np.dtype(f"u{source.itemsize}")
+    pads = np.zeros(planes.shape[1:], word)
+    reach, columns = range(-selection.half[1], selection.half[1] + 1), []
+    for dx in reach:
+        x = np.clip(cols + dx, 0, width - 1)
+        outside = np.repeat(_ones(x != cols + dx, word), channels)
+        read = np.repeat(_ones(selection.read_cols[x], word), channels)
+        columns.append((np.take(source[top:bottom], x, axis=1).reshape(-1, planes.shape[2]), outside, read))
+    k = 0
+    for dy in range(-selection.half[0], selection.half[0] + 1):
+        y = np.clip(rows + dy, 0, height - 1)
+        row_outside, row_read = _ones(y != rows + dy, word)[:, None], _ones(selection.read_rows[y], word)[:, None]
+        for column, outside, read in columns:
+            plane = planes[k]
+            np.take(column, y - top, axis=0, out=plane, mode="clip")
+            excluded = row_read & read
+            excluded |= row_outside
+            excluded |= outside
+            if source.dtype.kind == "u":
+                plane &= ~excluded
+                plane |= excluded & pads
+            else:
+                np.copyto(plane, np.where(pads, np.inf, -np.inf), where=excluded != 0, casting="same_kind")
+            pads ^= excluded
+            k += 1
+    return planes.reshape(-1, len(rows), len(cols), channels)
+
+
+def _ones(mask: Array, word: np.dtype[Any]) -> Array:
+    """All bits of a word where the bool ``mask`` is true."""
+    return np.asarray(np.negative(mask.astype(word)))
+
+
+def _middle(planes: Array) -> Array:
+    """The middle value along axis 0, of odd length; overwrites ``planes``."""
+    middle = (len(planes) - 1) // 2
+    if planes.dtype.kind == "f" or len(planes) > NETWORK_LIMIT:  # np.minimum passes NaN on, sorting puts it last
+        planes.partition(middle, axis=0)
+        return np.asarray(planes[middle])
+    spare = np.empty_like(planes[0])
+    for i, j, which in median_network(len(planes)).tolist():
+        if which == 3:
+            np.minimum(planes[i], planes[j], out=spare)
+            np.maximum(planes[i], planes[j], out=planes[j])
+            planes[i][...] = spare
+        else:
+            np.minimum(planes[i], planes[j], out=planes[i]) if which == 1 else np.maximum(
+                planes[i], planes[j], out=planes[j]
+            )
+    return np.asarray(planes[middle])
+
+
+def select_random(image: Array, out: Array, selection: Selection, keys: Array) -> None:
+    """One candidate of each read pixel, all its channels, by the keystream of the image's key; ``keys`` (N, 32) bytes.
+
+    Candidate ⌊word · n / 2³²⌋ of n, whose probabilities are equal to n · 2⁻³². They are numbered like this: those in
+    the window's unread rows, row by row; then those in its read rows.
+    """
+    counts = selection.candidates
+    (inside_rows, read_rows), (inside_cols, read_cols) = selection.row_counts, selection.col_counts
+    unread, width = (inside_rows - read_rows)[:, None], inside_cols[None, :]
+    apart = unread * width
+    left = np.maximum(selection.cols - selection.half[1], 0)[None, :]
+    offset, order = _window_rows(selection)
+    free_cols = np.flatnonzero(~selection.read_cols)
+    free_before = np.concatenate([[0], np.cumsum(~selection.read_cols)])[left]
+    i = np.arange(len(selection.rows))[:, None]
+    for source, target, key in zip(image, out, keys, strict=True):
+        words = chacha8(key, counts.size).reshape(counts.shape)
+        k = ((words.astype(np.uint64) * counts.astype(np.uint64)) >> np.uint64(32)).astype(np.int32)
+        in_read = k >= apart
+        k -= np.where(in_read, apart, 0)
+        step = np.maximum(np.where(in_read, width - read_cols[None, :], width), 1)
+        row, col = np.divmod(k, step)
+        y = order[np.minimum(offset[i] + np.where(in_read, unread + row, row), len(order) - 1)]
+        x = left + col
+        if len(free_cols):
+            x = np.where(in_read, free_cols[np.minimum(free_before + col, len(free_cols) - 1)], x)
+        drawn = source[y, np.minimum(x, source.shape[1] - 1)]
+        target[np.ix_(selection.rows, selection.cols)] = np.where(counts[..., None] > 0, drawn, 0)
+
+
+def _window_rows(selection: Selection) -> tuple[Array, Array]:
+    """The rows of each read row's window, unread ones first: where each window begins, and all of them in turn."""
+    inside = selection.row_counts[0]
+    offset = np.cumsum(inside) - inside
+    first = np.maximum(selection.rows - selection.half[0], 0)
+    window = np.repeat(np.arange(len(inside)), inside)
+    row = np.arange(inside.sum()) - np.repeat(offset - first, inside)
+    return offset, row[np.lexsort((row, selection.read_rows[row], window))]
+
+
+def chacha8(key: Array, words: int) -> Array:
+    """The first ``words`` words, uint32, of the ChaCha keystream of 8 rounds with nonce 0 and a 64-bit block counter.
+
+    D. J. Bernstein, ChaCha, a variant of Salsa20, 2008. ``key`` is uint8 (32,).
+    """
+    blocks = np.arange(-(-words // 16), dtype=np.uint64)
+    start = np.zeros((16, len(blocks)), np.uint32)
+    start[:4, :] = np.frombuffer(b"expand 32-byte k", "<u4")[:, None]
+    start[4:12, :] = np.frombuffer(key.tobytes(), "<u4")[:, None]
+    start[12], start[13] = blocks.astype(np.uint32), (blocks >> np.uint64(32)).astype(np.uint32)
+    state, spare = start.copy(), np.empty(len(blocks), np.uint32)
+    for _ in range(4):
+        for a, b, c, d in _QUARTER_ROUNDS:
+            for to, add, into, shift in ((a, b, d, 16), (c, d, b, 12), (a, b, d, 8), (c, d, b, 7)):
+                state[to] += state[add]
+                state[into] ^= state[to]
+                np.right_shift(state[into], np.uint32(32 - shift), out=spare)
+                state[into] <<= np.uint32(shift)
+                state[into] |= spare
+    return (state + start).T.reshape(-1)[:words]
+
+
+_QUARTER_ROUNDS = [(0, 4, 8, 12), (1, 5, 9, 13), (2, 6, 10, 14), (3, 7, 11, 15)]
+_QUARTER_ROUNDS += [(0, 5, 10, 15), (1, 6, 11, 12), (2, 7, 8, 13), (3, 4, 9, 14)]
+
+FINGERPRINT_KEY_BYTES = 1024
+
+
+def fingerprint(data: Array, key: Array) -> Array:
+    """A keyed universal hash of ``data`` (contiguous bytes, uint8): one uint64 for each 1024 bytes of it.
+
+    NH of UMAC (Black et al., CRYPTO 1999): Σ (m₂ᵢ + k₂ᵢ)(m₂ᵢ₊₁ + k₂ᵢ₊₁) over 32-bit words, sums of words modulo 2³², of
+    products modulo 2⁶⁴. Two different blocks of one length agree with probability 2⁻³² over the ``key`` (1024 bytes).
+    """
+    whole = len(data) // FINGERPRINT_KEY_BYTES
+    tail = np.zeros(FINGERPRINT_KEY_BYTES, np.uint8)
+    tail[: len(data) % FINGERPRINT_KEY_BYTES] = data[whole * FINGERPRINT_KEY_BYTES :]
+    blocks = [data[: whole * FINGERPRINT_KEY_BYTES], tail[: FINGERPRINT_KEY_BYTES * bool(len(data) > whole << 10)]]
+    hashes = []
+    for block in blocks:
+        words = np.frombuffer(block, "<u4").reshape(-1, FINGERPRINT_KEY_BYTES // 4) + key.view("<u4")
+        hashes.append((words[:, ::2].astype(np.uint64) * words[:, 1::2]).sum(axis=1, dtype=np.uint64))
+    return np.concatenate(hashes)

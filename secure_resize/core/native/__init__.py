@@ -16,10 +16,22 @@ import numpy.typing as npt
 
 from ...operator import AxisOperator
 from ..plan import Taps
+from ..reference import fingerprint, select_median, select_random
 from ._native import Plan, level, levels, run, runs
 from ._native import plan as make_plan
 
-__all__ = ["apply_area", "apply_fixed", "apply_float", "level", "levels", "runs", "use_level"]
+__all__ = [
+    "apply_area",
+    "apply_fixed",
+    "apply_float",
+    "fingerprint",
+    "level",
+    "levels",
+    "runs",
+    "select_median",
+    "select_random",
+    "use_level",
+]
 
 Array = npt.NDArray[Any]
 

@@ -1,0 +1,372 @@
+"""Image reconstruction, the defence that keeps the scaler (Quiring et al., USENIX Security 2020, section 4.2).
+
+The pixels that a vulnerable scaler reads are replaced, each by the median, or a random one, of the pixels around it
+that the scaler does not read; then the scaler may run as it is. What it is fed no longer depends on the pixels that an
+image-scaling attack has to set.
+
+:mod:`.reconstruction` tells what was done to an image, and what an attacker can still do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import secrets
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import core
+from .core.plan import Taps
+from .core.selection import Selection
+from .exposure import exposure
+from .operator import AxisOperator, ScalingOperator
+from .probe import SIGNIFICANT, probe
+from .resize import _FROM_BATCH, _as_batch, check_size
+from .sampling import SAMPLING, sampled_axis
+from .scalers import SCALERS, Scaler, get_scaler
+
+__all__ = [
+    "METHODS",
+    "Plan",
+    "as_operator",
+    "check_options",
+    "in_size_of",
+    "make_plan",
+    "reconstruct",
+    "reconstruct_resize",
+]
+
+Array = npt.NDArray[Any]
+Size = tuple[int, int]
+AnyScaler = str | Scaler | ScalingOperator
+
+METHODS = ("median", "random")
+# Stealth gain in dB below which a scaler needs no reconstruction.
+ROBUST_DB = 1.0
+# The footprints' integer weights are up to twice those of ``resize`` an axis, whose sums are exact up to 2³¹ pixels.
+MAX_PIXELS = 1 << 29
+# Images to be scaled are kept, one a thread and plan, up to this size.
+_KEPT_BYTES, _KEPT = 1 << 26, 4
+
+
+def reconstruct(
+    image: Array,
+    size: Size,
+    *,
+    scaler: AnyScaler,
+    method: str = "median",
+    bandwidth: float = 2,
+    key: bytes | None = None,
+) -> Array:
+    """The image with every pixel replaced that ``scaler`` reads on its way to ``size``; all others stay.
+
+    >>> import numpy as np, secure_resize as sr
+    >>> image = np.zeros((768, 1024, 3), np.uint8)
+    >>> sr.reconstruct(image, (224, 224), scaler="opencv:linear").shape
+    (768, 1024, 3)
+
+    Parameters
+    ----------
+    image
+        (H, W), (H, W, C) or (N, H, W, C); uint8, uint16 or float32, any strides and byte order. It is not written to.
+    size
+        (height, width) that the image will be scaled to.
+    scaler
+        What will scale it: a name in ``scalers.SCALERS``, a Scaler, or its ScalingOperator, probed for instance. What a
+        sampling filter of a known library reads is known in closed form (``sampling.SAMPLING``); any other scaler is
+        probed, once for each pair of sizes, which takes from a tenth of a second to some seconds.
+    method
+        ``"median"`` (default): the lower median of the candidates, channel by channel. ``"random"``: one of the
+        candidates, all its channels, each as likely, drawn from a keyed pseudorandom function of the whole image.
+    bandwidth
+        The candidates of a pixel are those not read among the ⌊β / bandwidth⌋ pixels to either side, β being the
+        scaling ratio, along each axis on its own.
+    key
+        For experiments with ``"random"``, at least 16 bytes: the same key and image give the same result in every
+        process. By default a secret of this process; a forked child has its parent's, any other process its own.
+
+    Returns
+    -------
+    A new C-contiguous array of the image's shape and dtype, made of the original's values. Where the window of a read
+    pixel holds no candidate (β below ``bandwidth``, or a kernel as wide as the gaps), the pixel becomes the exact mean
+    over the β × β footprint around it, moved inside the image at the border: an antialiasing prefilter. The image stays
+    as it is where the scaler is robust by itself (stealth gain below 1 dB) or neither axis shrinks.
+    :func:`.reconstruction_info` tells which.
+
+    Raises
+    ------
+    TypeError
+        ``image`` is no array of a valid dtype; a size, scaler or key of another type.
+    ValueError
+        A wrong rank, an empty or too large image, a size out of range, an unknown scaler or method, a bandwidth that is
+        no number from 1 to 64, a key that is too short; ``probe.ProbeError`` where no operator describes the scaler.
+    ImportError
+        The named scaler's library is not installed.
+    """
+    check_options(method, bandwidth, key)
+    batch = _as_batch(image)
+    plan = make_plan(scaler, in_size_of(batch), check_size(size), float(bandwidth), batch.dtype.name)
+    out = np.array(batch, order="C")
+    if not plan.unchanged:
+        _fill(batch, out, plan, method, key)
+    return _from_batch(out, image.ndim)
+
+
+def reconstruct_resize(
+    image: Array,
+    size: Size,
+    *,
+    scaler: str | Scaler,
+    method: str = "median",
+    bandwidth: float = 2,
+    key: bytes | None = None,
+) -> Array:
+    """``scaler(reconstruct(image, size, ...), size)``, to the byte, without the pixels that the scaler does not read.
+
+    >>> import numpy as np, secure_resize as sr
+    >>> sr.reconstruct_resize(np.zeros((768, 1024, 3), np.uint8), (224, 224), scaler="opencv:linear").shape
+    (224, 224, 3)
+
+    Arguments and errors are :func:`reconstruct`'s, but for a ScalingOperator, which cannot scale: the real library
+    does. The result has the image's rank and dtype. Where what the scaler reads is known in closed form, it is called
+    on an image that holds only that.
+    """
+    check_options(method, bandwidth, key)
+    if isinstance(scaler, str):
+        scaler = get_scaler(scaler)
+    if not isinstance(scaler, Scaler):
+        raise TypeError(f"scaler must be a name or a Scaler, which can be called; got {type(scaler).__name__}")
+    batch, size = _as_batch(image), check_size(size)
+    plan = make_plan(scaler, in_size_of(batch), size, float(bandwidth), batch.dtype.name)
+    out = np.empty((len(batch), *size, batch.shape[3]), batch.dtype)
+    for source, target in zip(batch, out, strict=True):
+        if plan.unchanged:
+            fed = source
+        elif plan.closed_form:
+            fed = _blank(plan, source)
+            _fill(source[None], fed[None], plan, method, key)
+        else:
+            fed = np.array(source, order="C")
+            _fill(source[None], fed[None], plan, method, key)
+        target[...] = scaler(fed if image.ndim > 2 else fed[..., 0], size).reshape(target.shape)
+    return _from_batch(out, image.ndim)
+
+
+# Plans: what does not depend on the pixels.
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """For one scaler, pair of sizes and bandwidth. ``fallback`` are places in the selection's rows and columns."""
+
+    scaler: str
+    operator: ScalingOperator
+    closed_form: bool
+    tolerance: tuple[float, float]
+    bandwidth: float
+    gain_db: float
+    selection: Selection
+    fallback: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
+
+    @property
+    def enlarges(self) -> bool:
+        """Whether no axis shrinks, so that no pixel is skipped."""
+        return all(a >= b for a, b in zip(self.operator.out_size, self.operator.in_size, strict=True))
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the image is left as it is."""
+        return self.gain_db < ROBUST_DB or self.enlarges
+
+    @property
+    def falls_back(self) -> bool:
+        """Whether some window holds no candidate."""
+        return len(self.fallback[0]) > 0 and len(self.fallback[1]) > 0
+
+    @cached_property
+    def footprints(self) -> tuple[Taps, Taps]:
+        """The prefilter at the rows and at the columns that fall back."""
+        (rows, cols), (height, width) = self.fallback, self.operator.out_size
+        return (
+            _footprints(self.selection.rows[rows], self.selection.in_size[0], height),
+            _footprints(self.selection.cols[cols], self.selection.in_size[1], width),
+        )
+
+
+def check_options(method: str, bandwidth: float, key: bytes | None) -> None:
+    """Raise what :func:`reconstruct` raises for bad options."""
+    if method not in METHODS:
+        raise ValueError(f"unknown method {method!r}; valid methods: {', '.join(METHODS)}")
+    if isinstance(bandwidth, bool) or not isinstance(bandwidth, int | float | np.number) or not 1 <= bandwidth <= 64:
+        raise ValueError(f"bandwidth must be a number from 1 to 64, got {bandwidth!r}")
+    if key is not None and not isinstance(key, bytes):
+        raise TypeError(f"key must be bytes or None, got {type(key).__name__}")
+    if key is not None and len(key) < 16:
+        raise ValueError(f"key must have at least 16 bytes, got {len(key)}")
+
+
+def _from_batch(batch: Array, ndim: int) -> Array:
+    out: Array = batch[_FROM_BATCH[ndim]]
+    return out
+
+
+def in_size_of(batch: Array) -> Size:
+    """(height, width) of a batch (N, H, W, C); ValueError if too large."""
+    if batch.shape[1] * batch.shape[2] > MAX_PIXELS:
+        raise ValueError(f"image of {batch.shape[1]}x{batch.shape[2]} is too large: at most {MAX_PIXELS} pixels")
+    return batch.shape[1], batch.shape[2]
+
+
+def make_plan(scaler: AnyScaler, in_size: Size, out_size: Size, bandwidth: float, dtype: str) -> Plan:
+    """The plan of valid options, from the cache where there is one; raises what :func:`reconstruct` does."""
+    if isinstance(scaler, str):
+        scaler = get_scaler(scaler)
+    if isinstance(scaler, ScalingOperator):
+        if (scaler.in_size, scaler.out_size) != (in_size, out_size):
+            raise ValueError(f"the operator scales {scaler.in_size} to {scaler.out_size}, not {in_size} to {out_size}")
+    elif not isinstance(scaler, Scaler):
+        raise TypeError(f"scaler must be a name, a Scaler or a ScalingOperator, got {type(scaler).__name__}")
+    return _cached_plan(scaler, in_size, out_size, bandwidth, dtype)
+
+
+@lru_cache(maxsize=128)
+def _cached_plan(scaler: Scaler | ScalingOperator, in_size: Size, out_size: Size, bandwidth: float, dtype: str) -> Plan:
+    # By its name only if it is the registered one: a name is a claim.
+    known = isinstance(scaler, Scaler) and SCALERS.get(scaler.name) is scaler
+    sampling = SAMPLING.get(scaler.name) if known and isinstance(scaler, Scaler) else None
+    tolerance, gain_db = (0.0, 0.0), None
+    if sampling is not None:
+        axes = [sampled_axis(sampling, n_in, n_out) for n_in, n_out in zip(in_size, out_size, strict=True)]
+        operator = ScalingOperator(axes[0].operator, axes[1].operator)
+        read = [axis.read for axis in axes]
+        gain_db = 20 * math.log10(axes[0].gain * axes[1].gain)
+    else:
+        operator = probe(scaler, in_size, out_size, dtype=dtype) if isinstance(scaler, Scaler) else scaler
+        read = [operator.rows.read(), operator.cols.read()]
+        if operator.provenance is not None:
+            tolerance = tuple(SIGNIFICANT * std for std in operator.provenance.weight_std)  # type: ignore[assignment]
+        gain_db = exposure(operator).stealth_gain_db
+    half = [
+        min(math.floor(n_in / (n_out * bandwidth)), n_in - 1) for n_in, n_out in zip(in_size, out_size, strict=True)
+    ]
+    rows, cols = (np.flatnonzero(mask).astype(np.int32) for mask in read)
+    selection = Selection(in_size, rows, cols, (half[0], half[1]))
+    # A window without candidates has only read rows and only read columns.
+    full = [np.flatnonzero(inside == used) for inside, used in (selection.row_counts, selection.col_counts)]
+    name = scaler.name if isinstance(scaler, Scaler) else getattr(operator.provenance, "name", "operator")
+    return Plan(name, operator, sampling is not None, tolerance, bandwidth, gain_db, selection, (full[0], full[1]))
+
+
+def _footprints(pixels: npt.NDArray[np.int32], n_in: int, n_out: int) -> Taps:
+    """The mean over the β pixels around the centre of each of ``pixels``, moved inside the axis; at least one pixel.
+
+    In units of 1 / 2·n_out source pixels: a pixel is 2·n_out wide, a footprint 2·n_in.
+    """
+    pixel, width = 2 * n_out, 2 * max(n_in, n_out)
+    shared = math.gcd(pixel // 2, width // 2)  # both stay even, and so their difference
+    pixel, width = pixel // shared, width // shared
+    left = np.clip(pixels.astype(np.int64) * pixel + (pixel - width) // 2, 0, n_in * pixel - width)
+    first = left // pixel
+    taps = min(int((-(-(left + width) // pixel) - first).max()), n_in)
+    first = np.minimum(first, n_in - taps)
+    edge = (first[:, None] + np.arange(taps)) * pixel
+    overlap = np.minimum(edge + pixel, (left + width)[:, None]) - np.maximum(edge, left[:, None])
+    weights = np.maximum(overlap, 0).astype(np.int32)
+    return Taps(n_in, len(pixels), first.astype(np.int32), weights, width)
+
+
+# Filling in.
+
+
+def _fill(batch: Array, out: Array, plan: Plan, method: str, key: bytes | None) -> None:
+    """Write the new values of the read pixels of ``batch`` into ``out``, both (N, H, W, C)."""
+    selection = plan.selection
+    if method == "median":
+        core.select_median(batch, out, selection)
+    else:
+        core.select_random(batch, out, selection, _image_keys(batch, key or _process_key()))
+    if plan.falls_back:
+        rows, cols = selection.rows[plan.fallback[0]], selection.cols[plan.fallback[1]]
+        means = _mean(batch, *plan.footprints)
+        out[:, rows[:, None], cols[None, :]] = means
+
+
+def _mean(batch: Array, rows: Taps, cols: Taps) -> Array:
+    if batch.dtype != np.float32:
+        return core.apply_area(batch, rows, cols)
+    return core.apply_float(batch, as_operator(rows), as_operator(cols))
+
+
+def as_operator(taps: Taps) -> AxisOperator:
+    """Integer weights as the operator that they stand for."""
+    return AxisOperator(taps.n_in, taps.n_out, taps.start.astype(np.int64), taps.weights / taps.unit)
+
+
+class _Blanks(threading.local):
+    def __init__(self) -> None:
+        self.images: OrderedDict[tuple[int, int], tuple[Plan, Array]] = OrderedDict()
+
+
+_blanks = _Blanks()
+
+
+def _blank(plan: Plan, source: Array) -> Array:
+    """An image like ``source`` (H, W, C), zero but for the pixels that ``plan`` reads; this thread's, and reused."""
+    if source.nbytes > _KEPT_BYTES:
+        return np.zeros(source.shape, source.dtype)
+    known, images = (id(plan), source.shape[2]), _blanks.images
+    kept = images.get(known)
+    if kept is None or kept[0] is not plan:  # an id may be given again, once its plan is gone
+        kept = images[known] = (plan, np.zeros(source.shape, source.dtype))
+        while len(images) > _KEPT:
+            images.popitem(last=False)
+    images.move_to_end(known)
+    return kept[1]
+
+
+# Keys. One secret a process; each image's own key is a keyed hash of all its pixels.
+
+_secret: bytes | None = None
+_secret_lock = threading.Lock()
+if hasattr(os, "register_at_fork"):  # a lock that another thread holds at a fork is never released in the child
+    os.register_at_fork(
+        before=_secret_lock.acquire,
+        after_in_parent=_secret_lock.release,
+        after_in_child=_secret_lock.release,
+    )
+
+
+def _process_key() -> bytes:
+    global _secret
+    with _secret_lock:
+        if _secret is None:
+            _secret = secrets.token_bytes(32)
+        return _secret
+
+
+@lru_cache(maxsize=4)
+def _hash_keys(key: bytes) -> tuple[bytes, Array]:
+    """The keys of the two hashes: 32 bytes, and 1024 as an array."""
+    outer = hashlib.blake2b(key, digest_size=32, person=b"secure_resize 1").digest()
+    parts = [hashlib.blake2b(bytes([k]), key=outer, digest_size=64).digest() for k in range(16)]
+    return outer, np.frombuffer(b"".join(parts), np.uint8)
+
+
+def _image_keys(batch: Array, key: bytes) -> Array:
+    """uint8 (N, 32): a pseudorandom function of each image, all its pixels, dtype and shape."""
+    outer, inner = _hash_keys(key)
+    keys = []
+    for image in batch:
+        data = np.ascontiguousarray(image).reshape(-1).view(np.uint8)
+        digest = hashlib.blake2b(key=outer, digest_size=32)
+        digest.update(f"{image.dtype.name} {image.shape}".encode())
+        digest.update(core.fingerprint(data, inner).astype("<u8", copy=False).tobytes())
+        keys.append(np.frombuffer(digest.digest(), np.uint8))
+    return np.stack(keys) if keys else np.empty((0, 32), np.uint8)

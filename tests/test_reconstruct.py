@@ -1,0 +1,540 @@
+"""Image reconstruction: the definition, its guarantees, every scaler, the keys, and what replays bring an attacker."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import multiprocessing
+import os
+import pickle
+import subprocess
+import sys
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import secure_resize as sr
+from secure_resize.core import reference
+from secure_resize.core.selection import NETWORK_LIMIT, Selection, median_network
+from secure_resize.sampling import SAMPLING, sampled_axis
+from secure_resize.scalers import SCALERS, Scaler
+
+sys.path.insert(0, str(Path(__file__).parent))
+import reconstruct_sweep
+
+module = sys.modules["secure_resize.reconstruct"]
+KEY = bytes(range(32))
+CLOSED_FORM = [name for name in SAMPLING if SCALERS[name].installed]
+pytest.importorskip("cv2")
+
+
+def windows(image, selection):
+    """By the definition, pixel by pixel: {(row, column) of a read pixel: its candidates (n, C)}."""
+    height, width = selection.in_size
+    read = set(itertools.product(selection.rows.tolist(), selection.cols.tolist()))
+    found = {}
+    for y, x in read:
+        window = itertools.product(
+            range(max(0, y - selection.half[0]), min(height, y + selection.half[0] + 1)),
+            range(max(0, x - selection.half[1]), min(width, x + selection.half[1] + 1)),
+        )
+        places = [place for place in window if place not in read]
+        found[y, x] = np.array([image[place] for place in places]).reshape(len(places), image.shape[2])
+    return found
+
+
+def random_selection(rng, height, width, most=4):
+    rows, cols = (np.flatnonzero(rng.random(n) < rng.uniform(0.05, 0.9)) for n in (height, width))
+    rows, cols = (index if len(index) else np.array([0]) for index in (rows, cols))
+    half = tuple(int(n) for n in rng.integers(0, most, 2))
+    return Selection((height, width), rows.astype(np.int32), cols.astype(np.int32), half)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_the_filters_are_their_definition(dtype):
+    """On 1000 random small images, with ties and two-valued ones among them; pixels not read are not touched."""
+    rng = np.random.default_rng(1)
+    for case in range(1000):
+        height, width, channels = (int(n) for n in rng.integers(1, (9, 9, 4)))
+        selection = random_selection(rng, height, width)
+        image = rng.integers(0, (256, 3, 2)[case % 3], (height, width, channels)).astype(dtype)
+        median, random = (np.full((1, *image.shape), 7, dtype) for _ in range(2))
+        reference.select_median(image[None], median, selection)
+        reference.select_random(image[None], random, selection, rng.integers(0, 256, (1, 32), np.uint8))
+        expected, read = np.full(image.shape, 7, dtype), np.zeros((height, width), bool)
+        for (y, x), candidates in windows(image, selection).items():
+            read[y, x] = True
+            expected[y, x] = np.sort(candidates, axis=0)[(len(candidates) - 1) // 2] if len(candidates) else 0
+            drawn = random[0, y, x]
+            assert (candidates == drawn).all(axis=1).any() if len(candidates) else not drawn.any()
+        assert np.array_equal(median[0], expected)
+        assert (random[0][~read] == 7).all()
+        counts = [len(c) for _, c in sorted(windows(image, selection).items())] if case < 100 else None
+        assert counts is None or selection.candidates.ravel().tolist() == counts
+
+
+@pytest.mark.parametrize("half", [(5, 5), (6, 6), (9, 3), (20, 20)])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_windows_beyond_networks(half, dtype):
+    """On both sides of NETWORK_LIMIT."""
+    rng = np.random.default_rng(2)
+    cells = (2 * half[0] + 1) * (2 * half[1] + 1)
+    selection = Selection((45, 50), np.array([0, 20, 44], np.int32), np.array([3, 30], np.int32), half)
+    assert selection.window == cells
+    assert (cells > NETWORK_LIMIT) == (half != (5, 5))
+    image = rng.integers(0, 256, (45, 50, 2)).astype(dtype)
+    out = image[None].copy()
+    reference.select_median(image[None], out, selection)
+    for (y, x), candidates in windows(image, selection).items():
+        assert np.array_equal(out[0, y, x], np.sort(candidates, axis=0)[(len(candidates) - 1) // 2])
+
+
+@pytest.mark.parametrize("inputs", range(1, NETWORK_LIMIT + 1, 2))
+def test_networks_find_the_middle(inputs):
+    """The 0-1 principle on random zeros and ones of every count, and on numbers."""
+    rng = np.random.default_rng(inputs)
+    ones = np.arange(inputs)[:, None] < np.arange(inputs + 1)
+    planes = np.hstack([rng.permuted(ones, axis=0), rng.integers(0, 9, (inputs, 100))]).astype(np.uint8)
+    middle = np.sort(planes, axis=0)[inputs // 2]
+    for i, j, _ in median_network(inputs).tolist():
+        planes[[i, j]] = np.sort(planes[[i, j]], axis=0)
+    assert np.array_equal(planes[inputs // 2], middle)
+
+
+def test_nan_is_largest():
+    image = np.full((1, 3, 3, 1), np.nan, np.float32)
+    image[0, 0, :, 0] = 1, 2, 3
+    out = image.copy()
+    reference.select_median(image, out, Selection((3, 3), np.array([1], np.int32), np.array([1], np.int32), (1, 1)))
+    assert np.isnan(out[0, 1, 1, 0])  # five of eight are
+    image[0, 1, 0, 0] = 4
+    reference.select_median(image, out, Selection((3, 3), np.array([1], np.int32), np.array([1], np.int32), (1, 1)))
+    assert out[0, 1, 1, 0] == 4
+
+
+# What the scalers read.
+
+
+@pytest.mark.parametrize("name", CLOSED_FORM)
+def test_closed_forms_hold_all_that_is_read(name):
+    """Pixels outside of them may be anything: the real library's output keeps every byte, in uint8 and float32."""
+    rng, scaler = np.random.default_rng(3), SCALERS[name]
+    sizes = [reconstruct_sweep.random_sizes(rng) for _ in range(30)]
+    sizes += [((7 * 49, 5 * 7), (7, 5)), ((300, 211), (40, 223)), ((97, 64), (97, 16)), ((65, 33), (64, 32))]
+    unread = 0
+    for in_size, out_size in sizes:
+        axes = [sampled_axis(SAMPLING[name], *pair) for pair in zip(in_size, out_size, strict=True)]
+        read = np.multiply.outer(axes[0].read, axes[1].read)
+        unread += int((~read).sum())
+        for dtype in ("uint8", "float32"):
+            image, other = (rng.integers(0, 256, (*in_size, 3)).astype(dtype) for _ in range(2))
+            other[read] = image[read]
+            assert np.array_equal(scaler(image, out_size), scaler(other, out_size)), (in_size, out_size, dtype)
+    assert unread > 0
+
+
+@pytest.mark.parametrize("name", ["opencv:linear", "opencv:cubic", "torch:bilinear", "tensorflow:bicubic"])
+@pytest.mark.parametrize("sizes", [((96, 100), (16, 24)), ((75, 64), (15, 16))])
+def test_closed_forms_hold_no_more_than_rounding_may_bring_in(name, sizes):
+    """At whole ratios and others far from ties they are what a probe finds."""
+    pytest.importorskip(SCALERS[name].module)
+    operator = module.probe(name, *sizes)
+    for axis, pair in zip((operator.rows, operator.cols), zip(*sizes, strict=True), strict=True):
+        closed = sampled_axis(SAMPLING[name], *pair)
+        assert (closed.read >= axis.read(0.01)).all()
+        exact = closed.operator.read(1e-9)
+        assert closed.read.sum() <= exact.sum() + 0.5 * pair[1]
+
+
+def test_a_name_alone_is_no_closed_form():
+    """A scaler that calls itself opencv:linear is probed."""
+    liar = Scaler(
+        "opencv:linear", lambda image, size: image[:: image.shape[0] // size[0], :: image.shape[1] // size[1]], "cv2"
+    )
+    image = np.random.default_rng(4).integers(0, 256, (64, 64), np.uint8)
+    info = sr.reconstruction_info(image, (16, 16), scaler=liar)
+    assert np.flatnonzero(info.read_rows).tolist() == list(range(0, 64, 4))
+    assert np.flatnonzero(sr.reconstruction_info(image, (16, 16), scaler="opencv:linear").read_rows)[:2].tolist() == [
+        1,
+        2,
+    ]
+
+
+# Every scaler.
+
+SLOW = ("*+antialias", "jax:*", "keras*", "skimage:*", "scipy:q*", "*lanczos*", "kornia:*")
+
+
+def installed(name):
+    pytest.importorskip(SCALERS[name].module)
+    return SCALERS[name]
+
+
+@pytest.mark.parametrize("name", SCALERS)
+def test_the_two_ways_agree(name):
+    """A small part of ``reconstruct_sweep.py pairs 200``."""
+    count = 40 if name in SAMPLING else 1 if any(fnmatchcase(name, slow) for slow in SLOW) else 2
+    seen = reconstruct_sweep.sweep_pairs(installed(name), count, np.random.default_rng(count))
+    assert seen["refused"] == 0, seen
+
+
+@pytest.mark.parametrize("name", [n for n in SCALERS if not any(fnmatchcase(n, slow) for slow in SLOW)])
+def test_no_read_pixel_keeps_its_influence(name):
+    """A small part of ``reconstruct_sweep.py ratios 500``."""
+    count = 50 if name in SAMPLING else 3
+    seen = reconstruct_sweep.sweep_ratios(installed(name), count, np.random.default_rng(6))
+    assert "refused" not in seen
+    if name in SAMPLING:
+        assert {"prefilter", "median"} <= set(seen)
+
+
+@pytest.mark.parametrize("scaler", ["opencv:area", "secure_resize:area", "pillow:bicubic", "torch:bilinear+antialias"])
+def test_robust_scalers_get_the_image_unchanged(scaler):
+    installed(scaler)
+    image = np.random.default_rng(7).integers(0, 256, (64, 48, 3), np.uint8)
+    info = sr.reconstruction_info(image, (16, 16), scaler=scaler)
+    assert info.unchanged
+    assert "robust by itself" in info.why
+    out = sr.reconstruct(image, (16, 16), scaler=scaler)
+    assert np.array_equal(out, image)
+    assert not np.shares_memory(out, image)
+    assert np.array_equal(sr.reconstruct_resize(image, (16, 16), scaler=scaler), SCALERS[scaler](image, (16, 16)))
+
+
+def test_enlarging_changes_nothing():
+    image = np.random.default_rng(8).integers(0, 256, (20, 30, 3), np.uint8)
+    info = sr.reconstruction_info(image, (29, 31), scaler="opencv:nearest")
+    assert info.unchanged
+    assert "no axis shrinks" in info.why
+    assert np.array_equal(sr.reconstruct(image, (29, 31), scaler="opencv:nearest"), image)
+
+
+@pytest.mark.parametrize(
+    ("scaler", "sizes"),
+    [
+        ("opencv:linear", ((96, 90), (64, 50))),
+        ("opencv:cubic", ((64, 64), (16, 16))),
+        ("torch:nearest", ((90, 60), (50, 40))),
+    ],
+)
+def test_the_prefilter_is_the_mean_over_the_footprint(scaler, sizes):
+    """Float64 overlaps, pixel by pixel; within the rounding of half a level. Prefilter and scaler are robust."""
+    installed(scaler)
+    image = np.random.default_rng(9).integers(0, 256, (*sizes[0], 3), np.uint8)
+    info, out = sr.reconstruction_info(image, sizes[1], scaler=scaler), sr.reconstruct(image, sizes[1], scaler=scaler)
+    assert info.fallback.all()
+    assert info.exposure is not None
+    assert info.exposure.stealth_gain_db < 1.2 < info.stealth_gain_db
+    masks = []
+    for read, n_in, n_out in zip((info.read_rows, info.read_cols), *sizes, strict=True):
+        beta, pixel = n_in / n_out, np.arange(n_in)
+        left = np.clip(np.flatnonzero(read) + 0.5 - beta / 2, 0, n_in - beta)[:, None]
+        masks.append(np.clip(np.minimum(pixel + 1, left + beta) - np.maximum(pixel, left), 0, 1) / beta)
+    mean = np.einsum("ry,yxc,sx->rsc", masks[0], image.astype(float), masks[1])
+    assert np.abs(out[np.ix_(info.read_rows, info.read_cols)] - mean).max() <= 0.5 + 1e-9
+    image[~np.multiply.outer(info.read_rows, info.read_cols)] += 1
+    assert (sr.reconstruct(image, sizes[1], scaler=scaler) != out)[
+        ~np.multiply.outer(info.read_rows, info.read_cols)
+    ].all()
+
+
+def test_shapes_dtypes_and_strides():
+    rng = np.random.default_rng(10)
+    image = rng.integers(0, 256, (2, 40, 50, 3), np.uint8)
+    for method in module.METHODS:
+        options = {"scaler": "opencv:linear", "method": method, "key": KEY}
+        batch = sr.reconstruct(image, (9, 11), **options)
+        small = sr.reconstruct_resize(image, (9, 11), **options)
+        for k in range(2):
+            view = np.asfortranarray(image[k])[::-1][::-1]
+            assert np.array_equal(sr.reconstruct(view, (9, 11), **options), batch[k])
+            assert np.array_equal(sr.reconstruct_resize(view, (9, 11), **options), small[k])
+        grey = sr.reconstruct(image[0, ..., 0], (9, 11), **options)
+        assert grey.shape == (40, 50)
+        assert sr.reconstruct_resize(image[0, ..., 0], (9, 11), **options).shape == (9, 11)
+        if method == "median":  # channels are independent
+            assert np.array_equal(grey, batch[0, ..., 0])
+        for dtype in ("uint16", "float32", ">u2"):
+            typed = sr.reconstruct(image.astype(dtype), (9, 11), **(options | {"key": None}))
+            assert typed.dtype == np.dtype(dtype).newbyteorder("=")
+            if method == "median":
+                assert np.array_equal(typed, batch)
+    before = image.copy()
+    sr.reconstruct(image, (9, 11), scaler="opencv:linear")
+    assert np.array_equal(image, before)
+
+
+def test_buffers_are_not_shared_between_images_or_threads():
+    """The image that is fed to the library is kept: what one call leaves in it must not show in another."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    rng = np.random.default_rng(11)
+    images = [rng.integers(0, 256, (60, 80, 3), np.uint8) for _ in range(8)]
+    scalers = ["opencv:linear", "opencv:nearest", "torch:bilinear", "opencv:cubic", "torch:bicubic", "torch:nearest"]
+    jobs = [(image, scaler) for image in images for scaler in scalers if SCALERS[scaler].installed]
+    expected = [SCALERS[s](sr.reconstruct(image, (12, 11), scaler=s), (12, 11)) for image, s in jobs]
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda job: sr.reconstruct_resize(job[0], (12, 11), scaler=job[1]), jobs * 3))
+    for result, wanted in zip(results, expected * 3, strict=True):
+        assert np.array_equal(result, wanted)
+
+
+# The certificate.
+
+
+def test_intervals_equal_exhaustive_search():
+    """Every way to change up to b pixels of a small window to values that matter: black, white, or another's value."""
+    rng = np.random.default_rng(12)
+    image = rng.integers(1, 255, (9, 9, 1), np.uint8)
+    info = sr.reconstruction_info(image, (3, 3), scaler="opencv:nearest")
+    selection = info._plan.selection
+    assert selection.half == (1, 1)
+    low, high = zip(*(info.intervals(budget) for budget in range(5)), strict=True)
+    for (y, x), candidates in windows(image, selection).items():
+        i, j = np.searchsorted(selection.rows, y), np.searchsorted(selection.cols, x)
+        n, values = len(candidates), [0, 255, *candidates[:, 0].tolist()]
+        for budget in range(min(4, n)):
+            reached = {
+                sorted([*np.delete(candidates[:, 0], list(places)).tolist(), *new])[(n - 1) // 2]
+                for places in itertools.combinations(range(n), budget)
+                for new in itertools.product(values if budget < 3 else (0, 255), repeat=budget)
+            }
+            assert (min(reached), max(reached)) == (low[budget][i, j, 0], high[budget][i, j, 0])
+        assert info.breakdown[i, j] == next(b for b in range(9) if (n - 1) // 2 - b < 0)
+
+
+@pytest.mark.parametrize(
+    ("scaler", "sizes"), [("opencv:linear", ((41, 50), (9, 8))), ("opencv:cubic", ((60, 66), (9, 8)))]
+)
+def test_the_certificate_holds_and_is_tight(scaler, sizes):
+    """Attacks of b changed pixels stay inside; without any, it is the output itself."""
+    rng = np.random.default_rng(13)
+    image = rng.integers(0, 256, (*sizes[0], 3), np.uint8)
+    info, clean = (
+        sr.reconstruction_info(image, sizes[1], scaler=scaler),
+        sr.reconstruct_resize(image, sizes[1], scaler=scaler),
+    )
+    low, high = info.certificate(0)
+    # Rounding and the probed weights' deviation.
+    assert np.abs(low - clean).max() < 1.5
+    assert np.abs(high - clean).max() < 1.5
+    for budget in (1, 3):
+        low, high = info.certificate(budget)
+        assert ((high - low) > 0).any()
+        for _ in range(30):
+            attacked, corner = image.copy(), [rng.integers(0, n - 4) for n in sizes[0]]
+            for _ in range(budget):
+                attacked[corner[0] + rng.integers(4), corner[1] + rng.integers(4)] = rng.choice([0, 255])
+            moved = sr.reconstruct_resize(attacked, sizes[1], scaler=scaler)
+            assert (moved >= low - 1.5).all()
+            assert (moved <= high + 1.5).all()
+
+
+def test_intervals_of_the_prefilter_are_reached():
+    image = np.random.default_rng(14).integers(0, 256, (6, 6, 1), np.uint8)
+    info = sr.reconstruction_info(image, (4, 4), scaler="opencv:linear")
+    assert info.fallback.all()
+    low, high = info.intervals(1)
+    lows, highs = np.full(low.shape, 255.0), np.zeros(high.shape)
+    for y, x, value in itertools.product(range(6), range(6), (0, 255)):
+        changed = image.copy()
+        changed[y, x] = value
+        new = sr.reconstruct(changed, (4, 4), scaler="opencv:linear")[np.ix_(info.read_rows, info.read_cols)]
+        lows, highs = np.minimum(lows, new), np.maximum(highs, new)
+    assert np.abs(lows - low).max() <= 0.5 + 1e-9  # the mean is rounded
+    assert np.abs(highs - high).max() <= 0.5 + 1e-9
+
+
+def test_info_is_readable():
+    image = np.zeros((768, 1024, 3), np.uint8)
+    info = sr.reconstruction_info(image, (224, 224), scaler="opencv:linear")
+    text = str(info)
+    for part in (
+        "opencv:linear",
+        "768x1024 to 224x224",
+        "200704 (25.5 %)",
+        "8 to 11 a window",
+        "from 4 changed pixels",
+    ):
+        assert part in text
+    assert info.half_window == (1, 2)
+    assert not info.fallback.any()
+    assert info.exposure is None
+    assert (sr.reconstruction_info(image, (224, 224), scaler="opencv:linear", method="random").breakdown == 1).all()
+    mixed = sr.reconstruction_info(image, (224, 224), scaler="opencv:cubic")
+    assert mixed.fallback.any()
+    assert "become the mean of their footprints" in mixed.why
+    assert "with prefilter" in str(mixed)
+
+
+# Randomness.
+
+
+def test_draws_are_uniform():
+    """χ² of which candidate is drawn, over windows of equal size in images whose pixels are all different."""
+    scipy_stats = pytest.importorskip("scipy.stats")
+    height = width = 63
+    image = np.arange(height * width, dtype=np.float32).reshape(height, width)  # a pixel's value is its place
+    selection = module.make_plan("opencv:nearest", (63, 63), (9, 9), 2.0, "float32").selection
+    counts: dict[int, int] = {}
+    for trial in range(400):
+        out = sr.reconstruct(image, (9, 9), scaler="opencv:nearest", method="random", key=trial.to_bytes(16, "big"))
+        drawn = out[np.ix_(selection.rows, selection.cols)][1:-1, 1:-1]
+        dy = drawn // width - selection.rows[1:-1, None]
+        dx = drawn % width - selection.cols[None, 1:-1]
+        for place in (dy * 100 + dx).astype(int).ravel().tolist():
+            counts[place] = counts.get(place, 0) + 1
+    assert len(counts) == selection.window - 1 == 48
+    p = scipy_stats.chisquare(list(counts.values())).pvalue
+    assert p > 1e-4  # fixed keys: this either holds or does not
+    counts[0] = 0  # the measure can fail: a candidate that is never drawn
+    assert scipy_stats.chisquare(list(counts.values())).pvalue < 1e-9
+
+
+def test_same_key_and_image_same_output_and_one_pixel_changes_every_draw():
+    image = np.random.default_rng(15).integers(0, 256, (210, 210), np.uint8).astype(np.float32)
+    image += np.arange(image.size, dtype=np.float32).reshape(image.shape) / image.size
+    options = {"scaler": "opencv:nearest", "method": "random"}
+    first = sr.reconstruct(image, (30, 30), key=KEY, **options)
+    assert np.array_equal(sr.reconstruct(image, (30, 30), key=KEY, **options), first)
+    read = np.ix_(*[module.make_plan("opencv:nearest", (210, 210), (30, 30), 2.0, "float32").selection.rows] * 2)
+    changed = image.copy()
+    changed[0, 3] += 1  # read by nobody
+    for other in (
+        sr.reconstruct(changed, (30, 30), key=KEY, **options),
+        sr.reconstruct(image, (30, 30), key=KEY[::-1], **options),
+        sr.reconstruct(image, (30, 30), **options),
+    ):
+        # One in 48 draws is the same again by chance: 18.75 of 900, standard deviation 4.3.
+        assert (other[read] == first[read]).sum() < 18.75 + 5 * 4.3
+    assert np.array_equal(sr.reconstruct(image, (30, 30), **options), sr.reconstruct(image, (30, 30), **options))
+
+
+def test_every_pixel_counts_for_the_key():
+    """Also those in the last, partly filled block of the hash, and the dtype and the shape."""
+    image = np.zeros((37, 29, 3), np.uint8)
+    seen = {module._image_keys(image[None], KEY).tobytes()}
+    for place in range(image.size):
+        changed = image.copy()
+        changed.ravel()[place] = 1
+        seen.add(module._image_keys(changed[None], KEY).tobytes())
+    seen.add(module._image_keys(image.reshape(1, 29, 37, 3), KEY).tobytes())
+    assert len(seen) == image.size + 2
+
+
+def test_guessed_seeds_are_worth_nothing():
+    """An attacker who sets the pixels that a guessed key would draw gets his share of changed pixels, no more."""
+    rng, options = np.random.default_rng(16), {"scaler": "opencv:nearest", "method": "random"}
+    selection = module.make_plan("opencv:nearest", (24, 24), (4, 4), 2.0, "uint8").selection
+    read = np.ix_(selection.rows, selection.cols)
+    hits = trials = expected = variance = 0.0
+    for guess in range(1000):
+        source = rng.integers(0, 255, (24, 24), np.uint8)
+        # What a replay can know: places, from the guessed key and an image whose pixels say where they are.
+        key = hashlib_key(guess)
+        places = sr.reconstruct(np.arange(576, dtype=np.float32).reshape(24, 24), (4, 4), key=key, **options)[
+            read
+        ].astype(int)
+        attacked = source.copy()
+        attacked.ravel()[places] = 255
+        out = sr.reconstruct(attacked, (4, 4), **options)[read]
+        for (y, x), candidates in windows(attacked[..., None], selection).items():
+            share = float((candidates == 255).mean())
+            hits += out[np.searchsorted(selection.rows, y), np.searchsorted(selection.cols, x)] == 255
+            trials, expected, variance = trials + 1, expected + share, variance + share * (1 - share)
+    assert trials == 16000
+    assert hits <= expected + 4 * math.sqrt(variance)
+    assert hits >= expected - 4 * math.sqrt(variance)
+
+
+def hashlib_key(guess):
+    return f"{24}x{24} {guess:08}".encode().ljust(16, b"\0")
+
+
+def _drawn(image, connection):
+    connection.send(sr.reconstruct(image, (4, 4), scaler="opencv:nearest", method="random"))
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_child_keeps_the_key_and_a_spawned_one_has_its_own():
+    image = np.random.default_rng(17).integers(0, 256, (40, 40), np.uint8)
+    ours = sr.reconstruct(image, (4, 4), scaler="opencv:nearest", method="random")
+    results = {}
+    for method in ("fork", "spawn"):
+        receive, send = multiprocessing.get_context(method).Pipe()
+        child = multiprocessing.get_context(method).Process(target=_drawn, args=(image, send))
+        child.start()
+        results[method] = receive.recv()
+        child.join()
+    assert np.array_equal(results["fork"], ours)
+    assert not np.array_equal(results["spawn"], ours)
+
+
+def test_no_global_random_state_is_touched_and_no_key_shows():
+    image = np.random.default_rng(18).integers(0, 256, (40, 40), np.uint8)
+    np.random.seed(5)  # noqa: NPY002
+    before = repr(np.random.get_state())  # noqa: NPY002
+    sr.reconstruct(image, (4, 4), scaler="opencv:nearest", method="random", key=KEY)
+    assert repr(np.random.get_state()) == before  # noqa: NPY002
+    info = sr.reconstruction_info(image, (4, 4), scaler="opencv:nearest", method="random")
+    secret = module._process_key()
+    for text in (repr(info), str(info), pickle.dumps(info.candidates).hex(), pickle.dumps(sr.reconstruct).hex()):
+        assert repr(secret) not in text
+        assert secret.hex() not in text
+
+
+# Bad arguments.
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"scaler": "opencv:liner"}, ValueError, "unknown scaler 'opencv:liner'; valid scalers"),
+        ({"scaler": 3}, TypeError, "name, a Scaler or a ScalingOperator, got int"),
+        ({"method": "mean"}, ValueError, "valid methods: median, random"),
+        ({"bandwidth": 0}, ValueError, "from 1 to 64, got 0"),
+        ({"bandwidth": float("nan")}, ValueError, "bandwidth"),
+        ({"bandwidth": True}, ValueError, "bandwidth"),
+        ({"key": "secret"}, TypeError, "bytes or None, got str"),
+        ({"key": b"short"}, ValueError, "at least 16 bytes, got 5"),
+        ({"scaler": sr.scaling_operator((9, 9), (3, 3))}, ValueError, r"\(9, 9\) to \(3, 3\)"),
+    ],
+)
+def test_bad_arguments(options, error, message):
+    with pytest.raises(error, match=message):
+        sr.reconstruct(np.zeros((8, 8), np.uint8), (2, 2), **({"scaler": "opencv:linear"} | options))
+
+
+def test_more_bad_arguments():
+    image = np.zeros((8, 8), np.uint8)
+    with pytest.raises(TypeError, match="can be called; got ScalingOperator"):
+        sr.reconstruct_resize(image, (2, 2), scaler=sr.scaling_operator((8, 8), (2, 2)))
+    with pytest.raises(ValueError, match="one image"):
+        sr.reconstruction_info(image[None, ..., None], (2, 2), scaler="opencv:linear")
+    with pytest.raises(TypeError, match="size must be a pair"):
+        sr.reconstruct(image, 2, scaler="opencv:linear")
+    with pytest.raises(ValueError, match="budget must be a whole number"):
+        sr.reconstruction_info(image, (2, 2), scaler="opencv:linear").intervals(-1)
+    with pytest.raises(ValueError, match="unchanged"):
+        sr.reconstruction_info(image, (2, 2), scaler="opencv:area").intervals(1)
+
+
+def test_a_given_operator_is_what_is_read():
+    """The same as by name, of a probed or hand-made operator."""
+    image = np.random.default_rng(19).integers(0, 256, (64, 80, 3), np.uint8)
+    axes = [sampled_axis(SAMPLING["opencv:linear"], *pair) for pair in ((64, 8), (80, 20))]
+    given = sr.reconstruct(image, (8, 20), scaler=sr.ScalingOperator(axes[0].operator, axes[1].operator))
+    assert np.array_equal(given, sr.reconstruct(image, (8, 20), scaler="opencv:linear"))
+
+
+def test_import_needs_no_framework_for_closed_forms():
+    code = (
+        "import sys, numpy as np, secure_resize as sr;"
+        "sr.reconstruct(np.zeros((64, 64, 3), np.uint8), (16, 16), scaler='torch:bilinear', method='random');"
+        "print('torch' in sys.modules)"
+    )
+    pytest.importorskip("torch")
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
