@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import multiprocessing
 import os
 import pickle
 import subprocess
@@ -226,7 +225,8 @@ def test_the_prefilter_is_the_mean_over_the_footprint(scaler, sizes):
     info, out = sr.reconstruction_info(image, sizes[1], scaler=scaler), sr.reconstruct(image, sizes[1], scaler=scaler)
     assert info.fallback.all()
     assert info.exposure is not None
-    assert info.exposure.stealth_gain_db < 1.2 < info.stealth_gain_db
+    # Nearest reads at uneven distances, whatever comes before it.
+    assert info.exposure.stealth_gain_db < (3 if "nearest" in scaler else 1) < info.stealth_gain_db
     masks = []
     for read, n_in, n_out in zip((info.read_rows, info.read_cols), *sizes, strict=True):
         beta, pixel = n_in / n_out, np.arange(n_in)
@@ -334,14 +334,14 @@ def test_the_certificate_holds_and_is_tight(scaler, sizes):
 
 def test_intervals_of_the_prefilter_are_reached():
     image = np.random.default_rng(14).integers(0, 256, (6, 6, 1), np.uint8)
-    info = sr.reconstruction_info(image, (4, 4), scaler="opencv:linear")
+    info = sr.reconstruction_info(image, (4, 4), scaler="opencv:nearest")
     assert info.fallback.all()
     low, high = info.intervals(1)
     lows, highs = np.full(low.shape, 255.0), np.zeros(high.shape)
     for y, x, value in itertools.product(range(6), range(6), (0, 255)):
         changed = image.copy()
         changed[y, x] = value
-        new = sr.reconstruct(changed, (4, 4), scaler="opencv:linear")[np.ix_(info.read_rows, info.read_cols)]
+        new = sr.reconstruct(changed, (4, 4), scaler="opencv:nearest")[np.ix_(info.read_rows, info.read_cols)]
         lows, highs = np.minimum(lows, new), np.maximum(highs, new)
     assert np.abs(lows - low).max() <= 0.5 + 1e-9  # the mean is rounded
     assert np.abs(highs - high).max() <= 0.5 + 1e-9
@@ -453,24 +453,32 @@ def hashlib_key(guess):
     return f"{24}x{24} {guess:08}".encode().ljust(16, b"\0")
 
 
-def _drawn(image, connection):
-    connection.send(sr.reconstruct(image, (4, 4), scaler="opencv:nearest", method="random"))
+FORKED = """
+import multiprocessing, numpy as np, secure_resize as sr
+image = np.random.default_rng(17).integers(0, 256, (40, 40), np.uint8)
 
+def draw(connection):
+    connection.send_bytes(sr.reconstruct(image, (4, 4), scaler="opencv:nearest", method="random").tobytes())
 
-@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
-def test_a_forked_child_keeps_the_key_and_a_spawned_one_has_its_own():
-    image = np.random.default_rng(17).integers(0, 256, (40, 40), np.uint8)
-    ours = sr.reconstruct(image, (4, 4), scaler="opencv:nearest", method="random")
-    results = {}
+if __name__ == "__main__":
+    ours = sr.reconstruct(image, (4, 4), scaler="opencv:nearest", method="random").tobytes()
     for method in ("fork", "spawn"):
-        receive, send = multiprocessing.get_context(method).Pipe()
-        child = multiprocessing.get_context(method).Process(target=_drawn, args=(image, send))
+        context = multiprocessing.get_context(method)
+        receive, send = context.Pipe()
+        child = context.Process(target=draw, args=(send,))
         child.start()
-        results[method] = receive.recv()
+        print(method, receive.recv_bytes() == ours)
         child.join()
-    assert np.array_equal(results["fork"], ours)
-    assert not np.array_equal(results["spawn"], ours)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_forked_child_keeps_the_key_and_a_spawned_one_has_its_own(tmp_path):
+    script = tmp_path / "forked.py"
+    script.write_text(FORKED)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    run = subprocess.run([sys.executable, script], capture_output=True, text=True, env=environment)
+    assert run.stdout.split() == ["fork", "True", "spawn", "False"], run.stderr
 
 
 def test_no_global_random_state_is_touched_and_no_key_shows():

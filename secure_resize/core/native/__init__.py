@@ -15,8 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ...operator import AxisOperator
+from .. import reference
 from ..plan import Taps
-from ..reference import fingerprint, select_median, select_random
+from ..selection import NETWORK_LIMIT, Selection, median_network
+from . import _native
 from ._native import Plan, level, levels, run, runs
 from ._native import plan as make_plan
 
@@ -70,6 +72,45 @@ def apply_float(image: Array, rows: AxisOperator, cols: AxisOperator, num_thread
     """Both passes in float64, rounded to float32 once; float32. Only the taps of an output can make it non-finite."""
     plan = _float_plan(rows, cols, image.shape[3], _level)
     return _run(plan, image, rows.n_out, cols.n_out, num_threads)
+
+
+def select_median(image: Array, out: Array, selection: Selection) -> None:
+    """The lower median of each read pixel's candidates, into ``out``; other dtypes than uint8 by the reference."""
+    if not _selectable(image, selection):
+        return reference.select_median(image, out, selection)
+    network = median_network(selection.window) if selection.window <= NETWORK_LIMIT else _NO_NETWORK
+    for source, target in zip(_lines(image), out, strict=True):
+        _native.select_median(source, target, selection.rows, selection.cols, *selection.half, network, _level)
+
+
+def select_random(image: Array, out: Array, selection: Selection, keys: Array) -> None:
+    """One candidate of each read pixel, into ``out``; other dtypes than uint8 by the reference."""
+    if not _selectable(image, selection):
+        return reference.select_random(image, out, selection, keys)
+    for source, target, key in zip(_lines(image), out, keys, strict=True):
+        _native.select_random(source, target, selection.rows, selection.cols, *selection.half, key, _level)
+
+
+def fingerprint(data: Array, key: Array) -> Array:
+    """A keyed universal hash of ``data``: one uint64 for each 1024 bytes begun."""
+    hashes = np.empty(-(-len(data) // reference.FINGERPRINT_KEY_BYTES), np.uint64)
+    _native.fingerprint(data, key, hashes, _level)
+    return hashes
+
+
+_NO_NETWORK = np.empty((0, 3), np.int32)
+_MAX_WINDOW = 1 << 14  # select.h
+
+
+def _selectable(image: Array, selection: Selection) -> bool:
+    return image.dtype == np.uint8 and selection.window <= _MAX_WINDOW
+
+
+def _lines(image: Array) -> Array:
+    """The image, contiguous inside a row."""
+    _, _, columns, channels = image.shape
+    inside = (image.strides[3] == 1 or channels == 1) and (image.strides[2] == channels or columns == 1)
+    return image if inside else np.ascontiguousarray(image)
 
 
 def _run(plan: Plan, image: Array, height: int, width: int, num_threads: int) -> Array:

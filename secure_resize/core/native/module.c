@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "native.h"
+#include "select.h"
 
 typedef struct {
     PyObject_HEAD Plan* plan;
@@ -199,6 +200,127 @@ static PyObject* module_run(PyObject* module, PyObject* args) {
     return result;
 }
 
+/* The selective filters take their tables with every call: they are short, and checked faster than an image is read. */
+typedef struct {
+    Selection selection;
+    Images images;
+    Py_buffer image, out, rows, cols, extra;
+} SelectArguments;
+
+static void release_select(SelectArguments *arguments) {
+    Py_buffer *buffers[] = {&arguments->image, &arguments->out, &arguments->rows, &arguments->cols, &arguments->extra};
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
+        if (buffers[i]->obj != NULL) PyBuffer_Release(buffers[i]);
+    }
+}
+
+static bool is_image(const Py_buffer *view, const Selection *selection) {
+    return view->ndim == 3 && view->itemsize == 1 && view->shape[0] == selection->height &&
+           view->shape[1] == selection->width && view->shape[2] == selection->channels &&
+           (view->strides[2] == 1 || view->shape[2] == 1) &&
+           (view->strides[1] == selection->channels || view->shape[1] == 1);
+}
+
+/* (image, out, rows, cols, half_rows, half_cols, network or key, level): images (H, W, C) of bytes, contiguous inside a
+ * row. */
+static bool parse_select(PyObject *args, SelectArguments *arguments, Level *level) {
+    PyObject *image, *out;
+    const char *level_wanted;
+    Selection *selection = &arguments->selection;
+    if (!PyArg_ParseTuple(args, "OOy*y*iiy*s", &image, &out, &arguments->rows, &arguments->cols, &selection->half_rows,
+                          &selection->half_cols, &arguments->extra, &level_wanted) ||
+        !parse_level(level_wanted, level) || PyObject_GetBuffer(image, &arguments->image, PyBUF_STRIDES) != 0 ||
+        PyObject_GetBuffer(out, &arguments->out, PyBUF_STRIDES | PyBUF_WRITABLE) != 0) {
+        return false;
+    }
+    const Py_buffer *view = &arguments->image;
+    bool valid = view->ndim == 3 && view->shape[0] <= MAX_AXIS && view->shape[1] <= MAX_AXIS &&
+                 view->shape[2] <= MAX_CHANNELS && arguments->rows.len / 4 <= MAX_AXIS && arguments->cols.len / 4 <= MAX_AXIS;
+    if (valid) {
+        selection->height = (int32_t)view->shape[0];
+        selection->width = (int32_t)view->shape[1];
+        selection->channels = (int32_t)view->shape[2];
+        selection->rows = arguments->rows.buf;
+        selection->cols = arguments->cols.buf;
+        selection->row_count = (int32_t)(arguments->rows.len / 4);
+        selection->col_count = (int32_t)(arguments->cols.len / 4);
+        valid = is_image(view, selection) && is_image(&arguments->out, selection);
+    }
+    if (!valid) {
+        PyErr_SetString(PyExc_ValueError, "image and out must be (H, W, C) of bytes, alike, contiguous inside a row");
+        return false;
+    }
+    arguments->images = (Images){view->buf, view->strides[0], arguments->out.buf, arguments->out.strides[0]};
+    return true;
+}
+
+static PyObject *finish_select(SelectArguments *arguments, Status status) {
+    release_select(arguments);
+    if (status == OK) return Py_NewRef(Py_None);
+    if (status == NO_MEMORY) return PyErr_NoMemory();
+    PyErr_SetString(PyExc_ValueError, "invalid selection: rows and cols must ascend inside the image, a window hold at most "
+                                      "16384 pixels, the network compare slots of it, a key have 32 bytes");
+    return NULL;
+}
+
+static PyObject *module_select_median(PyObject *module, PyObject *args) {
+    (void)module;
+    SelectArguments arguments = {0};
+    Level level;
+    if (!parse_select(args, &arguments, &level)) {
+        release_select(&arguments);
+        return NULL;
+    }
+    Py_ssize_t exchanges = arguments.extra.len / (3 * (Py_ssize_t)sizeof(int32_t));
+    Status status = BAD_TABLE;
+    arguments.selection.network = arguments.extra.buf;
+    arguments.selection.exchanges = exchanges < MAX_AXIS ? (int32_t)exchanges : MAX_AXIS;
+    Py_BEGIN_ALLOW_THREADS
+    if (selection_valid(&arguments.selection)) status = select_median(&arguments.selection, &arguments.images, level);
+    Py_END_ALLOW_THREADS
+    return finish_select(&arguments, status);
+}
+
+static PyObject *module_select_random(PyObject *module, PyObject *args) {
+    (void)module;
+    SelectArguments arguments = {0};
+    Level level;
+    if (!parse_select(args, &arguments, &level)) {
+        release_select(&arguments);
+        return NULL;
+    }
+    Status status = BAD_TABLE;
+    Py_BEGIN_ALLOW_THREADS
+    if (arguments.extra.len == 32 && selection_valid(&arguments.selection)) {
+        status = select_random(&arguments.selection, &arguments.images, arguments.extra.buf, level);
+    }
+    Py_END_ALLOW_THREADS
+    return finish_select(&arguments, status);
+}
+
+static PyObject *module_fingerprint(PyObject *module, PyObject *args) {
+    (void)module;
+    Py_buffer data, key, hashes;
+    const char *level_wanted;
+    Level level;
+    if (!PyArg_ParseTuple(args, "y*y*w*s", &data, &key, &hashes, &level_wanted)) return NULL;
+    PyObject *result = NULL;
+    if (parse_level(level_wanted, &level)) {
+        if (key.len != FINGERPRINT_BLOCK || hashes.len / 8 != (data.len + FINGERPRINT_BLOCK - 1) / FINGERPRINT_BLOCK) {
+            PyErr_SetString(PyExc_ValueError, "the key must have 1024 bytes, hashes 8 for each 1024 bytes of data begun");
+        } else {
+            Py_BEGIN_ALLOW_THREADS
+            fingerprint(data.buf, (size_t)data.len, key.buf, hashes.buf, level);
+            Py_END_ALLOW_THREADS
+            result = Py_NewRef(Py_None);
+        }
+    }
+    PyBuffer_Release(&data);
+    PyBuffer_Release(&key);
+    PyBuffer_Release(&hashes);
+    return result;
+}
+
 static PyObject* module_level(PyObject* module, PyObject* unused) {
     (void)unused;
     return PyUnicode_FromString(level_name(((State*)PyModule_GetState(module))->level));
@@ -240,6 +362,11 @@ static PyObject* module_fail_allocation(PyObject* module, PyObject* args) {
 static PyMethodDef module_methods[] = {
     {"plan", module_plan, METH_VARARGS, "plan(kind, rows, cols, rows_first, channels, itemsize, level) -> Plan"},
     {"run", module_run, METH_VARARGS, "run(plan, image, out, num_threads): resize image (N, H, W, C) into out."},
+    {"select_median", module_select_median, METH_VARARGS,
+     "select_median(image, out, rows, cols, half_rows, half_cols, network, level): reference.select_median of one image."},
+    {"select_random", module_select_random, METH_VARARGS,
+     "select_random(image, out, rows, cols, half_rows, half_cols, key, level): reference.select_random of one image."},
+    {"fingerprint", module_fingerprint, METH_VARARGS, "fingerprint(data, key, hashes, level): reference.fingerprint."},
     {"level", module_level, METH_NOARGS, "The instruction set in use: SECURE_RESIZE_SIMD, or the best there is."},
     {"levels", module_levels, METH_NOARGS, "The instruction sets of this machine, best first."},
     {"runs", module_runs, METH_NOARGS, "How often each implementation has run in this process."},

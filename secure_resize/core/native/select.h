@@ -1,0 +1,84 @@
+/* The selective filters: new values for the read pixels of one image, rows x cols (core/reference.py). */
+#ifndef SECURE_RESIZE_SELECT_H
+#define SECURE_RESIZE_SELECT_H
+
+#include "native.h"
+
+/* Checked by selection_valid: indices ascend and lie inside the image, windows have at most MAX_WINDOW pixels. */
+typedef struct {
+    int32_t height, width, channels;
+    int32_t row_count, col_count;
+    const int32_t *rows, *cols;
+    int32_t half_rows, half_cols;
+    const int32_t *network; /* compare-exchanges (i, j, which) for a window's median; selection.py */
+    int32_t exchanges;      /* 0: search the median bit by bit */
+} Selection;
+
+typedef struct {
+    const uint8_t *source; /* (height, width, channels), contiguous inside a row */
+    ptrdiff_t stride;
+    uint8_t *out; /* likewise; written at the read pixels */
+    ptrdiff_t out_stride;
+} Images;
+
+enum { MAX_WINDOW = 1 << 14, LANES = 64 /* values handled at a time: a read column's channel each */ };
+
+bool selection_valid(const Selection *selection);
+Status select_median(const Selection *selection, const Images *images, Level level);
+Status select_random(const Selection *selection, const Images *images, const uint8_t key[32], Level level);
+
+/* One uint64 for each FINGERPRINT_BLOCK bytes begun; `key` has FINGERPRINT_BLOCK bytes. */
+enum { FINGERPRINT_BLOCK = 1024 };
+void fingerprint(const uint8_t *data, size_t bytes, const uint8_t *key, uint64_t *hashes, Level level);
+
+/* The median's two steps, which the levels implement.
+ *
+ * A plane holds one image row's value for each lane (read column and channel) as seen from it at one horizontal offset:
+ * plane[offset][lanes]. `gather` fills a row's planes; what lies outside the image is of no account. */
+typedef struct {
+    const Selection *selection;
+    int32_t lanes, padded; /* padded: to whole vectors, and one to spare for stores past the end */
+    int32_t offsets;       /* 2 * half_cols + 1 */
+    int32_t *base, *chunks; /* [vector]: avx512, first byte of what its lanes read at offset 0; 0 chunks: one by one */
+    uint8_t *index;         /* [lane]: byte after base, modulo 256 */
+    uint8_t *excluded;      /* [UNREAD, READ, OUTSIDE row][offset][padded]: 255 where a lane's pixel is no candidate */
+    bool *excludes;         /* [UNREAD, READ, OUTSIDE row][vector]: some are 255 */
+} Lanes;
+
+enum { UNREAD, READ, OUTSIDE };
+
+/* The median of one vector of lanes. planes[k]: of the window's row k, or of any row where it lies outside the image. */
+typedef struct {
+    const Lanes *lanes;
+    int32_t vector;
+    const uint8_t *const *planes;
+    const uint8_t *kinds; /* UNREAD, READ or OUTSIDE for each row of the window */
+    uint8_t *slots;       /* scratch: [window][LANES] */
+    uint8_t *result;      /* [LANES] */
+} Strip;
+
+typedef void Gather(const Lanes *lanes, const uint8_t *row, uint8_t *planes);
+typedef void Median(const Strip *strip);
+
+Gather gather_portable;
+Median median_portable;
+#ifdef HAVE_X86
+Median median_avx2;
+Gather gather_avx512;
+Median *median_of_avx512(const Selection *selection);
+#endif
+
+/* Lane by lane: the lanes [first, last) of one offset's plane. */
+static ALWAYS_INLINE void gather_lanes(const Lanes *lanes, const uint8_t *row, int32_t offset, int32_t first,
+                                       int32_t last, uint8_t *plane) {
+    const Selection *selection = lanes->selection;
+    int32_t channels = selection->channels, end = selection->width - 1, shift = offset - selection->half_cols;
+    for (int32_t j = first / channels; j * channels < last; j++) {
+        int32_t x = selection->cols[j] + shift;
+        x = x < 0 ? 0 : x > end ? end : x;
+        const uint8_t *pixel = row + (ptrdiff_t)x * channels;
+        for (int32_t c = 0; c < channels; c++) plane[j * channels + c] = pixel[c];
+    }
+}
+
+#endif

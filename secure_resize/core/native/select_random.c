@@ -1,0 +1,217 @@
+/* The selective random filter: candidates drawn by the ChaCha8 keystream of the image's key, and the hash that the key is
+ * made from (core/reference.py).
+ */
+#include <string.h>
+
+#include "select.h"
+
+#ifdef HAVE_X86
+#include <immintrin.h>
+#endif
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words are read as they lie in memory");
+
+enum { BLOCKS = 16 /* at a time, one a vector lane */, BLOCK_WORDS = 16, BATCH = BLOCKS * BLOCK_WORDS };
+
+#define ROUND_HALF(to, add, into, shift)                             \
+    for (int l = 0; l < BLOCKS; l++) {                               \
+        state[to][l] += state[add][l];                               \
+        uint32_t mixed = state[into][l] ^ state[to][l];              \
+        state[into][l] = mixed << (shift) | mixed >> (32 - (shift)); \
+    }
+#define QUARTER_ROUND(a, b, c, d) \
+    ROUND_HALF(a, b, d, 16) ROUND_HALF(c, d, b, 12) ROUND_HALF(a, b, d, 8) ROUND_HALF(c, d, b, 7)
+
+/* The words of blocks first .. first + 15, one block after the other. */
+static ALWAYS_INLINE void keystream(const uint32_t key[8], uint64_t first, uint32_t words[BATCH]) {
+    static const uint32_t CONSTANTS[4] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574}; /* expand 32-byte k */
+    uint32_t state[BLOCK_WORDS][BLOCKS], start[BLOCK_WORDS][BLOCKS];
+    for (int l = 0; l < BLOCKS; l++) {
+        for (int w = 0; w < 4; w++) start[w][l] = CONSTANTS[w];
+        for (int w = 0; w < 8; w++) start[4 + w][l] = key[w];
+        start[12][l] = (uint32_t)(first + (uint64_t)l);
+        start[13][l] = (uint32_t)((first + (uint64_t)l) >> 32);
+        start[14][l] = start[15][l] = 0;
+    }
+    memcpy(state, start, sizeof state);
+    for (int round = 0; round < 4; round++) {
+        QUARTER_ROUND(0, 4, 8, 12)
+        QUARTER_ROUND(1, 5, 9, 13)
+        QUARTER_ROUND(2, 6, 10, 14)
+        QUARTER_ROUND(3, 7, 11, 15)
+        QUARTER_ROUND(0, 5, 10, 15)
+        QUARTER_ROUND(1, 6, 11, 12)
+        QUARTER_ROUND(2, 7, 8, 13)
+        QUARTER_ROUND(3, 4, 9, 14)
+    }
+    for (int w = 0; w < BLOCK_WORDS; w++) {
+        for (int l = 0; l < BLOCKS; l++) words[l * BLOCK_WORDS + w] = state[w][l] + start[w][l];
+    }
+}
+
+typedef void Keystream(const uint32_t key[8], uint64_t first, uint32_t words[BATCH]);
+static void keystream_portable(const uint32_t key[8], uint64_t first, uint32_t words[BATCH]) {
+    keystream(key, first, words);
+}
+#ifdef HAVE_X86
+TARGET_AVX2 static void keystream_avx2(const uint32_t key[8], uint64_t first, uint32_t words[BATCH]) {
+    keystream(key, first, words);
+}
+TARGET_AVX512 static void keystream_avx512(const uint32_t key[8], uint64_t first, uint32_t words[BATCH]) {
+    keystream(key, first, words);
+}
+#endif
+
+/* A read column's window, for [0] its unread and [1] its read rows: how many candidates a row has, where in `table` their
+ * columns begin, and ceil(2^32 / n), which times k < 2^32 / n, shifted down, is k / n rounded down. */
+typedef struct {
+    int32_t width[2], first[2];
+    uint64_t by_width[2];
+} Column;
+
+static ALWAYS_INLINE uint64_t reciprocal(int32_t n) { return n > 0 ? ((1ull << 32) + (uint64_t)n - 1) / (uint64_t)n : 0; }
+
+/* Whether a candidate lies in a read row is as good as a coin: no branches on it. */
+static ALWAYS_INLINE void draw_row(const Selection *selection, const Images *images, const Column *columns,
+                                   const int32_t *table, const ptrdiff_t *window, int32_t unread_rows, int32_t read_rows,
+                                   const uint32_t *words, uint8_t *out, int32_t channels) {
+    for (int32_t j = 0; j < selection->col_count; j++) {
+        const Column *column = &columns[j];
+        uint32_t apart = (uint32_t)(unread_rows * column->width[0]);
+        uint32_t count = apart + (uint32_t)(read_rows * column->width[1]);
+        uint8_t *pixel = out + (ptrdiff_t)selection->cols[j] * channels;
+        if (count == 0) {
+            memset(pixel, 0, (size_t)channels);
+            continue;
+        }
+        uint32_t k = (uint32_t)((uint64_t)words[j] * count >> 32), in_read = k >= apart;
+        k -= apart & (0 - in_read);
+        uint32_t row = (uint32_t)(k * column->by_width[in_read] >> 32), col = k - row * (uint32_t)column->width[in_read];
+        ptrdiff_t y = window[row + ((uint32_t)unread_rows & (0 - in_read))];
+        int32_t x = table[column->first[in_read] + (int32_t)col];
+        memcpy(pixel, images->source + y + (ptrdiff_t)x * channels, (size_t)channels);
+    }
+}
+
+Status select_random(const Selection *selection, const Images *images, const uint8_t key_bytes[32], Level level) {
+    Keystream *next = keystream_portable;
+#ifdef HAVE_X86
+    if (level >= LEVEL_AVX2) next = keystream_avx2;
+    if (level >= LEVEL_AVX512) next = keystream_avx512;
+#else
+    (void)level;
+#endif
+    int32_t count = selection->col_count, width = selection->width, height = selection->height, free_count = 0;
+    if (count == 0 || selection->row_count == 0) return OK;
+    uint32_t key[8];
+    memcpy(key, key_bytes, sizeof key);
+    Status status = NO_MEMORY;
+    Column *columns = alloc_array((size_t)count, sizeof *columns);
+    int32_t *table = alloc_array(2 * (size_t)width, sizeof *table); /* all columns, then those not read */
+    uint8_t *read_rows = alloc_array((size_t)height, 1);
+    ptrdiff_t *window = alloc_array(2 * (size_t)selection->half_rows + 1, sizeof *window); /* where its rows begin */
+    /* A row's words, after what is left of the batch before, and up to a batch more. */
+    uint32_t *words = alloc_array((size_t)count + 2 * BATCH, sizeof *words);
+    if (columns == NULL || table == NULL || read_rows == NULL || window == NULL || words == NULL) goto done;
+    status = OK;
+    for (int32_t i = 0; i < selection->row_count; i++) read_rows[selection->rows[i]] = 1;
+    const int32_t *free_cols = table + width;
+    for (int32_t x = 0, j = 0; x < width; x++) {
+        table[x] = x;
+        if (j < count && selection->cols[j] == x) {
+            j++;
+        } else {
+            table[width + free_count++] = x;
+        }
+    }
+    for (int32_t j = 0, begin = 0, end = 0; j < count; j++) {
+        int32_t left = selection->cols[j] - selection->half_cols, right = selection->cols[j] + selection->half_cols + 1;
+        left = left < 0 ? 0 : left;
+        right = right > width ? width : right;
+        while (begin < free_count && free_cols[begin] < left) begin++;
+        while (end < free_count && free_cols[end] < right) end++;
+        columns[j] = (Column){{right - left, end - begin},
+                              {left, width + begin},
+                              {reciprocal(right - left), reciprocal(end - begin)}};
+    }
+    uint64_t block = 0;
+    size_t have = 0, used = 0;
+    for (int32_t i = 0; i < selection->row_count; i++) {
+        int32_t first = selection->rows[i] - selection->half_rows, last = selection->rows[i] + selection->half_rows;
+        int32_t unread = 0, rows = 0;
+        for (int pass = 0; pass < 2; pass++) {
+            for (int32_t y = first < 0 ? 0 : first; y <= last && y < height; y++) {
+                if (read_rows[y] == pass) window[rows++] = y * images->stride;
+            }
+            if (pass == 0) unread = rows;
+        }
+        memmove(words, words + used, (have - used) * sizeof *words);
+        have -= used;
+        for (used = 0; have < (size_t)count; have += BATCH, block += BLOCKS) next(key, block, words + have);
+        uint8_t *out = images->out + selection->rows[i] * images->out_stride;
+        if (selection->channels == 3) {
+            draw_row(selection, images, columns, table, window, unread, rows - unread, words, out, 3);
+        } else {
+            draw_row(selection, images, columns, table, window, unread, rows - unread, words, out, selection->channels);
+        }
+        used = (size_t)count;
+    }
+done:
+    alloc_free(columns);
+    alloc_free(table);
+    alloc_free(read_rows);
+    alloc_free(window);
+    alloc_free(words);
+    return status;
+}
+
+static uint64_t hash_portable(const uint8_t *block, const uint8_t *key) {
+    uint64_t sum = 0;
+    for (int k = 0; k < FINGERPRINT_BLOCK; k += 8) {
+        uint32_t m[2], n[2];
+        memcpy(m, block + k, 8);
+        memcpy(n, key + k, 8);
+        sum += (uint64_t)(m[0] + n[0]) * (uint32_t)(m[1] + n[1]);
+    }
+    return sum;
+}
+
+#ifdef HAVE_X86
+TARGET_AVX2 static uint64_t hash_avx2(const uint8_t *block, const uint8_t *key) {
+    __m256i sum = _mm256_setzero_si256();
+    for (int k = 0; k < FINGERPRINT_BLOCK; k += 32) {
+        __m256i words = _mm256_add_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(block + k)),
+                                         _mm256_loadu_si256((const __m256i *)(const void *)(key + k)));
+        sum = _mm256_add_epi64(sum, _mm256_mul_epu32(words, _mm256_srli_epi64(words, 32)));
+    }
+    uint64_t parts[4];
+    memcpy(parts, &sum, sizeof parts);
+    return parts[0] + parts[1] + parts[2] + parts[3];
+}
+
+TARGET_AVX512 static uint64_t hash_avx512(const uint8_t *block, const uint8_t *key) {
+    __m512i sum = _mm512_setzero_si512();
+    for (int k = 0; k < FINGERPRINT_BLOCK; k += 64) {
+        __m512i words = _mm512_add_epi32(_mm512_loadu_si512(block + k), _mm512_loadu_si512(key + k));
+        sum = _mm512_add_epi64(sum, _mm512_mul_epu32(words, _mm512_srli_epi64(words, 32)));
+    }
+    return (uint64_t)_mm512_reduce_add_epi64(sum);
+}
+#endif
+
+void fingerprint(const uint8_t *data, size_t bytes, const uint8_t *key, uint64_t *hashes, Level level) {
+    uint64_t (*hash)(const uint8_t *, const uint8_t *) = hash_portable;
+#ifdef HAVE_X86
+    if (level >= LEVEL_AVX2) hash = hash_avx2;
+    if (level >= LEVEL_AVX512) hash = hash_avx512;
+#else
+    (void)level;
+#endif
+    size_t whole = bytes / FINGERPRINT_BLOCK;
+    for (size_t k = 0; k < whole; k++) hashes[k] = hash(data + k * FINGERPRINT_BLOCK, key);
+    if (bytes % FINGERPRINT_BLOCK != 0) {
+        uint8_t last[FINGERPRINT_BLOCK] = {0};
+        memcpy(last, data + whole * FINGERPRINT_BLOCK, bytes % FINGERPRINT_BLOCK);
+        hashes[whole] = hash(last, key);
+    }
+}
