@@ -39,8 +39,8 @@ typedef struct {
     const Selection *selection;
     int32_t lanes, padded; /* padded: to whole vectors, and one to spare for stores past the end */
     int32_t offsets;       /* 2 * half_cols + 1 */
-    int32_t *base, *chunks; /* [vector]: avx512, first byte of what its lanes read at offset 0; 0 chunks: one by one */
-    uint8_t *index;         /* [lane]: byte after base, modulo 256 */
+    int32_t *base, *chunks; /* [vector]: avx512, where its lanes' pixels begin in a row; vectors, 0: lane by lane */
+    uint8_t *index;         /* [lane]: byte after base */
     uint8_t *excluded;      /* [UNREAD, READ, OUTSIDE row][offset][padded]: 255 where a lane's pixel is no candidate */
     bool *excludes;         /* [UNREAD, READ, OUTSIDE row][vector]: some are 255 */
 } Lanes;

@@ -15,20 +15,30 @@ TARGET_AVX512 void gather_avx512(const Lanes *lanes, const uint8_t *row, uint8_t
             }
             continue;
         }
-        const uint8_t *source = row + lanes->base[v] - (ptrdiff_t)selection->half_cols * selection->channels;
+        /* What lies outside the row is not read (a masked load does not touch it) and of no account. */
+        int64_t row_bytes = (int64_t)selection->width * selection->channels;
+        int64_t begin = lanes->base[v] - (int64_t)selection->half_cols * selection->channels;
+        __m512i source[4];
+        for (int c = 0; c < 4; c++) {
+            int64_t left = begin + 64 * c, before = left < 0 ? -left : 0, after = left + 64 - row_bytes;
+            __mmask64 inside = c < chunks ? ~0ull : 0;
+            if (before > 0) inside = before < 64 ? inside << before : 0;
+            if (after > 0) inside = after < 64 ? inside & ~0ull >> after : 0;
+            /* The address of the first byte read, moved back to where the vector begins. */
+            const void *at = (const void *)((uintptr_t)row + (uintptr_t)left);
+            source[c] = inside ? _mm512_maskz_loadu_epi8(inside, at) : _mm512_setzero_si512();
+        }
         __m512i index = _mm512_loadu_si512(lanes->index + first);
-        __mmask64 far = _mm512_movepi8_mask(index); /* in the third and fourth vector */
+        const __m512i step = _mm512_set1_epi8((char)selection->channels);
         uint8_t *plane = planes + first;
-        for (int32_t offset = 0; offset < lanes->offsets; offset++, source += selection->channels, plane += lanes->padded) {
-            __m512i low = _mm512_loadu_si512(source), second = low;
-            if (chunks > 1) second = _mm512_loadu_si512(source + 64);
-            __m512i values = _mm512_permutex2var_epi8(low, index, second);
+        for (int32_t offset = 0; offset < lanes->offsets; offset++, plane += lanes->padded) {
+            __m512i values = _mm512_permutex2var_epi8(source[0], index, source[1]);
             if (chunks > 2) {
-                __m512i third = _mm512_loadu_si512(source + 128), fourth = third;
-                if (chunks > 3) fourth = _mm512_loadu_si512(source + 192);
-                values = _mm512_mask_mov_epi8(values, far, _mm512_permutex2var_epi8(third, index, fourth));
+                __m512i far = _mm512_permutex2var_epi8(source[2], index, source[3]);
+                values = _mm512_mask_mov_epi8(values, _mm512_movepi8_mask(index), far);
             }
-            _mm512_storeu_si512(plane, values);
+            _mm512_store_si512(plane, values);
+            index = _mm512_add_epi8(index, step);
         }
     }
 }

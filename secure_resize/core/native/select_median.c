@@ -164,15 +164,15 @@ static void fill_tables(const Selection *selection, Lanes *lanes, const uint8_t 
             }
         }
     }
-    /* avx512: 64 lanes come out of up to four vectors of a row, where they lie inside it at every offset. */
-    int64_t row_bytes = (int64_t)selection->width * channels, reach = (int64_t)selection->half_cols * channels;
+    /* avx512: 64 lanes, at every offset, come out of up to four vectors of a row, where a window is not too wide. */
+    int64_t reach = (int64_t)selection->half_cols * channels;
     for (int32_t first = 0; first < lanes->lanes; first += LANES) {
         int32_t end = first + LANES < lanes->lanes ? first + LANES : lanes->lanes;
         int64_t base = (int64_t)selection->cols[first / channels] * channels;
         int64_t last = (int64_t)selection->cols[(end - 1) / channels] * channels + channels - 1;
-        int64_t chunks = (last - base) / 64 + 1;
+        int64_t chunks = (last - base + 2 * reach) / 64 + 1;
         lanes->base[first / LANES] = (int32_t)base;
-        if (chunks > 4 || base < reach || base + 64 * chunks + reach > row_bytes) continue;
+        if (chunks > 4) continue;
         lanes->chunks[first / LANES] = (int32_t)chunks;
         for (int32_t l = first; l < end; l++) {
             lanes->index[l] = (uint8_t)((int64_t)selection->cols[l / channels] * channels + l % channels - base);

@@ -13,19 +13,19 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words are read as the
 
 enum { BLOCKS = 16 /* at a time, one a vector lane */, BLOCK_WORDS = 16, BATCH = BLOCKS * BLOCK_WORDS };
 
-#define ROUND_HALF(to, add, into, shift)                             \
-    for (int l = 0; l < BLOCKS; l++) {                               \
-        state[to][l] += state[add][l];                               \
-        uint32_t mixed = state[into][l] ^ state[to][l];              \
-        state[into][l] = mixed << (shift) | mixed >> (32 - (shift)); \
-    }
+typedef uint32_t Words __attribute__((vector_size(4 * BLOCKS))); /* GNU C: as many registers as it takes */
+
+#define ADD_XOR_ROTATE(to, add, into, shift)                         \
+    state[to] += state[add];                                         \
+    state[into] ^= state[to];                                        \
+    state[into] = state[into] << (shift) | state[into] >> (32 - (shift));
 #define QUARTER_ROUND(a, b, c, d) \
-    ROUND_HALF(a, b, d, 16) ROUND_HALF(c, d, b, 12) ROUND_HALF(a, b, d, 8) ROUND_HALF(c, d, b, 7)
+    ADD_XOR_ROTATE(a, b, d, 16) ADD_XOR_ROTATE(c, d, b, 12) ADD_XOR_ROTATE(a, b, d, 8) ADD_XOR_ROTATE(c, d, b, 7)
 
 /* The words of blocks first .. first + 15, one block after the other. */
 static ALWAYS_INLINE void keystream(const uint32_t key[8], uint64_t first, uint32_t words[BATCH]) {
     static const uint32_t CONSTANTS[4] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574}; /* expand 32-byte k */
-    uint32_t state[BLOCK_WORDS][BLOCKS], start[BLOCK_WORDS][BLOCKS];
+    Words state[BLOCK_WORDS], start[BLOCK_WORDS];
     for (int l = 0; l < BLOCKS; l++) {
         for (int w = 0; w < 4; w++) start[w][l] = CONSTANTS[w];
         for (int w = 0; w < 8; w++) start[4 + w][l] = key[w];
@@ -33,7 +33,7 @@ static ALWAYS_INLINE void keystream(const uint32_t key[8], uint64_t first, uint3
         start[13][l] = (uint32_t)((first + (uint64_t)l) >> 32);
         start[14][l] = start[15][l] = 0;
     }
-    memcpy(state, start, sizeof state);
+    for (int w = 0; w < BLOCK_WORDS; w++) state[w] = start[w];
     for (int round = 0; round < 4; round++) {
         QUARTER_ROUND(0, 4, 8, 12)
         QUARTER_ROUND(1, 5, 9, 13)
@@ -44,8 +44,13 @@ static ALWAYS_INLINE void keystream(const uint32_t key[8], uint64_t first, uint3
         QUARTER_ROUND(2, 7, 8, 13)
         QUARTER_ROUND(3, 4, 9, 14)
     }
+    uint32_t by_word[BLOCK_WORDS][BLOCKS];
     for (int w = 0; w < BLOCK_WORDS; w++) {
-        for (int l = 0; l < BLOCKS; l++) words[l * BLOCK_WORDS + w] = state[w][l] + start[w][l];
+        state[w] += start[w];
+        memcpy(by_word[w], &state[w], sizeof by_word[w]);
+    }
+    for (int l = 0; l < BLOCKS; l++) {
+        for (int w = 0; w < BLOCK_WORDS; w++) words[l * BLOCK_WORDS + w] = by_word[w][l];
     }
 }
 
