@@ -50,6 +50,7 @@ def resize(
     name: str | None = None,
     *,
     path: str = "auto",
+    defense: str = "robust",
 ) -> Tensor:
     """``tf.image.resize`` that image-scaling attacks cannot exploit: always antialiased, and the dtype is kept.
 
@@ -80,6 +81,10 @@ def resize(
         of the whole batch between the two passes.
         ``"auto"`` (default): host for eager tensors and directly in a function of tf.data (``Dataset.map``, ...), where
         this process is at hand; graph in every other ``tf.function``, since it might be exported.
+    defense
+        ``"robust"`` (default): all of the above. ``"median"`` or ``"random"``: ``tf.image.resize`` itself, without
+        antialiasing, by bilinear, bicubic or nearest, on images reconstructed first by
+        :func:`secure_resize.reconstruct`; on the host alone, without gradients.
 
     Returns
     -------
@@ -96,6 +101,8 @@ def resize(
         An unknown method or path, ``"nearest"``, a wrong rank, an empty image, a size out of range. What shows only
         when a graph runs is a ``tf.errors.InvalidArgumentError``.
     """
+    if _defense(defense, method, path) != "robust":
+        return _reconstruct_and_resize(images, size, method, preserve_aspect_ratio, name, defense)
     kernel, chosen = _kernel(method), _path(path)
     if not antialias:
         warnings.warn(
@@ -128,10 +135,12 @@ class Resize:
     _: KW_ONLY
     key: str | tuple[str, ...] = "image"
     path: str = "auto"
+    defense: str = "robust"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "size", check_size(self.size))
-        _kernel(self.method)
+        if _defense(self.defense, self.method, self.path) == "robust":
+            _kernel(self.method)
         _path(self.path)
         if not self._keys or not all(isinstance(key, str) for key in self._keys):
             raise TypeError(f"key must be a name or a tuple of names, got {self.key!r}")
@@ -159,7 +168,7 @@ class Resize:
             for key in self._keys:
                 changed[key] = self._apply(element[key])
             return changed
-        return resize(element, self.size, self.method, self.preserve_aspect_ratio, path=self.path)
+        return resize(element, self.size, self.method, self.preserve_aspect_ratio, path=self.path, defense=self.defense)
 
 
 # What the caller wrote, checked.
@@ -167,6 +176,21 @@ class Resize:
 
 def _kernel(method: Any) -> Kernel:
     return get_kernel("lanczos" if isinstance(method, str) and method == "lanczos3" else method)
+
+
+DEFENSES = ("robust", "median", "random")
+SAMPLED = ("bilinear", "bicubic", "nearest")  # methods whose pixels read are known in closed form
+
+
+def _defense(defense: str, method: Any, path: str) -> str:
+    if defense not in DEFENSES:
+        raise ValueError(f"unknown defense {defense!r}; valid: {', '.join(DEFENSES)}")
+    if defense != "robust":
+        if method not in SAMPLED:
+            raise ValueError(f"method {method!r} cannot be reconstructed for; valid: {', '.join(SAMPLED)}")
+        if path not in ("auto", "host"):
+            raise ValueError(f"defense={defense!r} runs on the host alone, got path={path!r}; valid: auto, host")
+    return defense
 
 
 def _path(path: str) -> str:
@@ -279,6 +303,32 @@ def _numpy_adjoint(gradient: Array, size: Array, *, kernel: str) -> Array:
     """The transposed operator: float32 (..., h, w, C) to (..., H, W, C) for ``size`` (H, W)."""
     scaling = sr.scaling_operator((int(size[0]), int(size[1])), gradient.shape[-3:-1], kernel)
     return scaling.rows.adjoint(scaling.cols.adjoint(gradient, -2), -3).astype(np.float32)
+
+
+def _reconstruct_and_resize(
+    images: Tensor, size: Any, method: str, preserve_aspect_ratio: bool, name: str | None, defense: str
+) -> Tensor:
+    with tf.name_scope(name or "secure_resize"):
+        images = _images(images)
+        wanted = _size(size)
+        if preserve_aspect_ratio:
+            wanted = _fit(wanted, _in_size(images))
+        exact = tf.cast(images, tf.float32) if images.dtype in NARROW else images
+
+        def call(images: Array, size: Array) -> Array:
+            out_size = int(size[0]), int(size[1])
+            return sr.reconstruct(images, out_size, scaler=f"tensorflow:{method}", method=defense)
+
+        sizes = tf.stack([tf.cast(n, tf.int64) for n in wanted])
+        if tf.executing_eagerly():
+            safe = tf.convert_to_tensor(call(np.asarray(exact), np.asarray(sizes)))
+        else:
+            safe = tf.numpy_function(call, [exact, sizes], exact.dtype, stateful=False)
+            safe.set_shape(exact.shape)
+        scaled = tf.image.resize(safe, tf.cast(sizes, tf.int32), method=method, antialias=False)
+        if images.dtype in (tf.uint8, tf.uint16):
+            scaled = tf.clip_by_value(tf.round(tf.cast(scaled, tf.float32)), 0, images.dtype.max)
+        return _shaped(tf.cast(scaled, images.dtype), images, wanted)
 
 
 # Path "graph".

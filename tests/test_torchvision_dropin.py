@@ -179,7 +179,10 @@ def test_signatures_are_torchvisions_and_kernel(name):
         [(p.name, p.kind, p.default) for p in inspect.signature(getattr(module, name)).parameters.values()]
         for module in ((v2, stock) if name in RESIZING else (functional, stock.functional))
     )
-    assert ours == [*theirs, ("kernel", inspect.Parameter.KEYWORD_ONLY, None)]
+    own = [("kernel", inspect.Parameter.KEYWORD_ONLY, None)]
+    if name in ("Resize", "RandomResizedCrop", "resize", "resized_crop"):
+        own.append(("defense", inspect.Parameter.KEYWORD_ONLY, "robust"))
+    assert ours == [*theirs, *own]
 
 
 def test_functions_are_the_transforms(photo):

@@ -46,6 +46,7 @@ def resize(
     antialias: bool | None = True,
     *,
     kernel: str | None = None,
+    defense: str = "robust",
 ) -> Any:
     """Resize one input as ``torchvision.transforms.v2.functional.resize`` does, images robustly.
 
@@ -69,6 +70,11 @@ def resize(
         There is no way to switch it off: False warns and is ignored.
     kernel
         A name from ``secure_resize.KERNELS``, ``"area"`` for one, instead of the interpolation's. Masks ignore it.
+    defense
+        ``"robust"`` (default): all of the above. ``"median"`` or ``"random"``: the pipeline keeps torchvision's own
+        interpolation *without* antialiasing (nearest, nearest-exact, bilinear or bicubic), and the image is
+        reconstructed first by :func:`secure_resize.reconstruct`. For tensors of uint8 and floating dtypes and PIL
+        images of mode L and RGB; without gradients.
 
     Raises
     ------
@@ -83,6 +89,8 @@ def resize(
     if not is_image(inpt):
         refuse_arrays([inpt])
         return _stock.resize(inpt, size, interpolation, max_size, antialias)
+    if check_defense(defense, interpolation, kernel) != "robust":
+        return _reconstruct_and_resize(inpt, size, max_size, interpolation, defense)
     warn_of_antialias(antialias)
     return _resize_image(inpt, size, max_size, choose_kernel(interpolation, kernel))
 
@@ -98,13 +106,16 @@ def resized_crop(
     antialias: bool | None = True,
     *,
     kernel: str | None = None,
+    defense: str = "robust",
 ) -> Any:
-    """Crop as torchvision does, then :func:`resize`: the same inputs, ``kernel`` and errors."""
+    """Crop as torchvision does, then :func:`resize`: the same inputs, ``kernel``, ``defense`` and errors."""
     if not is_image(inpt):
         refuse_arrays([inpt])
         return _stock.resized_crop(inpt, top, left, height, width, size, interpolation, antialias)
-    warn_of_antialias(antialias)
     cropped = _stock.crop(inpt, top, left, height, width)
+    if check_defense(defense, interpolation, kernel) != "robust":
+        return _reconstruct_and_resize(cropped, size, None, interpolation, defense)
+    warn_of_antialias(antialias)
     return _resize_image(cropped, size, None, choose_kernel(interpolation, kernel))
 
 
@@ -203,6 +214,73 @@ def choose_kernel(interpolation: Interpolation, kernel: str | None) -> str | Non
             return None if mode.value.startswith("nearest") else mode.value
     valid = ", ".join(f"{mode.value!r} ({pil_modes_mapping[mode]})" for mode in InterpolationMode)
     raise ValueError(f"unknown interpolation {interpolation!r}; valid (with Pillow's constants): {valid}")
+
+
+DEFENSES = ("robust", "median", "random")
+# Under "median" and "random": torchvision's own interpolation, and what it reads by the name of secure_resize.scalers.
+SAMPLED = {
+    mode: f"torchvision:{mode.replace('-', '_')}" for mode in ("nearest", "nearest-exact", "bilinear", "bicubic")
+}
+
+
+def check_defense(defense: str, interpolation: Interpolation, kernel: str | None) -> str:
+    """``defense``; ValueError for an unknown one, and for what does not go with it."""
+    if defense not in DEFENSES:
+        raise ValueError(f"unknown defense {defense!r}; valid: {', '.join(DEFENSES)}")
+    if defense != "robust":
+        _sampled_mode(interpolation)
+        if kernel is not None:
+            raise ValueError(f"kernel={kernel!r} goes with defense='robust'; {defense!r} keeps torchvision's own")
+    return defense
+
+
+def _sampled_mode(interpolation: Interpolation) -> str:
+    for mode in InterpolationMode:
+        if interpolation in (mode, mode.value, pil_modes_mapping[mode]) and mode.value in SAMPLED:
+            return str(mode.value)
+    raise ValueError(f"interpolation {interpolation!r} cannot be reconstructed for; valid: {', '.join(SAMPLED)}")
+
+
+def _reconstruct_and_resize(
+    image: Any, size: Size, max_size: int | None, interpolation: Interpolation, defense: str
+) -> Any:
+    mode, old_size = _sampled_mode(interpolation), _stock.get_size(image)
+    new_size = _compute_resized_output_size(old_size, size, max_size)
+    if isinstance(image, PIL.Image.Image):  # Pillow's own resize reads other pixels
+        _check_reconstructible(image)
+        tensor = _reconstruct_and_resize(_stock.pil_to_tensor(image), new_size, None, interpolation, defense)
+        return _stock.to_pil_image(tensor, image.mode)
+    image = reconstruct(image, new_size, scaler=SAMPLED[mode], method=defense)
+    return _stock.resize(image, new_size, InterpolationMode(mode), antialias=False)
+
+
+def _check_reconstructible(image: Any) -> None:
+    if isinstance(image, PIL.Image.Image) and image.mode not in ("L", "RGB"):
+        raise ValueError(f"a PIL image must be of mode L or RGB to be reconstructed, got {image.mode!r}; convert it")
+    _check_image(image)
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def reconstruct(
+    image: Any, size: Sequence[int], *, scaler: str = "opencv:linear", method: str = "median", bandwidth: float = 2
+) -> Any:
+    """:func:`secure_resize.reconstruct` of a tensor (..., C, H, W) or a PIL image of mode L or RGB, of the same type.
+
+    ``size`` is the (height, width) that ``scaler`` will make of it. Tensors may be uint8, uint16 or floating; no
+    gradients flow.
+    """
+    options: dict[str, Any] = {"scaler": scaler, "method": method, "bandwidth": bandwidth}
+    _check_reconstructible(image)
+    if isinstance(image, PIL.Image.Image):
+        return PIL.Image.fromarray(sr.reconstruct(np.asarray(image), (size[0], size[1]), **options))
+    plain = image.as_subclass(torch.Tensor).detach()
+    if plain.numel() == 0:
+        return image
+    batch = plain.movedim(-3, -1).reshape(-1, *plain.shape[-2:], plain.shape[-3])
+    batch = batch.float() if plain.dtype in HALF_DTYPES else batch
+    out = torch.from_numpy(sr.reconstruct(batch.numpy(force=True), (size[0], size[1]), **options))
+    out = out.to(plain.device, plain.dtype).movedim(-1, -3).reshape(plain.shape)
+    return tv_tensors.wrap(out, like=image) if isinstance(image, tv_tensors.TVTensor) else out
 
 
 def _resize_image(image: Any, size: Size, max_size: int | None, kernel: str | None) -> Any:

@@ -3,6 +3,8 @@
 The transforms that resize are subclasses of torchvision's, with the same arguments and one more, ``kernel``. They draw
 the same random numbers, and masks, bounding boxes and keypoints are left to the stock class. All share these rules:
 
+- ``defense="median"`` or ``"random"`` (Resize and RandomResizedCrop) keeps torchvision's interpolation, without
+  antialiasing, and reconstructs the image before it; what follows is about the default, ``"robust"``.
 - Without ``kernel``, an image is resized with the antialiased kernel that ``interpolation`` names.
 - ``antialias=False`` warns and is ignored: it is what makes tensors attackable.
 - Nearest raises ValueError when an image, rather than a mask, meets it; so does a PIL image of mode P or 1.
@@ -22,7 +24,7 @@ from torchvision.transforms import v2 as _stock
 
 from . import functional
 
-__all__ = [name for name in dir(_stock) if not name.startswith("_")]
+__all__ = [*(name for name in dir(_stock) if not name.startswith("_")), "Reconstruct"]
 
 # As os does with os.path: `import secure_resize.integrations.torchvision.v2.functional` works too.
 sys.modules[f"{__name__}.functional"] = functional
@@ -33,10 +35,14 @@ class _RobustResizing(_stock.Transform):  # type: ignore[misc]
 
     interpolation: functional.Interpolation
     kernel: str | None
+    defense: str = "robust"
 
-    def _set_kernel(self, kernel: str | None, antialias: bool | None) -> None:
+    def _set_kernel(self, kernel: str | None, antialias: bool | None, defense: str = "robust") -> None:
         functional.choose_kernel(self.interpolation, kernel)  # raises for unknown names now, not at the first image
-        functional.warn_of_antialias(antialias, stacklevel=4)  # at the line that constructs the transform
+        if functional.check_defense(defense, self.interpolation, kernel) == "robust":
+            functional.warn_of_antialias(antialias, stacklevel=4)  # at the line that constructs the transform
+        else:
+            self.defense = defense
         self.kernel = kernel
 
     def check_inputs(self, flat_inputs: list[Any]) -> None:
@@ -51,7 +57,9 @@ class _RobustResizing(_stock.Transform):  # type: ignore[misc]
 
     def extra_repr(self) -> str:
         shown: str = super().extra_repr()  # leaves out what is None
-        if self.kernel is None:
+        if self.defense != "robust":
+            shown += f", defense={self.defense}"
+        elif self.kernel is None:
             shown += f", kernel={functional.choose_kernel(self.interpolation, None)}"
         return shown
 
@@ -78,15 +86,18 @@ class Resize(_RobustResizing, _stock.Resize):  # type: ignore[misc]
         antialias: bool | None = True,
         *,
         kernel: str | None = None,
+        defense: str = "robust",
     ) -> None:
         super().__init__(size, interpolation, max_size, antialias)
-        self._set_kernel(kernel, antialias)
+        self._set_kernel(kernel, antialias, defense)
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """Resize one input."""
         if not functional.is_image(inpt):
             return super().transform(inpt, params)
-        return functional.resize(inpt, self.size, self.interpolation, self.max_size, kernel=self.kernel)
+        return functional.resize(
+            inpt, self.size, self.interpolation, self.max_size, kernel=self.kernel, defense=self.defense
+        )
 
 
 class RandomResizedCrop(_RobustResizing, _stock.RandomResizedCrop):  # type: ignore[misc]
@@ -101,16 +112,17 @@ class RandomResizedCrop(_RobustResizing, _stock.RandomResizedCrop):  # type: ign
         antialias: bool | None = True,
         *,
         kernel: str | None = None,
+        defense: str = "robust",
     ) -> None:
         super().__init__(size, scale, ratio, interpolation, antialias)
-        self._set_kernel(kernel, antialias)
+        self._set_kernel(kernel, antialias, defense)
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """Crop one input to the ``params`` drawn for the sample and resize it."""
         if not functional.is_image(inpt):
             return super().transform(inpt, params)
         return functional.resized_crop(
-            inpt, **params, size=self.size, interpolation=self.interpolation, kernel=self.kernel
+            inpt, **params, size=self.size, interpolation=self.interpolation, kernel=self.kernel, defense=self.defense
         )
 
 
@@ -160,6 +172,33 @@ class ScaleJitter(_RobustResizing, _stock.ScaleJitter):  # type: ignore[misc]
     ) -> None:
         super().__init__(target_size, scale_range, interpolation, antialias)
         self._set_kernel(kernel, antialias)
+
+
+class Reconstruct(_stock.Transform):  # type: ignore[misc]
+    """:func:`secure_resize.reconstruct` before a third party's resize: put it directly in front of that.
+
+    >>> v2.Compose([v2.Reconstruct((224, 224), scaler="opencv:linear"), their_resize])
+
+    ``size`` is the (height, width) that ``scaler`` (a name in ``secure_resize.scalers.SCALERS``) will make of the
+    image. Images keep their type; masks, boxes and everything else pass through.
+    """
+
+    def __init__(
+        self, size: Sequence[int], scaler: str = "opencv:linear", method: str = "median", bandwidth: float = 2
+    ) -> None:
+        super().__init__()
+        self.size, self.scaler, self.method, self.bandwidth = tuple(size), scaler, method, bandwidth
+
+    def check_inputs(self, flat_inputs: list[Any]) -> None:
+        """TypeError for numpy images, which would pass through."""
+        functional.refuse_arrays(flat_inputs)
+        super().check_inputs(flat_inputs)
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """Reconstruct one input, if it is an image."""
+        if not functional.is_image(inpt):
+            return inpt
+        return functional.reconstruct(inpt, self.size, scaler=self.scaler, method=self.method, bandwidth=self.bandwidth)
 
 
 def __getattr__(name: str) -> Any:
