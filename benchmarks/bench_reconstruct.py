@@ -4,11 +4,11 @@
     python benchmarks/bench_reconstruct.py quality [--photos FOLDER]
 
 ``speed``: uint8 RGB photographs, numpy in, numpy out, one pinned thread, contenders in turn, medians of ratios within a
-round; results are asserted first. The research code's times are quoted, not measured: they are the project's, on a Zen 5
-core, of its selective median in Cython.
+round; results are asserted first. The research code's times are quoted, not measured: they are those of its selective
+median in Cython on a Zen 5 core.
 
-``quality``: clean photographs reconstructed and scaled, against plainly scaled, by ratio. Quiring et al. (USENIX Security
-2020, section 5.4) claim that the quality of reconstructed images is preserved: PSNR values from 25 dB on.
+``quality``: clean photographs reconstructed and scaled, against plainly scaled, by ratio. Quiring et al. (USENIX
+Security 2020) claim that both filters keep the visual quality of clean images.
 """
 
 from __future__ import annotations
@@ -135,7 +135,7 @@ def quality(folder: str) -> None:
             print(f"| {scaler} {method} | " + " | ".join(cells) + " |")
     print(
         f"\nMeans over {len(photos)} photographs, against the same scaler on the untouched photograph, which aliases; "
-        "the paper's claim for both filters is 25 dB and more."
+        "25 dB is the field's bar for two pictures that look alike."
     )
 
 

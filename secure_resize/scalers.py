@@ -124,6 +124,8 @@ def load(module: str) -> Any:
     torchvision imports triton, whose LLVM registers the same command line options as TensorFlow's. Loaded after
     TensorFlow it ends the process without an exception; loaded before, both work. So triton goes first.
     """
+    if module in sys.modules:  # looking for triton takes longer than scaling an image
+        return importlib.import_module(module)
     present = importlib.util.find_spec("triton") is not None and "triton" not in sys.modules
     if present and module in ("tensorflow", "keras", "jax") and "tensorflow" not in sys.modules:
         importlib.import_module("triton")

@@ -39,8 +39,9 @@ typedef struct {
     const Selection *selection;
     int32_t lanes, padded; /* padded: to whole vectors, and one to spare for stores past the end */
     int32_t offsets;       /* 2 * half_cols + 1 */
-    int32_t *base, *chunks; /* [vector]: avx512, where its lanes' pixels begin in a row; vectors, 0: lane by lane */
-    uint8_t *index;         /* [lane]: byte after base */
+    int32_t parts;          /* avx512: a vector's lanes are gathered in so many parts; 0: lane by lane */
+    int32_t *base, *chunks; /* [vector][part]: where its pixels begin in a row, and the vectors that hold them */
+    uint8_t *index;         /* [lane]: byte after its part's base */
     uint8_t *excluded;      /* [UNREAD, READ, OUTSIDE row][offset][padded]: 255 where a lane's pixel is no candidate */
     bool *excludes;         /* [UNREAD, READ, OUTSIDE row][vector]: some are 255 */
 } Lanes;

@@ -5,39 +5,42 @@
 #ifdef HAVE_X86
 #include <immintrin.h>
 
+/* The four vectors of a row from `begin` on. What lies outside the row is not read (a masked load does not touch it) and of
+ * no account. */
+TARGET_AVX512 static ALWAYS_INLINE void load_chunks(const uint8_t *row, int64_t row_bytes, int64_t begin, int32_t chunks,
+                                                    __m512i source[4]) {
+    for (int c = 0; c < 4; c++) {
+        int64_t left = begin + 64 * c, before = left < 0 ? -left : 0, after = left + 64 - row_bytes;
+        __mmask64 inside = c < chunks ? ~0ull : 0;
+        if (before > 0) inside = before < 64 ? inside << before : 0;
+        if (after > 0) inside = after < 64 ? inside & ~0ull >> after : 0;
+        const void *at = (const void *)((uintptr_t)row + (uintptr_t)left);
+        source[c] = inside ? _mm512_maskz_loadu_epi8(inside, at) : _mm512_setzero_si512();
+    }
+}
+
 TARGET_AVX512 void gather_avx512(const Lanes *lanes, const uint8_t *row, uint8_t *planes) {
     const Selection *selection = lanes->selection;
-    for (int32_t first = 0, v = 0; first < lanes->lanes; first += LANES, v++) {
-        int32_t end = first + LANES < lanes->lanes ? first + LANES : lanes->lanes, chunks = lanes->chunks[v];
-        if (chunks == 0) {
-            for (int32_t offset = 0; offset < lanes->offsets; offset++) {
-                gather_lanes(lanes, row, offset, first, end, planes + (ptrdiff_t)offset * lanes->padded);
-            }
-            continue;
-        }
-        /* What lies outside the row is not read (a masked load does not touch it) and of no account. */
-        int64_t row_bytes = (int64_t)selection->width * selection->channels;
-        int64_t begin = lanes->base[v] - (int64_t)selection->half_cols * selection->channels;
-        __m512i source[4];
-        for (int c = 0; c < 4; c++) {
-            int64_t left = begin + 64 * c, before = left < 0 ? -left : 0, after = left + 64 - row_bytes;
-            __mmask64 inside = c < chunks ? ~0ull : 0;
-            if (before > 0) inside = before < 64 ? inside << before : 0;
-            if (after > 0) inside = after < 64 ? inside & ~0ull >> after : 0;
-            /* The address of the first byte read, moved back to where the vector begins. */
-            const void *at = (const void *)((uintptr_t)row + (uintptr_t)left);
-            source[c] = inside ? _mm512_maskz_loadu_epi8(inside, at) : _mm512_setzero_si512();
-        }
-        __m512i index = _mm512_loadu_si512(lanes->index + first);
-        const __m512i step = _mm512_set1_epi8((char)selection->channels);
-        uint8_t *plane = planes + first;
+    int32_t parts = lanes->parts, size = parts > 0 ? LANES / parts : LANES;
+    if (parts == 0) {
+        gather_portable(lanes, row, planes);
+        return;
+    }
+    int64_t row_bytes = (int64_t)selection->width * selection->channels;
+    int64_t reach = (int64_t)selection->half_cols * selection->channels;
+    const __m512i step = _mm512_set1_epi8((char)selection->channels);
+    for (int32_t first = 0, part = 0; first < lanes->lanes; first += size, part++) {
+        __m512i source[4], index = _mm512_loadu_si512(lanes->index + first / LANES * LANES);
+        __mmask64 mine = parts == 1 ? ~0ull : ((1ull << size) - 1) << first % LANES;
+        load_chunks(row, row_bytes, lanes->base[part] - reach, lanes->chunks[part], source);
+        uint8_t *plane = planes + first / LANES * LANES;
         for (int32_t offset = 0; offset < lanes->offsets; offset++, plane += lanes->padded) {
             __m512i values = _mm512_permutex2var_epi8(source[0], index, source[1]);
-            if (chunks > 2) {
+            if (lanes->chunks[part] > 2) {
                 __m512i far = _mm512_permutex2var_epi8(source[2], index, source[3]);
                 values = _mm512_mask_mov_epi8(values, _mm512_movepi8_mask(index), far);
             }
-            _mm512_store_si512(plane, values);
+            _mm512_mask_storeu_epi8(plane, mine, values);
             index = _mm512_add_epi8(index, step);
         }
     }

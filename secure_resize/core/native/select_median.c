@@ -9,6 +9,8 @@
 
 #include "select.h"
 
+enum { MAX_PARTS = 4 };
+
 bool selection_valid(const Selection *selection) {
     const int32_t *indices[2] = {selection->rows, selection->cols};
     const int32_t counts[2] = {selection->row_count, selection->col_count};
@@ -150,6 +152,27 @@ static bool take(size_t *total, size_t count, size_t size, size_t *at) {
     return true;
 }
 
+/* avx512: the lanes of a part, at every offset, come out of up to four vectors of a row. The wider apart the read columns,
+ * the more parts it takes. */
+static void divide_vectors(Lanes *lanes, int32_t parts) {
+    const Selection *selection = lanes->selection;
+    int32_t channels = selection->channels, size = LANES / parts;
+    int64_t reach = (int64_t)selection->half_cols * channels;
+    for (int32_t first = 0; first < lanes->lanes; first += size) {
+        int32_t end = first + size < lanes->lanes ? first + size : lanes->lanes;
+        int64_t base = (int64_t)selection->cols[first / channels] * channels;
+        int64_t last = (int64_t)selection->cols[(end - 1) / channels] * channels + channels - 1;
+        int64_t chunks = (last - base + 2 * reach) / 64 + 1;
+        if (chunks > 4) return;
+        lanes->base[first / size] = (int32_t)base;
+        lanes->chunks[first / size] = (int32_t)chunks;
+        for (int32_t l = first; l < end; l++) {
+            lanes->index[l] = (uint8_t)((int64_t)selection->cols[l / channels] * channels + l % channels - base);
+        }
+    }
+    lanes->parts = parts;
+}
+
 static void fill_tables(const Selection *selection, Lanes *lanes, const uint8_t *read_cols) {
     int32_t channels = selection->channels, vectors = lanes->padded / LANES;
     for (int kind = UNREAD; kind <= OUTSIDE; kind++) {
@@ -164,20 +187,7 @@ static void fill_tables(const Selection *selection, Lanes *lanes, const uint8_t 
             }
         }
     }
-    /* avx512: 64 lanes, at every offset, come out of up to four vectors of a row, where a window is not too wide. */
-    int64_t reach = (int64_t)selection->half_cols * channels;
-    for (int32_t first = 0; first < lanes->lanes; first += LANES) {
-        int32_t end = first + LANES < lanes->lanes ? first + LANES : lanes->lanes;
-        int64_t base = (int64_t)selection->cols[first / channels] * channels;
-        int64_t last = (int64_t)selection->cols[(end - 1) / channels] * channels + channels - 1;
-        int64_t chunks = (last - base + 2 * reach) / 64 + 1;
-        lanes->base[first / LANES] = (int32_t)base;
-        if (chunks > 4) continue;
-        lanes->chunks[first / LANES] = (int32_t)chunks;
-        for (int32_t l = first; l < end; l++) {
-            lanes->index[l] = (uint8_t)((int64_t)selection->cols[l / channels] * channels + l % channels - base);
-        }
-    }
+    for (int32_t parts = 1; parts <= MAX_PARTS && lanes->parts == 0; parts *= 2) divide_vectors(lanes, parts);
 }
 
 static Status prepare(const Selection *selection, Work *work) {
@@ -186,7 +196,8 @@ static Status prepare(const Selection *selection, Work *work) {
     size_t total = 0, read_rows, read_cols, base, chunks, index, excluded, excludes, ring, slots, medians, planes, kinds;
     size_t row = (size_t)offsets * (size_t)padded;
     if (!take(&total, (size_t)selection->height, 1, &read_rows) || !take(&total, (size_t)selection->width, 1, &read_cols) ||
-        !take(&total, (size_t)vectors, sizeof(int32_t), &base) || !take(&total, (size_t)vectors, sizeof(int32_t), &chunks) ||
+        !take(&total, (size_t)vectors * MAX_PARTS, sizeof(int32_t), &base) ||
+        !take(&total, (size_t)vectors * MAX_PARTS, sizeof(int32_t), &chunks) ||
         !take(&total, (size_t)padded, 1, &index) || !take(&total, 3, row, &excluded) ||
         !take(&total, 3 * (size_t)vectors, sizeof(bool), &excludes) || !take(&total, (size_t)rows, row, &ring) ||
         !take(&total, (size_t)rows * (size_t)offsets, LANES, &slots) || !take(&total, (size_t)padded, 1, &medians) ||

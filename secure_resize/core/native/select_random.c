@@ -23,16 +23,14 @@ typedef uint32_t Words __attribute__((vector_size(4 * BLOCKS))); /* GNU C: as ma
     ADD_XOR_ROTATE(a, b, d, 16) ADD_XOR_ROTATE(c, d, b, 12) ADD_XOR_ROTATE(a, b, d, 8) ADD_XOR_ROTATE(c, d, b, 7)
 
 /* The words of blocks first .. first + 15, one block after the other. */
-static ALWAYS_INLINE void keystream(const uint32_t key[8], uint64_t first, uint32_t words[BATCH]) {
+static ALWAYS_INLINE void keystream(const uint32_t key[8], uint32_t first, uint32_t words[BATCH]) {
     static const uint32_t CONSTANTS[4] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574}; /* expand 32-byte k */
     Words state[BLOCK_WORDS], start[BLOCK_WORDS];
-    for (int l = 0; l < BLOCKS; l++) {
-        for (int w = 0; w < 4; w++) start[w][l] = CONSTANTS[w];
-        for (int w = 0; w < 8; w++) start[4 + w][l] = key[w];
-        start[12][l] = (uint32_t)(first + (uint64_t)l);
-        start[13][l] = (uint32_t)((first + (uint64_t)l) >> 32);
-        start[14][l] = start[15][l] = 0;
-    }
+    const Words lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, zero = {0};
+    for (int w = 0; w < 4; w++) start[w] = zero + CONSTANTS[w];
+    for (int w = 0; w < 8; w++) start[4 + w] = zero + key[w];
+    start[12] = lane + first; /* an image has fewer than 2^32 blocks */
+    start[13] = start[14] = start[15] = zero;
     for (int w = 0; w < BLOCK_WORDS; w++) state[w] = start[w];
     for (int round = 0; round < 4; round++) {
         QUARTER_ROUND(0, 4, 8, 12)
@@ -54,15 +52,15 @@ static ALWAYS_INLINE void keystream(const uint32_t key[8], uint64_t first, uint3
     }
 }
 
-typedef void Keystream(const uint32_t key[8], uint64_t first, uint32_t words[BATCH]);
-static void keystream_portable(const uint32_t key[8], uint64_t first, uint32_t words[BATCH]) {
+typedef void Keystream(const uint32_t key[8], uint32_t first, uint32_t words[BATCH]);
+static void keystream_portable(const uint32_t key[8], uint32_t first, uint32_t words[BATCH]) {
     keystream(key, first, words);
 }
 #ifdef HAVE_X86
-TARGET_AVX2 static void keystream_avx2(const uint32_t key[8], uint64_t first, uint32_t words[BATCH]) {
+TARGET_AVX2 static void keystream_avx2(const uint32_t key[8], uint32_t first, uint32_t words[BATCH]) {
     keystream(key, first, words);
 }
-TARGET_AVX512 static void keystream_avx512(const uint32_t key[8], uint64_t first, uint32_t words[BATCH]) {
+TARGET_AVX512 static void keystream_avx512(const uint32_t key[8], uint32_t first, uint32_t words[BATCH]) {
     keystream(key, first, words);
 }
 #endif
@@ -98,6 +96,54 @@ static ALWAYS_INLINE void draw_row(const Selection *selection, const Images *ima
     }
 }
 
+#ifdef HAVE_X86
+/* a * b / 2^32 in each of 16 lanes. */
+TARGET_AVX512 static ALWAYS_INLINE __m512i multiply_high(__m512i a, __m512i b) {
+    __m512i even = _mm512_srli_epi64(_mm512_mul_epu32(a, b), 32);
+    __m512i odd = _mm512_mul_epu32(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(b, 32));
+    return _mm512_mask_mov_epi32(even, 0xAAAA, odd);
+}
+
+/* Three channels, 16 columns at a time, where 32 bits hold every offset into the image. `columns` as arrays: widths[0],
+ * widths[1], firsts[0], firsts[1], each padded to 16 with widths of 0. Reads four bytes a pixel, the last pixel's one
+ * earlier; writes the row's pixels to `values`. */
+TARGET_AVX512 static void draw_row_avx512(const Selection *selection, const Images *images, const int32_t *columns,
+                                          const int32_t *table, const int32_t *window, int32_t unread_rows,
+                                          int32_t read_rows, const uint32_t *words, uint8_t *values) {
+    int32_t padded = (selection->col_count + 15) / 16 * 16;
+    const __m512i unread = _mm512_set1_epi32(unread_rows), read = _mm512_set1_epi32(read_rows);
+    const __m512i three = _mm512_set1_epi32(3);
+    const __m512i last = _mm512_set1_epi32((int32_t)((selection->height - 1) * images->stride + 3 * selection->width - 4));
+    uint8_t order[64] = {0};
+    for (int i = 0; i < 48; i++) order[i] = (uint8_t)(i / 3 * 4 + i % 3);
+    const __m512i pack = _mm512_loadu_si512(order);
+    for (int32_t j = 0; j < padded; j += 16) {
+        __m512i width_unread = _mm512_loadu_si512(columns + j), width_read = _mm512_loadu_si512(columns + padded + j);
+        __m512i apart = _mm512_mullo_epi32(unread, width_unread);
+        __m512i count = _mm512_add_epi32(apart, _mm512_mullo_epi32(read, width_read));
+        __mmask16 some = _mm512_test_epi32_mask(count, count);
+        __m512i k = multiply_high(_mm512_loadu_si512(words + j), count);
+        __mmask16 in_read = _mm512_cmpge_epu32_mask(k, apart) & some;
+        k = _mm512_mask_sub_epi32(k, in_read, k, apart);
+        __m512i width = _mm512_mask_mov_epi32(width_unread, in_read, width_read);
+        __m512i first = _mm512_mask_mov_epi32(_mm512_loadu_si512(columns + 2 * padded + j), in_read,
+                                              _mm512_loadu_si512(columns + 3 * padded + j));
+        /* k and width are below 2^14: (k + 1/2) / width lies 2^-15 and more from a whole number, rounding moves it less. */
+        __m512 middle = _mm512_add_ps(_mm512_cvtepi32_ps(k), _mm512_set1_ps(0.5f));
+        __m512i row = _mm512_cvttps_epi32(_mm512_div_ps(middle, _mm512_cvtepi32_ps(width)));
+        __m512i col = _mm512_sub_epi32(k, _mm512_mullo_epi32(row, width));
+        row = _mm512_mask_add_epi32(row, in_read, row, unread);
+        const __m512i zero = _mm512_setzero_si512();
+        __m512i y = _mm512_mask_i32gather_epi32(zero, some, row, window, 4);
+        __m512i x = _mm512_mask_i32gather_epi32(zero, some, _mm512_add_epi32(first, col), table, 4);
+        __m512i at = _mm512_add_epi32(y, _mm512_mullo_epi32(x, three)), from = _mm512_min_epi32(at, last);
+        __m512i pixel = _mm512_mask_i32gather_epi32(zero, some, from, images->source, 1);
+        pixel = _mm512_srlv_epi32(pixel, _mm512_slli_epi32(_mm512_sub_epi32(at, from), 3));
+        _mm512_storeu_si512(values + 3 * (ptrdiff_t)j, _mm512_permutexvar_epi8(pack, pixel));
+    }
+}
+#endif
+
 Status select_random(const Selection *selection, const Images *images, const uint8_t key_bytes[32], Level level) {
     Keystream *next = keystream_portable;
 #ifdef HAVE_X86
@@ -117,6 +163,13 @@ Status select_random(const Selection *selection, const Images *images, const uin
     ptrdiff_t *window = alloc_array(2 * (size_t)selection->half_rows + 1, sizeof *window); /* where its rows begin */
     /* A row's words, after what is left of the batch before, and up to a batch more. */
     uint32_t *words = alloc_array((size_t)count + 2 * BATCH, sizeof *words);
+    size_t padded = ((size_t)count + 15) / 16 * 16;
+    int32_t *by_lane = alloc_array(4 * padded, sizeof *by_lane);
+    int32_t *window_32 = alloc_array(2 * (size_t)selection->half_rows + 1, sizeof *window_32);
+    uint8_t *values = alloc_array(3 * padded + 64, 1);
+    bool in_lanes = level >= LEVEL_AVX512 && selection->channels == 3 && images->stride >= 0 &&
+                    (height - 1) * images->stride + 3 * (ptrdiff_t)width <= INT32_MAX && (int64_t)height * width >= 2;
+    if (by_lane == NULL || window_32 == NULL || values == NULL) goto done;
     if (columns == NULL || table == NULL || read_rows == NULL || window == NULL || words == NULL) goto done;
     status = OK;
     for (int32_t i = 0; i < selection->row_count; i++) read_rows[selection->rows[i]] = 1;
@@ -138,8 +191,12 @@ Status select_random(const Selection *selection, const Images *images, const uin
         columns[j] = (Column){{right - left, end - begin},
                               {left, width + begin},
                               {reciprocal(right - left), reciprocal(end - begin)}};
+        by_lane[j] = columns[j].width[0];
+        by_lane[padded + (size_t)j] = columns[j].width[1];
+        by_lane[2 * padded + (size_t)j] = columns[j].first[0];
+        by_lane[3 * padded + (size_t)j] = columns[j].first[1];
     }
-    uint64_t block = 0;
+    uint32_t block = 0;
     size_t have = 0, used = 0;
     for (int32_t i = 0; i < selection->row_count; i++) {
         int32_t first = selection->rows[i] - selection->half_rows, last = selection->rows[i] + selection->half_rows;
@@ -154,7 +211,13 @@ Status select_random(const Selection *selection, const Images *images, const uin
         have -= used;
         for (used = 0; have < (size_t)count; have += BATCH, block += BLOCKS) next(key, block, words + have);
         uint8_t *out = images->out + selection->rows[i] * images->out_stride;
-        if (selection->channels == 3) {
+        if (in_lanes) {
+#ifdef HAVE_X86
+            for (int32_t k = 0; k < rows; k++) window_32[k] = (int32_t)window[k];
+            draw_row_avx512(selection, images, by_lane, table, window_32, unread, rows - unread, words, values);
+            for (int32_t j = 0; j < count; j++) memcpy(out + 3 * (ptrdiff_t)selection->cols[j], values + 3 * j, 3);
+#endif
+        } else if (selection->channels == 3) {
             draw_row(selection, images, columns, table, window, unread, rows - unread, words, out, 3);
         } else {
             draw_row(selection, images, columns, table, window, unread, rows - unread, words, out, selection->channels);
@@ -167,6 +230,9 @@ done:
     alloc_free(read_rows);
     alloc_free(window);
     alloc_free(words);
+    alloc_free(by_lane);
+    alloc_free(window_32);
+    alloc_free(values);
     return status;
 }
 
