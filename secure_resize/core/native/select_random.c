@@ -266,7 +266,10 @@ TARGET_AVX512 static uint64_t hash_avx512(const uint8_t *block, const uint8_t *k
         __m512i words = _mm512_add_epi32(_mm512_loadu_si512(block + k), _mm512_loadu_si512(key + k));
         sum = _mm512_add_epi64(sum, _mm512_mul_epu32(words, _mm512_srli_epi64(words, 32)));
     }
-    return (uint64_t)_mm512_reduce_add_epi64(sum);
+    uint64_t parts[8], total = 0; /* _mm512_reduce_add_epi64 adds signed numbers, which must not overflow */
+    memcpy(parts, &sum, sizeof parts);
+    for (int l = 0; l < 8; l++) total += parts[l];
+    return total;
 }
 #endif
 
