@@ -27,7 +27,7 @@ from .core.plan import Taps
 from .core.selection import Selection
 from .exposure import exposure
 from .operator import AxisOperator, ScalingOperator
-from .probe import SIGNIFICANT, probe
+from .probe import SIGNIFICANT, ProbeError, probe
 from .resize import _FROM_BATCH, _as_batch, check_size
 from .sampling import SAMPLING, sampled_axis
 from .scalers import SCALERS, Scaler, get_scaler
@@ -81,7 +81,8 @@ def reconstruct(
     scaler
         What will scale it: a name in ``scalers.SCALERS``, a Scaler, or its ScalingOperator, probed for instance. What a
         sampling filter of a known library reads is known in closed form (``sampling.SAMPLING``); any other scaler is
-        probed, once for each pair of sizes, which takes from a tenth of a second to some seconds.
+        probed, once for each pair of sizes, which takes from a tenth of a second to some seconds; one that does more
+        than its operator says is taken to read every pixel.
     method
         ``"median"`` (default): the lower median of the candidates, channel by channel. ``"random"``: one of the
         candidates, all its channels, each as likely, drawn from a keyed pseudorandom function of the whole image.
@@ -248,11 +249,13 @@ def _cached_plan(scaler: Scaler | ScalingOperator, in_size: Size, out_size: Size
         read = [axis.read for axis in axes]
         gain_db = 20 * math.log10(axes[0].gain * axes[1].gain)
     else:
-        operator = probe(scaler, in_size, out_size, dtype=dtype) if isinstance(scaler, Scaler) else scaler
+        operator, whole = _asked(scaler, in_size, out_size, dtype) if isinstance(scaler, Scaler) else (scaler, True)
         read = [operator.rows.read(), operator.cols.read()]
         if operator.provenance is not None:
             tolerance = tuple(SIGNIFICANT * std for std in operator.provenance.weight_std)  # type: ignore[assignment]
         gain_db = exposure(operator).stealth_gain_db
+        if not whole:
+            read, gain_db = [np.ones_like(mask) for mask in read], math.inf
     half = [
         min(math.floor(n_in / (n_out * bandwidth)), n_in - 1) for n_in, n_out in zip(in_size, out_size, strict=True)
     ]
@@ -262,6 +265,20 @@ def _cached_plan(scaler: Scaler | ScalingOperator, in_size: Size, out_size: Size
     full = [np.flatnonzero(inside == used) for inside, used in (selection.row_counts, selection.col_counts)]
     name = scaler.name if isinstance(scaler, Scaler) else getattr(operator.provenance, "name", "operator")
     return Plan(name, operator, sampling is not None, tolerance, bandwidth, gain_db, selection, (full[0], full[1]))
+
+
+def _asked(scaler: Scaler, in_size: Size, out_size: Size, dtype: str) -> tuple[ScalingOperator, bool]:
+    """The probed operator, and whether it is all that the scaler does.
+
+    One that cuts off at the image's own range, for example, which any pixel may set, has to be taken to read everything.
+    """
+    try:
+        return probe(scaler, in_size, out_size, dtype=dtype), True
+    except ProbeError as error:
+        operator = error.evidence.get("operator")
+        if not isinstance(operator, ScalingOperator):
+            raise
+        return operator, False
 
 
 def _footprints(pixels: npt.NDArray[np.int32], n_in: int, n_out: int) -> Taps:

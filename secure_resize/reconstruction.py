@@ -172,6 +172,8 @@ class ReconstructionInfo:
             return f"unchanged: {self.scaler} is robust by itself (stealth gain below {ROBUST_DB:.0f} dB)"
         if not self._plan.falls_back:
             return "every window holds pixels that are not read"
+        if self.stealth_gain_db == np.inf:
+            return "no operator describes all that the scaler does: every pixel counts as read and becomes a mean"
         half, share = self.half_window, 100 * float(self.fallback.mean())
         return (
             f"{share:.1f} % of the read pixels have no unread pixel within {half[0]} rows and {half[1]} columns (the "

@@ -546,3 +546,28 @@ def test_import_needs_no_framework_for_closed_forms():
     )
     pytest.importorskip("torch")
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+def test_a_scaler_that_no_operator_describes_is_taken_to_read_everything(monkeypatch):
+    """The prefilter stands in everywhere, and nothing is refused but what has no operator at all."""
+    image, scaler = np.random.default_rng(20).integers(0, 256, (90, 40, 3), np.uint8), SCALERS["opencv:lanczos4"]
+    operator = module.probe(scaler, (90, 40), (9, 8))
+    for evidence in ({"operator": operator}, {"deterministic": False}):
+
+        def fail(*arguments, evidence=evidence, **options):
+            raise module.ProbeError("it does not predict it", **evidence)
+
+        monkeypatch.setattr(module, "probe", fail)
+        module._cached_plan.cache_clear()
+        if "operator" not in evidence:
+            with pytest.raises(module.ProbeError, match="does not predict"):
+                sr.reconstruct(image, (9, 8), scaler=scaler)
+            break
+        info = sr.reconstruction_info(image, (9, 8), scaler=scaler)
+        assert info.fallback.all()
+        assert info.pixels_read == 90 * 40
+        assert "no operator describes" in info.why
+        whole = sr.reconstruct(image, (9, 8), scaler=scaler)
+        assert (whole != image).mean() > 0.9
+        assert np.array_equal(sr.reconstruct_resize(image, (9, 8), scaler=scaler), scaler(whole, (9, 8)))
+    module._cached_plan.cache_clear()
