@@ -270,7 +270,7 @@ def _cached_plan(scaler: Scaler | ScalingOperator, in_size: Size, out_size: Size
 def _asked(scaler: Scaler, in_size: Size, out_size: Size, dtype: str) -> tuple[ScalingOperator, bool]:
     """The probed operator, and whether it is all that the scaler does.
 
-    One that cuts off at the image's own range, for example, which any pixel may set, has to be taken to read everything.
+    One that cuts off at the image's own range, which any pixel may set, has to be taken to read everything.
     """
     try:
         return probe(scaler, in_size, out_size, dtype=dtype), True
