@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,14 @@ os.environ["PYTHONPATH"] = str(Path(secure_resize.__file__).parent.parent)
 # Loaded after TensorFlow, torchvision (through triton) ends the process: both register the same LLVM options.
 with contextlib.suppress(ImportError):
     import torchvision  # noqa: F401
+
+
+@pytest.fixture(autouse=True)
+def _import_path():
+    """The command line puts the current folder on the path, for its users' own callables; not for the next test."""
+    before = list(sys.path)
+    yield
+    sys.path[:] = before
 
 
 @pytest.fixture(scope="session")
