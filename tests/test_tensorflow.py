@@ -473,7 +473,7 @@ def test_a_missing_key_names_those_there_are():
 def test_resize_objects_are_values():
     transform = srtf.Resize([7, np.int64(9)], "area", True, key="picture", path="host")
     assert repr(transform) == (
-        "Resize(size=(7, 9), method='area', preserve_aspect_ratio=True, key='picture', path='host')"
+        "Resize(size=(7, 9), method='area', preserve_aspect_ratio=True, key='picture', path='host', defense='robust')"
     )
     for copied in (pickle.loads(pickle.dumps(transform)), copy.deepcopy(transform), eval(repr(transform), vars(srtf))):
         assert copied == transform
