@@ -92,6 +92,18 @@ def test_unknown_backends_are_refused(wanted, message):
     assert message in run.stderr
 
 
+@pytest.mark.parametrize(("wanted", "expected"), [("auto", "reference"), ("native", "extension is not there")])
+def test_without_the_extension(wanted, expected):
+    code = "import sys; sys.modules['secure_resize.core.native._native'] = None; import secure_resize as sr"
+    run = subprocess.run(
+        [sys.executable, "-c", code + "; print(sr.backend())"],
+        env={**os.environ, "SECURE_RESIZE_BACKEND": wanted},
+        capture_output=True,
+        text=True,
+    )
+    assert expected in run.stdout + run.stderr
+
+
 def test_the_reference_can_be_asked_for():
     code = "import secure_resize; print(secure_resize.backend())"
     run = subprocess.run(

@@ -18,9 +18,13 @@ from ...operator import AxisOperator
 from .. import reference
 from ..plan import Taps
 from ..selection import NETWORK_LIMIT, Selection, median_network
-from . import _native
+
+# By their names: where there is no extension that raises ModuleNotFoundError, `from . import _native` would not.
 from ._native import Plan, level, levels, run, runs
+from ._native import fingerprint as fill_fingerprint
 from ._native import plan as make_plan
+from ._native import select_median as fill_median
+from ._native import select_random as fill_random
 
 __all__ = [
     "apply_area",
@@ -80,7 +84,7 @@ def select_median(image: Array, out: Array, selection: Selection) -> None:
         return reference.select_median(image, out, selection)
     network = median_network(selection.window) if selection.window <= NETWORK_LIMIT else _NO_NETWORK
     for source, target in zip(_lines(image), out, strict=True):
-        _native.select_median(source, target, selection.rows, selection.cols, *selection.half, network, _level)
+        fill_median(source, target, selection.rows, selection.cols, *selection.half, network, _level)
 
 
 def select_random(image: Array, out: Array, selection: Selection, keys: Array) -> None:
@@ -88,13 +92,13 @@ def select_random(image: Array, out: Array, selection: Selection, keys: Array) -
     if not _selectable(image, selection):
         return reference.select_random(image, out, selection, keys)
     for source, target, key in zip(_lines(image), out, keys, strict=True):
-        _native.select_random(source, target, selection.rows, selection.cols, *selection.half, key, _level)
+        fill_random(source, target, selection.rows, selection.cols, *selection.half, key, _level)
 
 
 def fingerprint(data: Array, key: Array) -> Array:
     """A keyed universal hash of ``data``: one uint64 for each 1024 bytes begun."""
     hashes = np.empty(-(-len(data) // reference.FINGERPRINT_KEY_BYTES), np.uint64)
-    _native.fingerprint(data, key, hashes, _level)
+    fill_fingerprint(data, key, hashes, _level)
     return hashes
 
 
