@@ -26,7 +26,7 @@ def every_output(sizes: IntArray) -> tuple[IntArray, IntArray, IntArray]:
 
 
 def sampled_range(n_in: int, n_out: IntArray, i: IntArray, support: float) -> tuple[IntArray, IntArray]:
-    """First and last (exclusive) tap of output i, as in operator._sampled_weights."""
+    """First and last (exclusive) tap of output i, as in operator.sampled_weights."""
     scale = n_in / n_out
     reach = support * np.maximum(scale, 1.0)
     center = (i + 0.5) * scale
@@ -35,7 +35,7 @@ def sampled_range(n_in: int, n_out: IntArray, i: IntArray, support: float) -> tu
 
 
 def area_range(n_in: int, n_out: IntArray, i: IntArray) -> tuple[IntArray, IntArray]:
-    """First and last (exclusive) pixel of output i's footprint, as in operator.area_overlaps."""
+    """First and last (exclusive) pixel of output i's footprint, as in operator.integrated_weights."""
     divisor = np.gcd(n_in, n_out)
     big, small = n_in // divisor, n_out // divisor
     return i * big // small, -(-(i * big + big) // small)

@@ -397,11 +397,11 @@ def test_spawned_workers():
 
 @pytest.mark.skipif(not hasattr(_native, "fail_allocation"), reason="needs a build with -DSECURE_RESIZE_TEST_HOOKS=ON")
 @pytest.mark.parametrize("level", LEVELS)
-@pytest.mark.parametrize("kind", ["area", "fixed", "float"])
-@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize(
+    ("kind", "dtype"),
+    [("area", "uint8"), ("area", "uint16"), ("fixed", "uint8"), ("fixed", "uint16"), ("float", "float32")],
+)
 def test_every_allocation_may_fail(level, kind, dtype):
-    if (kind == "float") != (dtype == "float32"):
-        pytest.skip("no such implementation")
     image = random_image((1, 96, 128, 3), dtype)
     out = np.empty((1, 40, 50, 3), dtype)
     if kind == "float":
