@@ -145,9 +145,9 @@ def craft(
     target
         uint8 (h, w) or (h, w, C), with the source's channels; its size is the scaler's output size.
     scaler
-        A name in ``scalers.SCALERS``, a Scaler, or a callable that takes an image like ``source`` and returns one like
-        ``target``: what it reads is probed, and it scales the result. Or a ScalingOperator, whose output is rounded and
-        cut off to [0, 255], for there is no library to ask.
+        A name in ``scalers.SCALERS``, a Scaler, or a callable that takes an image like ``source`` (in any of the
+        layouts of ``probe``) and returns one like ``target``: what it reads is probed, and it scales the result. Or a
+        ScalingOperator, whose output is rounded and cut off to [0, 255], for there is no library to ask.
     method
         ``"strong"``: the least change, in the 2-norm and inside [0, 255], that takes every output pixel to within
         ``epsilon`` of the target; the whole quadratic program at once, see :mod:`secure_resize.solver`, where Xiao et
@@ -248,10 +248,13 @@ def psnr(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
 # The scaler: what it does to any image, and what it does to this one.
 
 
-def known_operator(scaler: AnyScaler, in_size: tuple[int, int], out_size: tuple[int, int]) -> ScalingOperator:
+def known_operator(
+    scaler: AnyScaler, in_size: tuple[int, int], out_size: tuple[int, int], *, grey: bool = False
+) -> ScalingOperator:
     """The operator that describes ``scaler``: given, known, or probed; sizes are (height, width).
 
-    Raises what ``probe`` does, and ValueError for an operator of other sizes.
+    ``grey``: a callable is to take an image of one channel. Raises what ``probe`` does, and ValueError for an operator
+    of other sizes.
     """
     if isinstance(scaler, ScalingOperator):
         if (scaler.in_size, scaler.out_size) != (in_size, out_size):
@@ -261,11 +264,13 @@ def known_operator(scaler: AnyScaler, in_size: tuple[int, int], out_size: tuple[
     if isinstance(name, str) and name.startswith("secure_resize:") and scaler in (name, SCALERS.get(name)):
         get_scaler(name)
         return scaling_operator(in_size, out_size, name.partition(":")[2])
-    return _probed(scaler, in_size, out_size)
+    if isinstance(scaler, str | Scaler):
+        return _probed(scaler, in_size, out_size)
+    return probe(scaler, in_size, out_size, layout="HW" if grey else "auto")
 
 
 @lru_cache(maxsize=32)
-def _probed(scaler: Any, in_size: tuple[int, int], out_size: tuple[int, int]) -> ScalingOperator:
+def _probed(scaler: str | Scaler, in_size: tuple[int, int], out_size: tuple[int, int]) -> ScalingOperator:
     return probe(scaler, in_size, out_size)
 
 
@@ -274,7 +279,8 @@ def _known(
 ) -> tuple[ScalingOperator, Callable[[Image], Image]]:
     """The scaler's operator, and the scaler itself as a function of the attack image."""
     in_size, out_size = (source[0], source[1]), (target[0], target[1])
-    operator = known_operator(scaler, in_size, out_size)
+    channels = source[2] if len(source) == 3 else 1
+    operator = known_operator(scaler, in_size, out_size, grey=channels == 1)
     if isinstance(scaler, str):
         scaler = get_scaler(scaler)
     if isinstance(scaler, Scaler):
@@ -285,7 +291,6 @@ def _known(
     known = operator.provenance
     assert known is not None
     box, _ = open_box(scaler, in_size, out_size, "uint8", known.layout)
-    channels = source[2] if len(source) == 3 else 1
     if not channels == box.layout.channels == len(known.mix):
         raise ValueError(
             f"{known.name} takes {box.layout.channels} channels and returns {len(known.mix)}: an attack needs both to "
