@@ -9,7 +9,7 @@ x(λ) = clip(s + Mᵀλ, 0, 255) and proves a lower bound on the change of any o
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -47,7 +47,8 @@ class Solution:
 
     ``image`` float64 (H, W, C) in [0, 255]; ``dual`` λ (h, w, C); ``change`` = ½‖image - source‖²; ``bound``: what λ
     proves ½‖·‖² to be at least, for every image that keeps the intervals; ``violation``: how far outside its interval
-    an output of ``image`` lies at most, in levels; ``largest``: ½‖·‖² of the furthest image in the box.
+    an output of ``image`` lies at most, in levels; ``largest``: the ½‖·‖² that no image in the box exceeds unless pixels
+    change that do not count.
     """
 
     image: FloatArray = field(repr=False)
@@ -144,45 +145,55 @@ def _disjoint(axis: AxisOperator) -> bool:
 
 
 def _apart(source: FloatArray, operator: ScalingOperator, low: FloatArray, high: FloatArray) -> Solution:
-    """Each output on its own: its pixels move by λ·weight until they reach the box's side, which makes λ grow.
-
-    What the pixels give at λ is concave, increasing and piecewise linear, so that Newton's steps from 0 end at the
-    root after as many of them as there are taps, at most.
-    """
+    """Each output on its own: its pixels move by λ·weight until they reach the box's side, which makes λ grow."""
     rows, cols = operator.rows, operator.cols
-    index = np.ix_(*((axis.start[:, None] + np.arange(axis.width)).ravel() for axis in (rows, cols)))
-    shape = (rows.n_out, rows.width, cols.n_out, cols.width, source.shape[2])
-    pixels = source[index].reshape(shape)
-    weights = rows.weights[:, :, None, None, None] * cols.weights[None, None, :, :, None]
+    taps = [(a, b) for a in range(rows.width) for b in range(cols.width)]
+    places = [np.ix_(rows.start + a, cols.start + b) for a, b in taps]
+    # One row a tap and one column an output, channels included.
+    pixels = np.stack([source[place].ravel() for place in places])
+    weights = np.stack([np.repeat(np.outer(rows.weights[:, a], cols.weights[:, b]), source.shape[2]) for a, b in taps])
     wanted = np.clip(0.0, low, high)
-    up = (weights > 0) == (wanted > 0)[:, None, :, None]  # which way each pixel moves
+    up = (weights > 0) == (wanted.ravel() > 0)  # which way each pixel moves
     size = np.abs(weights)
     room = np.where(up, 255 - pixels, pixels)
-    need = np.abs(wanted)
-    gives, square = np.zeros(need.shape), np.broadcast_to((size**2).sum(axis=(1, 3)), need.shape)
-    factor = _ratio(need, square)
-    with np.errstate(invalid="ignore"):  # ∞ · 0: the output is out of reach, the pixel does not count
-        for _ in range(rows.width * cols.width):
-            full = factor[:, None, :, None] * size > room
-            if not full.any():
-                break
-            gives = np.where(full, size * room, 0.0).sum(axis=(1, 3))
-            square = np.where(full, 0.0, size**2).sum(axis=(1, 3))
-            further = np.maximum(_ratio(need - gives, square), factor)
-            if np.array_equal(further, factor):
-                break
-            factor = further
-        moved = np.where(size > 0, np.minimum(factor[:, None, :, None] * size, room), 0.0)
-    reached = (moved * size).sum(axis=(1, 3))
+    need = np.abs(wanted).ravel()
+    factor = _grow(size, room, need)
+    with np.errstate(invalid="ignore"):  # ∞ · 0, as below
+        moved = np.where(size > 0, np.minimum(factor * size, room), 0.0)
     image = source.copy()
-    image[index] = (pixels + np.where(up, moved, -moved)).reshape(len(index[0]), index[1].shape[1], -1)
-    change = float(0.5 * (moved**2).sum())
+    for place, values in zip(places, np.where(up, pixels + moved, pixels - moved), strict=True):
+        image[place] = values.reshape(wanted.shape)
+    change = float(0.5 * np.vdot(moved, moved))
     # For an output out of reach no λ is optimal: the larger it is, the more it proves.
     factor = np.minimum(factor, 1e9)
-    ends = np.where(need > 0, factor * need, 0.0).sum()
-    bound = float((moved * (0.5 * moved - factor[:, None, :, None] * size)).sum() + ends)
-    violation = float(max((need - reached).max(), 0.0))
-    return Solution(image, np.sign(wanted) * factor, change, bound, violation, _largest(source), 1)
+    bound = float(np.vdot(moved, 0.5 * moved - factor * size) + np.vdot(factor, need))
+    violation = float(max((need - (moved * size).sum(axis=0)).max(), 0.0))
+    dual = np.sign(wanted) * factor.reshape(wanted.shape)
+    return Solution(image, dual, change, bound, violation, float(0.5 * np.vdot(room, room)), 1)
+
+
+def _grow(size: FloatArray, room: FloatArray, need: FloatArray) -> FloatArray:
+    """The λ (n,) with Σ size · min(λ · size, room) = need; infinite where that is out of reach. ``size`` (taps, n).
+
+    The sum is concave, increasing and piecewise linear in λ, so that Newton's steps from 0 stay below the root and end
+    at it after at most as many of them as there are taps.
+    """
+    square = size**2
+    factor = _ratio(need, square.sum(axis=0))
+    left = np.arange(need.size)
+    for _ in range(len(size)):
+        with np.errstate(invalid="ignore"):  # ∞ · 0: the output is out of reach, the pixel does not count
+            full = factor[left] * size[:, left] > room[:, left]
+        some = full.any(axis=0)
+        left, full = left[some], full[:, some]
+        if not left.size:
+            break
+        gives = np.where(full, size[:, left] * room[:, left], 0.0).sum(axis=0)
+        slope = np.where(full, 0.0, square[:, left]).sum(axis=0)
+        before = factor[left]
+        factor[left] = np.maximum(_ratio(need[left] - gives, slope), before)
+        left = left[factor[left] > before]
+    return factor
 
 
 def _ratio(a: FloatArray, b: FloatArray) -> FloatArray:
@@ -221,7 +232,7 @@ def _on_what_is_read(
     image = source.copy()
     image[used] = np.moveaxis(found.image, 0, -1)
     dual = np.ascontiguousarray(np.moveaxis(found.dual, 0, -1))
-    return Solution(image, dual, found.change, found.bound, found.violation, _largest(source), found.iterations)
+    return replace(found, image=image, dual=dual)
 
 
 def _ascend(

@@ -183,9 +183,9 @@ def craft(
     check_pair(source, target)
     operator, call = _known(scaler, source.shape, target.shape)
     best: Crafted | None = None
+    task = Task(as_levels(source), as_levels(target), operator, epsilons[0], iterations)
     for epsilon in epsilons:
-        task = Task(as_levels(source), as_levels(target), operator, epsilon, iterations)
-        found = METHODS[method](task)
+        found = METHODS[method](replace(task, epsilon=epsilon))
         image = np.round(found.image).astype(np.uint8).reshape(source.shape)
         scaled = call(image)
         crafted = Crafted(
@@ -241,7 +241,10 @@ def psnr(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
     """Peak signal-to-noise ratio of two images of one shape in [0, 255], in dB; infinite where they are equal."""
     if a.shape != b.shape:
         raise ValueError(f"images must have one shape, got {a.shape} and {b.shape}")
-    mean_square = float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
+    if a.dtype == b.dtype == np.uint8:  # in whole numbers
+        mean_square = float(np.mean(np.square(np.subtract(a, b, dtype=np.int16), dtype=np.int32), dtype=np.float64))
+    else:
+        mean_square = float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
     return 10.0 * math.log10(255.0**2 / mean_square) if mean_square else math.inf
 
 
