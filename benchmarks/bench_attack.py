@@ -85,7 +85,7 @@ def main() -> None:
         {k: partial(timing.seconds, call, AT_LEAST) for k, call in calls.items()}, options.rounds
     )
     print(
-        "| 448×448 → 112×112, RGB | ms | PSNR to source | OSQP, two passes: s | PSNR to source | OSQP's time over ours |"
+        "| strong attack, ε = 1 | ms | PSNR to source | OSQP, two passes: s | PSNR to source | OSQP's time over ours |"
     )
     print("|---|---:|---:|---:|---:|---:|")
     for scaler, found in results.items():
