@@ -47,7 +47,7 @@ class Solution:
 
     ``image`` float64 (H, W, C) in [0, 255]; ``dual`` λ (h, w, C); ``change`` = ½‖image - source‖²; ``bound``: what λ
     proves ½‖·‖² to be at least, for every image that keeps the intervals; ``violation``: how far outside its interval
-    an output of ``image`` lies at most, in levels; ``largest``: what no image in the box exceeds as ½‖·‖², unless pixels
+    an output of ``image`` lies at most, in levels; ``largest``: what ½‖·‖² cannot exceed in the box unless pixels
     change that do not count.
     """
 
