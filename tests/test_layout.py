@@ -21,7 +21,7 @@ LAYERS = [
     {"blackbox"},
     {"probe", "exposure", "sampling"},
     {"reconstruct", "reconstruction"},
-    {"attacks", "attacks.craft", "attacks.area"},
+    {"attacks", "attacks.craft", "attacks.area", "attacks.defended", "attacks.replay", "attacks.adaptive"},
     {"demo", "matrix"},
     {"plots"},
     {"cli"},

@@ -5,6 +5,19 @@ Quiring et al., USENIX Security 2020, section 2). Whether an attack worked is al
 """
 
 from . import area as _area  # noqa: F401  (registers its methods)
+from .adaptive import ADAPTIVE, Adapted, craft_adaptive, register_adaptive
 from .craft import HIDDEN_DB, METHODS, REACHED_DB, Crafted, craft, psnr, register_method
 
-__all__ = ["HIDDEN_DB", "METHODS", "REACHED_DB", "Crafted", "craft", "psnr", "register_method"]
+__all__ = [
+    "ADAPTIVE",
+    "HIDDEN_DB",
+    "METHODS",
+    "REACHED_DB",
+    "Adapted",
+    "Crafted",
+    "craft",
+    "craft_adaptive",
+    "psnr",
+    "register_adaptive",
+    "register_method",
+]
