@@ -10,6 +10,7 @@ et al., *Rethinking Image-Scaling Attacks*, ICML 2022, section 4 (``surrogate_me
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -18,11 +19,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..operator import ScalingOperator
+from ..operator import AxisOperator, ScalingOperator
 from ..reconstruct import Plan, make_plan, reconstruct, reconstruct_resize
 from ..scalers import Scaler, get_scaler
 from .craft import REACHED_DB, Crafted, as_levels, check_epsilons, check_pair, craft, known_operator, psnr
-from .defended import Middle, Model, Windows, candidate_means, expected_random, ranked
+from .defended import Middle, Model, Windows, absolute, candidate_means, expected_random, ranked, restricted
 from .replay import replay
 
 __all__ = ["ADAPTIVE", "Adapted", "AdaptiveAttack", "Case", "craft_adaptive", "register_adaptive"]
@@ -41,7 +42,8 @@ class Adapted(Crafted):
     """An attack image and what it does to the defended pipeline; the first fields are :class:`.Crafted`'s.
 
     ``scaled`` is what reconstruction and the real library make of it, with the first key. ``budget`` made the image;
-    ``trials``: PSNR of output and target in dB, for each key (one number for the median, which has none).
+    ``trials``: PSNR of output and target in dB, for each key (one number for the median, which has none); of the block
+    alone where one was attacked, like ``psnr_target``.
     """
 
     budget: float
@@ -60,8 +62,8 @@ class Adapted(Crafted):
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """What an attack works on: ``source`` uint8 (H, W, C), ``target`` uint8 (h, w, C), the scaler, the defence's plan
-    and the options of :func:`craft_adaptive`.
+    """What an attack works on: ``source`` uint8 (H, W, C), the scaler, the defence's plan and the options of
+    :func:`craft_adaptive`; of the output, only the block that is attacked: ``target`` uint8 and ``operator``.
     """
 
     source: Image
@@ -75,8 +77,8 @@ class Case:
 
     @cached_property
     def windows(self) -> Windows:
-        """The read pixels' windows."""
-        return Windows(self.plan.selection)
+        """The windows of the read pixels that count."""
+        return Windows(self.plan.selection, self.counts)
 
     @property
     def read(self) -> tuple[Array, ...]:
@@ -84,16 +86,26 @@ class Case:
         return np.ix_(self.plan.selection.rows, self.plan.selection.cols)
 
     @cached_property
-    def wanted(self) -> Image:
-        """What the read pixels should become, uint8 (rows, columns, C).
+    def counts(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+        """The read rows and the read columns that move the block by half a level or more."""
+        small = restricted(self.operator, self.plan.selection)
+        return small.rows.read(1 / 512), small.cols.read(1 / 512)
 
-        The strong attack on the bare scaler, from what the median makes of the source: the least change of what the
-        scaler will be fed.
+    @cached_property
+    def wanted(self) -> Image:
+        """What the read pixels should become, uint8 (rows, columns, C): what the outputs that read them should show.
+
+        A mean by weight, where outputs share a pixel. (The strong attack's values on the bare scaler keep the source's
+        differences between the pixels of one output; but these draw from the same candidates, which cannot be both.)
         """
-        size = self.target.shape[:2]
-        base = reconstruct(self.source, size, scaler=self.scaler, bandwidth=self.plan.bandwidth)
-        image = craft(base, self.target, self.scaler, epsilon=self.epsilon, iterations=self.iterations).image
-        return np.asarray(image[self.read])
+        size, bandwidth = self.plan.operator.out_size, self.plan.bandwidth
+        base = reconstruct(self.source, size, scaler=self.scaler, bandwidth=bandwidth)
+        target = as_levels(self.target)
+        target = np.clip(self.operator.apply(base), target - self.epsilon, target + self.epsilon)
+        weights = absolute(restricted(self.operator, self.plan.selection))
+        total = weights.adjoint(np.ones((*self.operator.out_size, 1)))
+        shown = weights.adjoint(target) / np.where(total > 0, total, 1.0)
+        return np.asarray(np.clip(np.round(shown), 0, 255).astype(np.uint8))
 
 
 Run = Callable[[Case, float], Image]
@@ -139,6 +151,7 @@ def craft_adaptive(
     method: str,
     budget: float | Sequence[float] | None = None,
     epsilon: float = 1.0,
+    block: tuple[int, int, int, int] | None = None,
     bandwidth: float = 2.0,
     key: bytes | Sequence[bytes] | None = None,
     guess: bytes | None = None,
@@ -160,7 +173,7 @@ def craft_adaptive(
     scaler
         A name in ``scalers.SCALERS`` or a Scaler. What it reads is what reconstruction takes it to read.
     method
-        ``"median"``: candidates are moved until the medians are what the strong attack on the bare scaler wants.
+        ``"median"``: candidates are moved until the medians are what the outputs that read them should show.
         ``"random"``: the candidates nearest to that value are overwritten by it. ``"surrogate_median"``,
         ``"expectation_random"``: the least change of the whole image with which the output's squared error, or its
         expectation over all keys, is that of 25 dB, by descent. ``"replay"``: the random filter's draws are taken to be
@@ -168,11 +181,14 @@ def craft_adaptive(
     budget
         A number above 0 and up to 1, or a rising list of them, of which the first is taken that reaches both goals with
         every key, or else the one that comes nearest (O1 counts before O2). ``"median"`` and ``"random"``: the share of
-        a window's candidates that may be moved for its sake, rounded up (overlapping windows move more). The others:
-        how much of the way to the target is gone, from what the defence makes of the source. By default the method's.
+        a window's candidates that may be moved for its sake, rounded up (overlapping windows move more, and
+        ``"median"`` visits each up to four times). The others: how much of the way to the target is gone, from what the
+        defence makes of the source. By default the method's.
     epsilon
         For ``"median"``, ``"random"`` and ``"replay"``: levels by which the values wanted of the read pixels may miss
-        the target, once scaled.
+        the target.
+    block
+        (top, left, height, width) in output pixels: all of the target that counts, for the attack as for its success.
     bandwidth, key
         The defence's, see :func:`secure_resize.reconstruct`. Of several keys each is tried on the finished image.
     guess
@@ -210,14 +226,19 @@ def craft_adaptive(
         keys = [None]
     in_size, size = (source.shape[0], source.shape[1]), (target.shape[0], target.shape[1])
     plan = make_plan(scaler, in_size, size, float(bandwidth), "uint8")
-    first, wanted = (np.ascontiguousarray(image).reshape(*image.shape[:2], -1) for image in (source, target))
-    case = Case(first, wanted, scaler, known_operator(scaler, in_size, size), plan, epsilon, iterations, guess)
+    top, left, height, width = _check_block(block, size)
+    here = slice(top, top + height), slice(left, left + width)
+    first, last = (np.ascontiguousarray(image).reshape(*image.shape[:2], -1) for image in (source, target[here]))
+    operator = known_operator(scaler, in_size, size)
+    operator = ScalingOperator(_cropped(operator.rows, here[0]), _cropped(operator.cols, here[1]))
+    case = Case(first, last, scaler, operator, plan, epsilon, iterations, guess)
     defend = partial(reconstruct_resize, size=size, scaler=scaler, method=attack.defence, bandwidth=bandwidth)
     best: Adapted | None = None
     for budget in budgets:
-        image = (craft(source, target, scaler).image if plan.unchanged else attack(case, budget)).reshape(source.shape)
+        image = craft(first, last, operator).image if plan.unchanged else attack(case, budget)
+        image = image.reshape(source.shape)
         outputs = [defend(image, key=one) for one in keys]
-        trials = tuple(psnr(output, target) for output in outputs)
+        trials = tuple(psnr(output[here], target[here]) for output in outputs)
         reached = min(trials) >= REACHED_DB
         found = Adapted(
             image=image,
@@ -253,27 +274,59 @@ def _check_budgets(budget: float | Sequence[float]) -> list[float]:
     return [float(one) for one in budgets]
 
 
+def _check_block(block: tuple[int, int, int, int] | None, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    if block is None:
+        return 0, 0, *size
+    top, left, height, width = block
+    if not (0 <= top < top + height <= size[0] and 0 <= left < left + width <= size[1]):
+        raise ValueError(f"block (top, left, height, width) must lie inside {size}, got {block!r}")
+    return block
+
+
+def _cropped(axis: AxisOperator, outputs: slice) -> AxisOperator:
+    """The axis with those of its outputs alone."""
+    start, weights = axis.start[outputs].copy(), axis.weights[outputs].copy()
+    return AxisOperator(axis.n_in, len(start), start, weights)
+
+
 # Moving candidates, window by window (Quiring et al. 2020).
+
+
+# Windows of different phases share pixels: what a later one moves, an earlier one may have to move again.
+_SWEEPS = 4
 
 
 @register_adaptive("median", "median", 0.5)
 def _median(case: Case, budget: float) -> Image:
-    return _each_window(case, budget, _move_median)
+    """The windows of one phase after the other, each seeing what those before it did; all of them up to four times."""
+    windows, out = case.windows, np.empty_like(case.source)
+    for channel in range(out.shape[2]):
+        plane = np.pad(case.source[..., channel], windows.reach)
+        for _ in range(_SWEEPS):
+            before = plane.copy()
+            for phase in windows.phases:
+                wanted = case.wanted[phase[0][:, None], phase[1], channel].ravel()
+                moved = _move_median(windows.read(plane, phase), windows.free(phase), wanted, budget)
+                windows.write(plane, phase, moved)
+            if np.array_equal(plane, before):
+                break
+        out[..., channel] = windows.inside(plane)
+    return out
 
 
 @register_adaptive("random", "random", 0.75)
 def _random(case: Case, budget: float) -> Image:
-    return _each_window(case, budget, _move_nearest)
-
-
-def _each_window(case: Case, budget: float, move: Callable[[Array, Array, Array, float], Array]) -> Image:
-    """``move`` applied to the windows of one phase after the other, each of which sees what those before it did."""
+    """A candidate that several windows overwrite becomes the mean of what they want; in the paper the last one wins."""
     windows, out = case.windows, np.empty_like(case.source)
     for channel in range(out.shape[2]):
         plane = np.pad(case.source[..., channel], windows.reach)
+        sums, votes = np.zeros(plane.shape, np.int32), np.zeros(plane.shape, np.int32)
         for phase in windows.phases:
-            values = case.wanted[phase[0][:, None], phase[1], channel].ravel()
-            windows.write(plane, phase, move(windows.read(plane, phase), windows.free(phase), values, budget))
+            wanted = case.wanted[phase[0][:, None], phase[1], channel].ravel().astype(np.int32)
+            taken = _nearest(windows.read(plane, phase), windows.free(phase), wanted, budget)
+            windows.write(votes, phase, windows.read(votes, phase) + taken)
+            windows.write(sums, phase, windows.read(sums, phase) + taken * wanted[:, None])
+        plane = np.where(votes > 0, np.round(sums / np.maximum(votes, 1)), plane)
         out[..., channel] = windows.inside(plane)
     return out
 
@@ -305,15 +358,14 @@ def _move_median(values: Array, free: Array, wanted: Array, budget: float) -> Ar
     return out
 
 
-def _move_nearest(values: Array, free: Array, wanted: Array, budget: float) -> Array:
-    """Windows (n, K) uint8 where the ⌈budget · candidates⌉ candidates nearest to ``wanted`` (n,) have become it."""
+def _nearest(values: Array, free: Array, wanted: Array, budget: float) -> npt.NDArray[np.bool_]:
+    """Of windows (n, K) uint8, the ⌈budget · candidates⌉ candidates nearest to ``wanted`` (n,); bool."""
     distance = np.abs(values.astype(np.int32) - wanted[:, None])
     places = ranked(distance, free)[1]
+    taken = np.zeros(values.shape, bool)
     most = np.ceil(budget * free.sum(axis=1) - 1e-9)
-    window, place = np.nonzero(np.arange(values.shape[1]) < most[:, None])
-    out = values.copy()
-    out[window, places[window, place]] = wanted[window]
-    return out
+    np.put_along_axis(taken, places, np.arange(values.shape[1]) < most[:, None], axis=1)
+    return taken
 
 
 # The least change through the whole pipeline, by descent (Gao et al. 2022).
@@ -327,16 +379,18 @@ def _surrogate_median(case: Case, budget: float) -> Image:
 
 @register_adaptive("expectation_random", "random")
 def _expectation_random(case: Case, budget: float) -> Image:
-    return _descend(case, expected_random(case.plan, case.operator), budget)
+    # The squared error's spread over keys falls with the number of outputs: some 2 % of it at 112x112, in every key.
+    spread = 10 / math.sqrt(case.target.shape[0] * case.target.shape[1])
+    return _descend(case, expected_random(case.plan, case.operator), budget, _MARGIN + spread)
 
 
-# Descents of one attack; between them the weight of the error is adjusted.
+# Descents of one attack, between which the weight of the error is adjusted; and halvings at the end.
 _ROUNDS = 8
-# Decibels beyond the goal, for rounding and for the spread over keys.
+# Decibels beyond the goal, for rounding.
 _MARGIN = 0.3
 
 
-def _descend(case: Case, model: Model, budget: float) -> Image:
+def _descend(case: Case, model: Model, budget: float, margin: float = _MARGIN) -> Image:
     """The x in [0, 255] nearest to the source whose error to the target, or a part of the way there, is that of 25 dB.
 
     Minimises ½‖x - s‖² + ½λ·error(x) by accelerated proximal descent (Beck & Teboulle, SIAM J. Imaging Sciences 2009)
@@ -345,11 +399,22 @@ def _descend(case: Case, model: Model, budget: float) -> Image:
     source, target = as_levels(case.source), as_levels(case.target)
     now = model.output(source)
     target = now + budget * (target - now)
-    goal = target.size * 255.0**2 / 10 ** ((REACHED_DB + _MARGIN) / 10)
-    best, merit = source, (False, -model.error(source, target)[0])
-    if -merit[1] <= goal:
+    goal = target.size * 255.0**2 / 10 ** ((REACHED_DB + margin) / 10)
+    best, merit = source, (False, -np.inf)
+
+    def consider(image: FloatArray) -> bool:
+        """Whether the image, in whole levels, has reached the goal; it is kept if it is the best one yet."""
+        nonlocal best, merit
+        image = np.round(image)
+        error, change = model.error(image, target)[0], float(((image - source) ** 2).sum())
+        reached = error <= goal
+        if (reached, -change if reached else -error) > merit:
+            best, merit = image, (reached, -change if reached else -error)
+        return reached
+
+    if consider(source):
         return case.source
-    image, weight, step = source, 32.0, 1 / model.slope
+    image, short, weight, step = source, source, 32.0, 1 / model.slope
     below, above = 0.0, np.inf
     for _ in range(_ROUNDS):
         ahead, momentum = image, 1.0
@@ -362,13 +427,19 @@ def _descend(case: Case, model: Model, budget: float) -> Image:
             later = (1 + np.sqrt(1 + 4 * momentum**2)) / 2
             ahead = following + (momentum - 1) / later * (following - image)
             image, momentum = following, later
-        image_ = np.round(image)
-        error, change = model.error(image_, target)[0], float(((image_ - source) ** 2).sum())
-        reached = error <= goal
-        if (reached, -change if reached else -error) > merit:
-            best, merit = image_, (reached, -change if reached else -error)
+        reached = consider(image)
+        if not reached:
+            short = image
         below, above = (below, weight) if reached else (weight, above)
         weight = (below * above) ** 0.5 if below and above < np.inf else weight / 4 if reached else weight * 4
+    if merit[0]:  # between what is too little and what is enough lies what is just enough
+        enough = best
+        for _ in range(_ROUNDS):
+            image = (enough + short) / 2
+            if consider(image):
+                enough = image
+            else:
+                short = image
     return best.astype(np.uint8)
 
 
@@ -379,4 +450,4 @@ def _descend(case: Case, model: Model, budget: float) -> Image:
 def _replay(case: Case, budget: float) -> Image:
     if case.guess is None:
         raise ValueError("a replay needs a guess, the key that the defence is taken to use")
-    return replay(case.source, case.wanted, case.plan, case.guess)
+    return replay(case.source, case.wanted, case.plan, case.guess, case.counts)

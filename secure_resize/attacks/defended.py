@@ -23,6 +23,7 @@ __all__ = [
     "Middle",
     "Model",
     "Windows",
+    "absolute",
     "candidate_means",
     "expected_random",
     "ranked",
@@ -38,10 +39,12 @@ class Windows:
     """The windows of ``selection``, as views of a plane (H, W) that is padded by the windows' reach.
 
     K pixels a window, row by row. A *phase* is a set of read pixels (indices into ``selection.rows`` and ``.cols``)
-    whose windows share no pixel, so that all of them can be written to at once; the phases hold every read pixel once.
+    whose windows share no pixel, so that all of them can be written to at once; the phases hold every read pixel once
+    whose row and column ``counts`` (bool, of the selection's rows and columns).
     """
 
     selection: Selection
+    counts: tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]
 
     @property
     def reach(self) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -52,9 +55,10 @@ class Windows:
     @cached_property
     def phases(self) -> list[tuple[Array, Array]]:
         """(row indices, column indices), intp arrays; their outer product is the phase."""
+        chosen = self.selection
         rows, cols = (
-            _apart(index, 2 * half)
-            for index, half in zip((self.selection.rows, self.selection.cols), self.selection.half, strict=True)
+            _apart(index, np.flatnonzero(counts), 2 * half)
+            for index, counts, half in zip((chosen.rows, chosen.cols), self.counts, chosen.half, strict=True)
         )
         return list(product(rows, cols))
 
@@ -89,12 +93,12 @@ class Windows:
         return self.selection.rows[phase[0]][:, None], self.selection.cols[phase[1]][None, :]
 
 
-def _apart(index: Array, reach: int) -> list[Array]:
-    """Places in the ascending ``index``, in groups whose members lie more than ``reach`` from each other; greedily."""
+def _apart(index: Array, places: Array, reach: int) -> list[Array]:
+    """``places`` in the ascending ``index``, in groups whose pixels lie more than ``reach`` apart; greedily."""
     groups: list[list[int]] = []
-    for place, pixel in enumerate(index.tolist()):
+    for place in places.tolist():
         for group in groups:
-            if pixel - index[group[-1]] > reach:
+            if index[place] - index[group[-1]] > reach:
                 group.append(place)
                 break
         else:
@@ -214,7 +218,7 @@ def candidate_means(plan: Plan, operator: ScalingOperator) -> Defended:
     small = restricted(operator, plan.selection)
     fill = CandidateMeans(plan)
     # ‖M‖² <= ‖|M|‖₁ · ‖|M|‖∞, and the fill's weights are not negative.
-    size = Defended(ScalingOperator(_absolute(small.rows), _absolute(small.cols)), fill, 0.0)
+    size = Defended(absolute(small), fill, 0.0)
     rows, cols = size.apply(np.ones((*operator.in_size, 1))), size.adjoint(np.ones((*operator.out_size, 1)))
     return Defended(small, fill, math.sqrt(rows.max() * cols.max()))
 
@@ -235,8 +239,13 @@ def _restricted(axis: AxisOperator, index: Array) -> AxisOperator:
     return AxisOperator(len(index), axis.n_out, start, weights)
 
 
-def _absolute(axis: AxisOperator) -> AxisOperator:
-    return AxisOperator(axis.n_in, axis.n_out, axis.start.copy(), np.abs(axis.weights))
+def absolute(operator: ScalingOperator) -> ScalingOperator:
+    """The absolute values of the weights."""
+    axes = (
+        AxisOperator(axis.n_in, axis.n_out, axis.start.copy(), np.abs(axis.weights))
+        for axis in (operator.rows, operator.cols)
+    )
+    return ScalingOperator(next(axes), next(axes))
 
 
 # What can be differentiated (Gao et al. 2022, section 4).

@@ -30,13 +30,14 @@ _TRIES = 64
 _WORD = 1 << 32
 
 
-def replay(source: Image, wanted: Image, plan: Plan, guess: bytes) -> Image:
+def replay(source: Image, wanted: Image, plan: Plan, guess: bytes, counts: tuple[Array, Array]) -> Image:
     """The image (H, W, C) uint8 in whose reconstruction with the key ``guess`` the read pixels are ``wanted``.
 
-    ``wanted`` uint8 (rows, columns, C). Where two read pixels draw the same candidate, it becomes the mean of what they
-    want; where there is no candidate, or no room for the 16 bytes, nothing is done.
+    ``wanted`` uint8 (rows, columns, C), of which only those count whose row and column ``counts`` (bool). Where two
+    read pixels draw the same candidate, it becomes the mean of what they want; where there is no candidate, or no room
+    for the 16 bytes, nothing is done.
     """
-    places = known_draws(source, plan, guess)
+    places = np.where(np.logical_and.outer(*counts), known_draws(source, plan, guess), -1)
     image = write_drawn(source, wanted, places)
     drawn = np.zeros(source.shape[:2], bool)
     drawn.ravel()[places[places >= 0]] = True
