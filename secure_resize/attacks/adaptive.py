@@ -406,7 +406,7 @@ def _descend(case: Case, model: Model, budget: float, margin: float = _MARGIN) -
         """Whether the image, in whole levels, has reached the goal; it is kept if it is the best one yet."""
         nonlocal best, merit
         image = np.round(image)
-        error, change = model.error(image, target)[0], float(((image - source) ** 2).sum())
+        error, change = model.error(image, target), float(((image - source) ** 2).sum())
         reached = error <= goal
         if (reached, -change if reached else -error) > merit:
             best, merit = image, (reached, -change if reached else -error)
@@ -419,7 +419,7 @@ def _descend(case: Case, model: Model, budget: float, margin: float = _MARGIN) -
     for _ in range(_ROUNDS):
         ahead, momentum = image, 1.0
         for _ in range(max(1, case.iterations // _ROUNDS)):
-            pulled = model.error(ahead, target)[1]
+            pulled = model.slope_at(ahead, target)
             pace = step / weight
             following = np.clip((ahead - step * pulled + pace * source) / (1 + pace), 0, 255)
             if ((ahead - following) * (following - image)).sum() > 0:

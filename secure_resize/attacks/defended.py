@@ -261,8 +261,11 @@ class Model(Protocol):
     def output(self, image: FloatArray, /) -> FloatArray:
         """The output (h, w, C) that is to be expected."""
 
-    def error(self, image: FloatArray, target: FloatArray, /) -> tuple[float, FloatArray]:
-        """The sum of the output's squared errors that is to be expected, and half its derivative (H, W, C)."""
+    def error(self, image: FloatArray, target: FloatArray, /) -> float:
+        """The sum of the output's squared errors that is to be expected."""
+
+    def slope_at(self, image: FloatArray, target: FloatArray, /) -> FloatArray:
+        """Half the error's derivative, (H, W, C)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -290,14 +293,19 @@ class Expected:
         """M x."""
         return self.mean.apply(image)
 
-    def error(self, image: FloatArray, target: FloatArray) -> tuple[float, FloatArray]:
+    def error(self, image: FloatArray, target: FloatArray) -> float:
+        """See :class:`Model`."""
+        drawn = self.mean.fill.apply(image)
+        missing = self.mean.operator.apply(drawn) - target
+        squares = float((self._pulled * image**2).sum()) - float((self.square * drawn**2).sum())
+        return float((missing**2).sum()) + squares
+
+    def slope_at(self, image: FloatArray, target: FloatArray) -> FloatArray:
         """See :class:`Model`."""
         fill, scale = self.mean.fill, self.mean.operator
         drawn = fill.apply(image)
-        missing = scale.apply(drawn) - target
-        squares = float((self._pulled * image**2).sum()) - float((self.square * drawn**2).sum())
-        pulled = fill.adjoint(scale.adjoint(missing) - self.square * drawn) + self._pulled * image
-        return float((missing**2).sum()) + squares, pulled
+        pulled = scale.adjoint(scale.apply(drawn) - target) - self.square * drawn
+        return fill.adjoint(pulled) + self._pulled * image
 
 
 @dataclass(frozen=True, eq=False)
@@ -317,7 +325,11 @@ class Middle:
         """The output of the image in whole levels, before the scaler's own rounding."""
         return self.mean.operator.apply(self._medians(image)[0])
 
-    def error(self, image: FloatArray, target: FloatArray) -> tuple[float, FloatArray]:
+    def error(self, image: FloatArray, target: FloatArray) -> float:
+        """See :class:`Model`."""
+        return float(((self.output(image) - target) ** 2).sum())
+
+    def slope_at(self, image: FloatArray, target: FloatArray) -> FloatArray:
         """See :class:`Model`."""
         medians, shares = self._medians(image)
         missing = self.mean.operator.apply(medians) - target
@@ -331,7 +343,7 @@ class Middle:
                 values = pulled[phase[0][:, None], phase[1], channel].reshape(-1, 1)
                 windows.write(plane, phase, windows.read(plane, phase) + share * values)
             out[..., channel] = windows.inside(plane)
-        return float((missing**2).sum()), out
+        return out
 
     def _medians(self, image: FloatArray) -> tuple[FloatArray, list[list[Array]]]:
         """The read pixels' new values (rows, columns, C), and the weights of each channel's and phase's windows."""
