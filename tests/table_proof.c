@@ -97,7 +97,7 @@ INLINE int quantise(int32_t i, int32_t n_out, int32_t width, const double* sum, 
             weight *= fabs(weight) >= 0x1p-48; /* or 0; a choice is not vectorised here */
             double scaled = weight * UNIT;
             scaled += scaled < 0.0 ? -0.5 : 0.5;
-            fits[l] &= fabs(scaled) < 2 * UNIT; /* no number does not */
+            fits[l] &= fabs(scaled) <= 0x7f7f7f; /* no number does not */
             int32_t tap = (int32_t)scaled, size = abs(tap);
             taps[k * LANES + l] = tap;
             total[l] += tap;
@@ -115,7 +115,7 @@ INLINE int quantise(int32_t i, int32_t n_out, int32_t width, const double* sum, 
     int found = 0;
     for (int l = 0; l < LANES; l++) {
         int64_t off = total[l] - UNIT, size = off < 0 ? -off : off;
-        found |= bit(!fits[l], LARGE_TAP); /* 2^23 is what three signed bytes hold */
+        found |= bit(!fits[l], LARGE_TAP); /* three signed bytes, as the AVX-512 kernels want */
         /* (255 sum + 2^21) >> 22 is 255; for lesser values the difference is less. */
         found |= bit((255 * off < -HALF) | (255 * off >= HALF), SUM_OF_UINT8);
         found |= bit(255 * absolute[l] + HALF > INT32_MAX, OVERFLOW_OF_UINT8);
