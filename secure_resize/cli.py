@@ -247,7 +247,9 @@ def _add_evaluate(commands: Any) -> None:
 
 def _run_evaluate(options: argparse.Namespace) -> int:
     names = {field.name for field in fields(evaluate.Options)}
-    chosen: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in vars(options).items() if key in names}
+    chosen: dict[str, Any] = {
+        key: tuple(v) if isinstance(v, list) else v for key, v in vars(options).items() if key in names
+    }
     if chosen["ratios"] == ("paper",):
         chosen["ratios"] = evaluate.PAPER_RATIOS
     asked = evaluate.Options(**chosen)

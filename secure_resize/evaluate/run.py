@@ -23,7 +23,7 @@ from ..attacks import craft, craft_adaptive
 from ..scalers import SCALERS, Scaler, load
 from .classifier import Network, load_network, train
 from .defenses import get_defense
-from .judge import distance, judge, similarity
+from .judge import REACHED_DB, decibels, distance, judge, similarity
 from .options import Attack, Options, Task, plan, settings
 from .pairs import Pair, pair_images
 
@@ -225,9 +225,12 @@ def run_task(options: Options, task: Task, *, model: Path | None = None) -> list
     key = hashlib.blake2b(f"{options.seed} {task.pair.index} {task.scaler}".encode(), digest_size=32).digest()
     network = _network(model) if model else None
     clean: dict[str, Image] = {}
-    records = []
+    records: list[Record] = []
     for attack in task.attacks:
-        crafted, error = _crafted(attack, source, target, scaler, options)
+        epsilons = options.epsilons
+        if attack.against != "scaler":
+            epsilons = _loosest(epsilons)
+        crafted, error = _crafted(attack, source, target, scaler, epsilons)
         image = {} if crafted is None else _of_image(crafted, source)
         for name in attack.defenses:
             defense = get_defense(name)
@@ -246,11 +249,22 @@ def run_task(options: Options, task: Task, *, model: Path | None = None) -> list
     return records
 
 
-def _crafted(attack: Attack, source: Image, target: Image, scaler: Scaler, options: Options) -> tuple[Any, str]:
+def _loosest(epsilons: Sequence[float]) -> Sequence[float]:
+    """From the largest on with which O1 is certain, every output being as near as that; it leaves most room to hide.
+
+    Against a robust scaler the smaller ones are a waste: they succeed where this does, or not at all.
+    """
+    certain = [epsilon for epsilon in epsilons if decibels(epsilon) >= REACHED_DB]
+    return epsilons[max(len(certain) - 1, 0) :]
+
+
+def _crafted(
+    attack: Attack, source: Image, target: Image, scaler: Scaler, epsilons: Sequence[float]
+) -> tuple[Any, str]:
     """What the attack makes, or None and why it makes nothing."""
     try:
         if attack.budget is None:
-            return craft(source, target, scaler, method=attack.method, epsilon=options.epsilons), ""
+            return craft(source, target, scaler, method=attack.method, epsilon=epsilons), ""
         return craft_adaptive(source, target, scaler, method=attack.method, budget=attack.budget), ""
     except (ValueError, NotImplementedError) as error:  # a ratio at which the method is not defined
         return None, str(error)

@@ -123,6 +123,12 @@ class Result:
         values = [record[name] for group in self._counted for record in group if record.get(name) is not None]
         return round(float(np.median(values)), 4) if values else None
 
+    @property
+    def median_best(self) -> float | None:
+        """The median PSNR to the source over the pairs whose target was reached, each at its best; None of nothing."""
+        found = [best for best in self._best if best > -np.inf]
+        return float(np.median(found)) if found else None
+
     def visibility_curve(self) -> list[tuple[float, float]]:
         """(x, the share of pairs that the attack reaches at x dB to the source or better), x falling."""
         return [(float(x), self.success_at(x).share or 0.0) for x in VISIBILITY]
