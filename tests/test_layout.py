@@ -32,7 +32,7 @@ LAYERS = [
     },
     {"demo", "matrix"},
     {"evaluate.pairs", "evaluate.defenses", "evaluate.summary"},
-    {"evaluate.judge", "evaluate.options", "evaluate.classifier", "evaluate.formats", "evaluate.figures"},
+    {"evaluate.verdicts", "evaluate.options", "evaluate.classifier", "evaluate.formats", "evaluate.figures"},
     {"evaluate.run"},
     {"evaluate"},
     {"plots"},

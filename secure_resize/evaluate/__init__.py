@@ -4,11 +4,11 @@ from .classifier import Network, load_network, train
 from .defenses import DEFENSES, Defense, Linear, get_defense, register_defense
 from .figures import plot_curves, plot_heat
 from .formats import FORMATS, SUFFIXES
-from .judge import judge
 from .options import DEFAULT_SCALERS, Attack, Options, Task, plan
 from .pairs import PAPER_RATIOS, Pair, draw_pairs, pair_images
 from .run import described, evaluate, read_records
 from .summary import Rate, Result, alarms, summarise
+from .verdicts import judge
 
 __all__ = [
     "DEFAULT_SCALERS",

@@ -76,7 +76,7 @@ def plot_curves(results: Sequence[Result], path: Path) -> None:
         draw(panel, group, colours)
         panel.set(title=name, ylabel="targets reached, O1 (%)", ylim=(-2, 102))
         panel.grid(alpha=0.3)
-        panel.legend(frameon=False, fontsize=6.5, loc="upper left")
+        panel.legend(frameon=False, fontsize=6.5, loc="upper left").set_in_layout(False)  # there may be many lines
     figure.savefig(path, dpi=110)
 
 
@@ -93,9 +93,14 @@ def _styled(results: Sequence[Result]) -> list[tuple[Result, str, str]]:
 
 
 def _draw_visibility(panel: Any, results: Sequence[Result], colours: dict[str, Any]) -> None:
+    nowhere = 0
     for result, dash, label in _styled(results):
         x, y = zip(*result.visibility_curve(), strict=True)
-        panel.plot(x, 100 * np.array(y), dash, color=colours[result.defense], label=label, alpha=0.85)
+        nowhere += max(y) == 0
+        shown = label if max(y) > 0 else None
+        panel.plot(x, 100 * np.array(y), dash, color=colours[result.defense], label=shown, alpha=0.85)
+    if nowhere:
+        panel.plot([], [], color="grey", label=f"all other defences: 0 ({nowhere} lines)")
     panel.axvline(15, color="black", linewidth=0.8, linestyle=":")
     panel.set(xlabel="PSNR of attack image and source, at least (dB)", xlim=(45, 0))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,7 @@ def settings(options: Options) -> dict[str, Any]:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
 
 
+@lru_cache(maxsize=64)
 def _version(module: str) -> str:
     """Of the distribution that ``module`` comes from; nothing is imported, for TensorFlow and torch get in each other's
     way."""

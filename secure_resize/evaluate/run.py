@@ -23,9 +23,9 @@ from ..attacks import craft, craft_adaptive
 from ..scalers import SCALERS, Scaler, load
 from .classifier import Network, load_network, train
 from .defenses import get_defense
-from .judge import REACHED_DB, decibels, distance, judge, similarity
 from .options import Attack, Options, Task, plan, settings
 from .pairs import Pair, pair_images
+from .verdicts import REACHED_DB, decibels, distance, judge, similarity
 
 __all__ = ["described", "evaluate", "read_records"]
 
@@ -249,7 +249,7 @@ def run_task(options: Options, task: Task, *, model: Path | None = None) -> list
     return records
 
 
-def _loosest(epsilons: Sequence[float]) -> Sequence[float]:
+def _loosest(epsilons: tuple[float, ...]) -> tuple[float, ...]:
     """From the largest on with which O1 is certain, every output being as near as that; it leaves most room to hide.
 
     Against a robust scaler the smaller ones are a waste: they succeed where this does, or not at all.
@@ -259,7 +259,7 @@ def _loosest(epsilons: Sequence[float]) -> Sequence[float]:
 
 
 def _crafted(
-    attack: Attack, source: Image, target: Image, scaler: Scaler, epsilons: Sequence[float]
+    attack: Attack, source: Image, target: Image, scaler: Scaler, epsilons: tuple[float, ...]
 ) -> tuple[Any, str]:
     """What the attack makes, or None and why it makes nothing."""
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -39,19 +39,22 @@ class Rate:
         """Between 0 and 1; None of nothing."""
         return self.count / self.total if self.total else None
 
-    @cached_property
+    @property
     def interval(self) -> tuple[float, float] | None:
         """The exact two-sided interval of ``LEVEL``; None of nothing. Needs SciPy."""
-        if not self.total:
-            return None
-        found = load("scipy.stats").binomtest(self.count, self.total).proportion_ci(LEVEL, method="exact")
-        return float(found.low), float(found.high)
+        return _interval(self.count, self.total) if self.total else None
 
     def __str__(self) -> str:
         if self.interval is None or self.share is None:
             return "-"
         low, high = (f"{100 * end:.3g}" for end in self.interval)
         return f"{100 * self.share:.1f} [{low}, {high}]"
+
+
+@lru_cache(maxsize=4096)
+def _interval(count: int, total: int) -> tuple[float, float]:
+    found = load("scipy.stats").binomtest(count, total).proportion_ci(LEVEL, method="exact")
+    return float(found.low), float(found.high)
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,7 @@ class Result:
 
     @property
     def success_far(self) -> Rate:
-        """S1 over the pairs that a blend of both pictures does not solve; see :mod:`.judge`."""
+        """S1 over the pairs that a blend of both pictures does not solve; see :mod:`.verdicts`."""
         far = [group for group in self._counted if not group[0]["near"]]
         return Rate.of(any(record["success"] for record in group) for group in far)
 
@@ -195,7 +198,7 @@ def summarise(records: Sequence[Record]) -> list[Result]:
 def alarms(records: Sequence[Record]) -> list[str]:
     """What must never happen, in words: an attack that was proved impossible, the default showing a hidden picture.
 
-    The latter leaves out *near* pairs, of which :mod:`.judge` says why.
+    The latter leaves out *near* pairs, of which :mod:`.verdicts` says why.
     """
     found = []
     for record in records:
