@@ -229,7 +229,7 @@ def _add_evaluate(commands: Any) -> None:
         type=float,
         default=default.budgets,
         metavar="SHARE",
-        help="of a window's unread pixels, for the adaptive attacks",
+        help="of the attacks on reconstruction: of a window's unread pixels, or of the way to the target",
     )
     command.add_argument(
         "--classifier", action="store_true", help="also train a small network and ask it (needs torch)"

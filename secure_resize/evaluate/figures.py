@@ -32,7 +32,8 @@ def plot_heat(results: Sequence[Result], path: Path) -> None:
     names = list(dict.fromkeys(result.defense for result in results))
     rows: dict[str, dict[str, float]] = {}
     for result in sorted(results, key=lambda one: one.against != "scaler"):
-        attack = result.attack if result.against == "scaler" else "the best that knows the defence"
+        knows = f"the best that knows the defence{result.against.removeprefix(result.defense)}"
+        attack = result.attack if result.against == "scaler" else knows
         row = rows.setdefault(f"{_subject(result)}, β = {result.ratio}, {attack}", {})
         share = result.rate("success").share
         if share is not None:
@@ -56,7 +57,7 @@ def plot_heat(results: Sequence[Result], path: Path) -> None:
 def plot_curves(results: Sequence[Result], path: Path) -> None:
     """For each scaler, the share of pairs whose target was reached (O1) against how visible the attack may be.
 
-    Attacks that have a budget get a panel more: O1 against the share of a window that is changed.
+    Attacks that have a budget get a panel more: O1 against that.
     """
     groups: dict[str, list[Result]] = {}
     for result in results:
@@ -119,4 +120,4 @@ def _draw_budgets(panel: Any, results: Sequence[Result], colours: dict[str, Any]
             label=label,
             capsize=3,
         )
-    panel.set(xlabel="unread pixels of a window that are changed, at most (%)", xlim=(0, 103))
+    panel.set(xlabel="budget (%): of the window's pixels, or of the way", xlim=(0, 103))

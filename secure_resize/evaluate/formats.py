@@ -55,7 +55,8 @@ def _adaptive_table(results: Results) -> Lines:
         psnr = result.median_best
         lines.append(
             [
-                *(result.defense, result.scaler, result.ratio, result.attack, str(result.pairs)),
+                *(result.defense, result.scaler, result.ratio),
+                *(result.attack + (", told the key" if result.against.endswith("key") else ""), str(result.pairs)),
                 *(str(rate) for rate in (result.rate("success"), result.success_far, result.rate("reached"))),
                 *(_percent(curve.get(budget)) for budget in budgets),
                 "-" if psnr is None else f"{psnr:.1f}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from importlib import metadata
@@ -24,15 +23,18 @@ DEFAULT_SCALERS = ("opencv:linear", "tensorflow:bilinear", "torch:nearest")
 # Levels by which the scaled attack image may miss the target, the paper's 1 to 50: an attack takes the first with which
 # it meets both goals. 14 levels off everywhere are still 25 dB.
 EPSILONS = (1.0, 2.0, 5.0, 10.0, 14.0, 20.0, 50.0)
-# Shares of a window's unread pixels that an adaptive attack may change.
+# Of the attacks on image reconstruction: shares of a window's unread pixels that may change, or of the way to go.
 BUDGETS = (0.25, 0.5, 0.75, 1.0)
+# What an attack is against that also knows the secret of the random filter, as no attacker should: a check of the rest.
+KNOWS_KEY = " and its key"
 
 
 @dataclass(frozen=True)
 class Attack:
     """An attack to craft: ``method`` against ``against`` (``"scaler"``, or the name of the defence it knows of).
 
-    ``budget`` is that of an adaptive attack on image reconstruction, else None. The attack image is run through each
+    ``against`` ends in ``KNOWS_KEY`` if it is told even the secret key. ``budget`` is that of an attack on image
+    reconstruction, else None. The attack image is run through each
     of ``defenses``.
     """
 
@@ -98,10 +100,9 @@ class Options:
             get_defense(name)
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise ValueError(f"seed must be a whole number >= 0, got {self.seed!r}")
-        for name, low, high in (("epsilons", 0, 255), ("budgets", 0, 1)):
-            values = getattr(self, name)
-            if not values or not all(low <= value <= high for value in values) or list(values) != sorted(set(values)):
-                raise ValueError(f"{name} must be rising numbers from {low} to {high}, got {values}")
+        for name, values, high in (("epsilons", self.epsilons, 255), ("budgets", self.budgets, 1)):
+            if not values or not all(0 < value <= high for value in values) or list(values) != sorted(set(values)):
+                raise ValueError(f"{name} must be rising numbers above 0 and up to {high}, got {values}")
         wanted = select(self.scalers or [name for name in DEFAULT_SCALERS if SCALERS[name].installed])
         chosen = [name for name in wanted if SCALERS[name].installed]
         if not chosen:
@@ -157,17 +158,13 @@ def _attacks_on_scaler(options: Options) -> tuple[Attack, ...]:
     attacks = [Attack(method, "scaler", None, options.defenses) for method in options.attacks]
     if options.adaptive:
         attacks += [
-            Attack(method, aim, budget, (aim,))
-            for method in ADAPTIVE
-            for aim in _aims(method, options.defenses)
-            for budget in options.budgets
+            Attack(name, attack.defence + KNOWS_KEY * replays, budget, (attack.defence,))
+            for name, attack in ADAPTIVE.items()
+            if attack.defence in options.defenses
+            for replays in [name == "replay"]
+            for budget in (options.budgets[-1:] if replays else options.budgets)  # a replay knows no half measures
         ]
     return tuple(attacks)
-
-
-def _aims(method: str, defenses: Sequence[str]) -> list[str]:
-    """The defence that an adaptive method is made for: its name ends in it, as in ``surrogate_median``."""
-    return [name for name in defenses if method == name or method.endswith(f"_{name}")]
 
 
 def _attacks_on_kernel(kernel: str) -> tuple[Attack, ...]:

@@ -23,7 +23,7 @@ from ..attacks import craft, craft_adaptive
 from ..scalers import SCALERS, Scaler, load
 from .classifier import Network, load_network, train
 from .defenses import get_defense
-from .options import Attack, Options, Task, plan, settings
+from .options import KNOWS_KEY, Attack, Options, Task, plan, settings
 from .pairs import Pair, pair_images
 from .verdicts import REACHED_DB, decibels, distance, judge, similarity
 
@@ -33,8 +33,8 @@ Image = npt.NDArray[np.uint8]
 Record = dict[str, Any]
 
 KEY = ("pair", "scaler", "attack", "against", "budget", "defense")  # what Task.keys() holds
-# Every library computes on one thread: the processes share the cores.
-_ONE_THREAD = dict.fromkeys(
+# Every library computes on one thread, for the processes share the cores, and TensorFlow keeps its news to itself.
+_ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "3"} | dict.fromkeys(
     (
         "OMP_NUM_THREADS",
         "OPENBLAS_NUM_THREADS",
@@ -174,7 +174,7 @@ def _results(work: partial[list[Record]], tasks: list[Task], jobs: int) -> Itera
         yield from map(work, tasks)
         return
     module = SCALERS[tasks[0].scaler].module
-    with _environment(_ONE_THREAD):
+    with _environment(_ENVIRONMENT):
         pool = ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=multiprocessing.get_context("spawn"))
         try:
             yield from pool.map(work, tasks)
@@ -230,7 +230,7 @@ def run_task(options: Options, task: Task, *, model: Path | None = None) -> list
         epsilons = options.epsilons
         if attack.against != "scaler":
             epsilons = _loosest(epsilons)
-        crafted, error = _crafted(attack, source, target, scaler, epsilons)
+        crafted, error = _crafted(attack, source, target, scaler, epsilons, key)
         image = {} if crafted is None else _of_image(crafted, source)
         for name in attack.defenses:
             defense = get_defense(name)
@@ -259,13 +259,15 @@ def _loosest(epsilons: tuple[float, ...]) -> tuple[float, ...]:
 
 
 def _crafted(
-    attack: Attack, source: Image, target: Image, scaler: Scaler, epsilons: tuple[float, ...]
+    attack: Attack, source: Image, target: Image, scaler: Scaler, epsilons: tuple[float, ...], key: bytes
 ) -> tuple[Any, str]:
     """What the attack makes, or None and why it makes nothing."""
     try:
         if attack.budget is None:
             return craft(source, target, scaler, method=attack.method, epsilon=epsilons), ""
-        return craft_adaptive(source, target, scaler, method=attack.method, budget=attack.budget), ""
+        known = key if attack.against.endswith(KNOWS_KEY) else None
+        found = craft_adaptive(source, target, scaler, method=attack.method, budget=attack.budget, guess=known)
+        return found, ""
     except (ValueError, NotImplementedError) as error:  # a ratio at which the method is not defined
         return None, str(error)
 
