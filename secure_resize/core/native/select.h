@@ -64,7 +64,7 @@ typedef void Median(const Strip *strip);
 Gather gather_portable;
 Median median_portable;
 #ifdef HAVE_X86
-Median median_avx2;
+Median *median_of_avx2(const Selection *selection);
 Gather gather_avx512;
 Median *median_of_avx512(const Selection *selection);
 #endif
