@@ -113,7 +113,7 @@ def reconstruct(
     """
     check_options(method, bandwidth, key)
     batch = _as_batch(image)
-    plan = make_plan(scaler, in_size_of(batch), check_size(size), float(bandwidth), batch.dtype.name)
+    plan = make_plan(scaler, in_size_of(batch), check_size(size), float(bandwidth), _name(batch.dtype))
     out = np.array(batch, order="C")
     if not plan.unchanged:
         _fill(batch, out, plan, method, key)
@@ -145,9 +145,9 @@ def reconstruct_resize(
     if not isinstance(scaler, Scaler):
         raise TypeError(f"scaler must be a name or a Scaler, which can be called; got {type(scaler).__name__}")
     batch, size = _as_batch(image), check_size(size)
-    plan = make_plan(scaler, in_size_of(batch), size, float(bandwidth), batch.dtype.name)
-    out = np.empty((len(batch), *size, batch.shape[3]), batch.dtype)
-    for source, target in zip(batch, out, strict=True):
+    plan = make_plan(scaler, in_size_of(batch), size, float(bandwidth), _name(batch.dtype))
+    scaled = []
+    for source in batch:
         if plan.unchanged:
             fed = source
         elif plan.closed_form:
@@ -156,7 +156,10 @@ def reconstruct_resize(
         else:
             fed = np.array(source, order="C")
             _fill(source[None], fed[None], plan, method, key)
-        target[...] = scaler(fed if image.ndim > 2 else fed[..., 0], size).reshape(target.shape)
+        result = scaler(fed if image.ndim > 2 else fed[..., 0], size).reshape(1, *size, batch.shape[3])
+        # A library may hand back what it was given, or what it will write to again.
+        scaled.append(result.copy() if not result.flags.writeable or np.may_share_memory(result, fed) else result)
+    out = np.concatenate([np.empty((0, *size, batch.shape[3]), batch.dtype), *scaled]) if len(batch) != 1 else scaled[0]
     return _from_batch(out, image.ndim)
 
 
@@ -176,12 +179,12 @@ class Plan:
     selection: Selection
     fallback: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
 
-    @property
+    @cached_property
     def enlarges(self) -> bool:
         """Whether no axis shrinks, so that no pixel is skipped."""
         return all(a >= b for a, b in zip(self.operator.out_size, self.operator.in_size, strict=True))
 
-    @property
+    @cached_property
     def unchanged(self) -> bool:
         """Whether the image is left as it is."""
         return self.gain_db < ROBUST_DB or self.enlarges
@@ -216,6 +219,12 @@ def check_options(method: str, bandwidth: float, key: bytes | None) -> None:
 def _from_batch(batch: Array, ndim: int) -> Array:
     out: Array = batch[_FROM_BATCH[ndim]]
     return out
+
+
+@lru_cache(maxsize=8)
+def _name(dtype: np.dtype[Any]) -> str:
+    """Its name, which numpy puts together anew each time."""
+    return dtype.name
 
 
 def in_size_of(batch: Array) -> Size:
@@ -341,7 +350,11 @@ def _blank(plan: Plan, source: Array) -> Array:
     known, images = (id(plan), source.shape[2]), _blanks.images
     kept = images.get(known)
     if kept is None or kept[0] is not plan:  # an id may be given again, once its plan is gone
-        kept = images[known] = (plan, np.zeros(source.shape, source.dtype))
+        # On a cache line's boundary: a third of the pixels' stores would touch two of them.
+        room = np.zeros(source.nbytes + 64, np.uint8)
+        begin = -room.ctypes.data % 64
+        blank = room[begin : begin + source.nbytes].view(source.dtype).reshape(source.shape)
+        kept = images[known] = (plan, blank)
         while len(images) > _KEPT:
             images.popitem(last=False)
     images.move_to_end(known)
@@ -369,21 +382,29 @@ def _process_key() -> bytes:
 
 
 @lru_cache(maxsize=4)
-def _hash_keys(key: bytes) -> tuple[bytes, Array]:
-    """The keys of the two hashes: 32 bytes, and 1024 as an array."""
-    outer = hashlib.blake2b(key, digest_size=32, person=b"secure_resize 1").digest()
-    parts = [hashlib.blake2b(bytes([k]), key=outer, digest_size=64).digest() for k in range(16)]
-    return outer, np.frombuffer(b"".join(parts), np.uint8)
+def _hash_keys(key: bytes) -> tuple[bytes, Array, Array]:
+    """The keys of the three hashes: 32 bytes, and twice 1024 as an array."""
+    outer = hashlib.blake2b(key, digest_size=32, person=b"secure_resize 2").digest()
+    parts = [hashlib.blake2b(bytes([k]), key=outer, digest_size=64).digest() for k in range(32)]
+    inner = np.frombuffer(b"".join(parts), np.uint8)
+    return outer, inner[:1024], inner[1024:]
 
 
 def _image_keys(batch: Array, key: bytes) -> Array:
-    """uint8 (N, 32): a pseudorandom function of each image, all its pixels, dtype and shape."""
-    outer, inner = _hash_keys(key)
-    keys = []
-    for image in batch:
+    """uint8 (N, 32): a pseudorandom function of each image, all its pixels, dtype and shape.
+
+    A universal hash and then a pseudorandom function of what is left, as in UMAC (Black et al., CRYPTO 1999): NH over
+    the pixels, NH under another key over its hashes, and keyed BLAKE2b over those, 1/16384 of the image, and its kind.
+    Two images share a key with probability 2⁻³¹ at most, over the secret: 2⁻³² for either NH.
+    """
+    outer, first, second = _hash_keys(key)
+    keys = np.empty((len(batch), 32), np.uint8)
+    for image, image_key in zip(batch, keys, strict=True):
         data = np.ascontiguousarray(image).reshape(-1).view(np.uint8)
-        digest = hashlib.blake2b(key=outer, digest_size=32)
-        digest.update(f"{image.dtype.name} {image.shape}".encode())
-        digest.update(core.fingerprint(data, inner).astype("<u8", copy=False).tobytes())
-        keys.append(np.frombuffer(digest.digest(), np.uint8))
-    return np.stack(keys) if keys else np.empty((0, 32), np.uint8)
+        hashes = core.fingerprint(data, first).astype("<u8", copy=False)
+        if len(hashes) > 16:  # or the second would be as long as they are
+            hashes = core.fingerprint(hashes.view(np.uint8), second).astype("<u8", copy=False)
+        digest = hashlib.blake2b(f"{_name(image.dtype)} {image.shape}".encode(), key=outer, digest_size=32)
+        digest.update(hashes.tobytes())
+        image_key[:] = np.frombuffer(digest.digest(), np.uint8)
+    return keys

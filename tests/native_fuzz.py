@@ -1,13 +1,15 @@
-"""Structure-aware fuzzing of the C extension: ``python tests/native_fuzz.py CALLS SEED``.
+"""Structure-aware fuzzing of the C extension: ``python tests/native_fuzz.py CALLS SEED [resize|select]``.
 
-Random sizes, strides, kernels, channels, dtypes, instruction sets, thread counts, NaN and infinities. Every result is
-compared with the portable C's, byte for byte for the integer dtypes, and every 50th with the numpy reference. Meant for
-a build with ASAN and UBSAN, which look for what comparing cannot see.
+Random sizes, strides, kernels, channels, dtypes, instruction sets, thread counts, NaN and infinities; for the selective
+filters random read sets and windows, from many threads at a time. Every result is compared with the portable C's, byte
+for byte for the integer dtypes, and every 50th with the numpy reference. Meant for a build with ASAN and UBSAN, which
+look for what comparing cannot see.
 """
 
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ import numpy.typing as npt
 
 from secure_resize.core import native, reference
 from secure_resize.core.plan import Taps, area_taps, fixed_taps
+from secure_resize.core.selection import Selection
 from secure_resize.kernels import KERNELS
 from secure_resize.operator import AxisOperator, axis_operator
 
@@ -127,5 +130,101 @@ def fuzz(calls: int, seed: int) -> int:
     return made
 
 
+# The selective filters.
+
+
+def random_indices(rng: np.random.Generator, length: int) -> npt.NDArray[np.int32]:
+    """Which rows, or columns, are read: none, all, any, or groups at a ratio as scalers have them."""
+    kind = rng.integers(8)
+    if kind == 0:
+        read = rng.random(length) < rng.choice([0.0, 1.0])
+    elif kind < 4:
+        read = rng.random(length) < rng.uniform(0, 1)
+    else:
+        read = np.zeros(length, bool)
+        first = np.arange(0, length, rng.uniform(1, 12)).astype(int)
+        for tap in range(int(rng.integers(1, 5))):
+            read[np.minimum(first + tap, length - 1)] = True
+    return np.flatnonzero(read).astype(np.int32)
+
+
+def random_selection(rng: np.random.Generator) -> Selection:
+    """Of any size, with windows of up to 16384 pixels, which the kernels take; mostly of few."""
+    size = tuple(int(n) for n in rng.integers(1, 300 if rng.random() < 0.02 else 40, 2))
+    most = 40 if rng.random() < 0.02 else 6
+    half = int(rng.integers(0, most)), int(rng.integers(0, most))
+    return Selection((size[0], size[1]), random_indices(rng, size[0]), random_indices(rng, size[1]), half)
+
+
+def random_bytes(rng: np.random.Generator, selection: Selection) -> Array:
+    """An image (1, H, W, C) of noise, few values or one, contiguous inside a row or not, its rows anywhere."""
+    height, width = selection.in_size
+    channels = int(rng.choice([1, 2, 3, 3, 3, 4, 5, 17]))
+    shape = [1, height, width, channels]
+    layout = rng.integers(5)
+    if layout == 0:
+        shape[1] *= 2  # every other row
+    elif layout == 1:
+        shape[2] += 5  # a crop
+    image = rng.integers(0, rng.choice([1, 2, 256]), shape, np.uint8)
+    if rng.random() < 0.3:
+        image[image > 0] = 255
+    if layout == 0:
+        return image[:, ::2]
+    if layout == 1:
+        return image[:, :, 2:-3]
+    if layout == 2:
+        return image[:, ::-1]
+    if layout == 3:
+        return image[:, :, ::-1]
+    return image
+
+
+def filtered(module: Any, method: str, image: Array, selection: Selection, key: Array) -> Array:
+    """What the filter writes, into an image of other values, rows apart: nothing else may change."""
+    room = np.full((1, image.shape[1], image.shape[2] + 3, image.shape[3]), 77, np.uint8)
+    out = room[:, :, 1:-2]
+    if method == "median":
+        module.select_median(image, out, selection)
+    else:
+        module.select_random(image, out, selection, key)
+    return room
+
+
+def fuzz_select(calls: int, seed: int) -> int:
+    """The same for the selective filters and the fingerprint, from up to four threads at once."""
+    rng, made, levels, turn = np.random.default_rng(seed), 0, native.levels(), 0
+    with ThreadPoolExecutor(4) as pool:
+        while made < calls:
+            selection = random_selection(rng)
+            image, key = random_bytes(rng, selection), rng.integers(0, 256, (1, 32), np.uint8)
+            method, threads = str(rng.choice(["median", "random"])), int(rng.choice([1, 1, 1, 4]))
+            case = (seed, made, method, image.shape, image.strides, selection.half)
+            with native.use_level("portable"):
+                expected = filtered(native, method, image, selection, key)
+            read = np.zeros(expected.shape[1:3], bool)
+            read[np.ix_(selection.rows, selection.cols + 1)] = True
+            assert (expected[0][~read] == 77).all(), ("elsewhere", case)
+            for level in levels:
+                with native.use_level(level):
+                    jobs = [pool.submit(filtered, native, method, image, selection, key) for _ in range(threads)]
+                    assert all(np.array_equal(job.result(), expected) for job in jobs), (level, threads, case)
+                made += threads
+            if turn % REFERENCE_EVERY == 0:
+                assert np.array_equal(expected, filtered(reference, method, image, selection, key)), ("reference", case)
+            if turn % 10 == 0:
+                data, hash_key = (rng.integers(0, 256, n, np.uint8) for n in (rng.integers(0, 5000), 1024))
+                for level in levels:
+                    with native.use_level(level):
+                        hashes = native.fingerprint(data, hash_key)
+                    assert np.array_equal(hashes, reference.fingerprint(data, hash_key)), (level, len(data))
+                made += len(levels)
+            made, turn = made + 1, turn + 1
+    return made
+
+
 if __name__ == "__main__":
-    print(fuzz(int(sys.argv[1]), int(sys.argv[2])), "calls,", {k: v for k, v in native.runs().items() if v})
+    chosen = {"resize": fuzz, "select": fuzz_select}
+    for name in sys.argv[3:] or chosen:
+        print(name, chosen[name](int(sys.argv[1]), int(sys.argv[2])), "calls")
+    print({k: v for k, v in native.runs().items() if v})

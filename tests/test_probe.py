@@ -176,6 +176,12 @@ def test_what_is_no_scaler_raises_with_its_evidence(function, out_size, message,
     assert evidence.items() <= raised.value.evidence.items()
 
 
+def test_lobes_that_reach_black_or_white_are_separable_still():
+    """What is cut off there is not what makes a kernel inseparable: lanczos5's lobes at a ratio of 1.2."""
+    pytest.importorskip("tensorflow")
+    assert probe("tensorflow:lanczos5", (12, 46), (10, 23)).residual < 1
+
+
 def test_a_model_that_does_not_predict_is_an_error():
     """Grey goes one way and colour another: what is measured on combs is refuted by a random image."""
 

@@ -8,7 +8,6 @@ import os
 import pickle
 import subprocess
 import sys
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +54,7 @@ def random_selection(rng, height, width, most=4):
 def test_the_filters_are_their_definition(dtype):
     """On 1000 random small images, with ties and two-valued ones among them; pixels not read are not touched."""
     rng = np.random.default_rng(1)
-    for case in range(1000):
+    for case in range(1000 if dtype == "uint8" else 200):
         height, width, channels = (int(n) for n in rng.integers(1, (9, 9, 4)))
         selection = random_selection(rng, height, width)
         image = rng.integers(0, (256, 3, 2)[case % 3], (height, width, channels)).astype(dtype)
@@ -163,7 +162,19 @@ def test_a_name_alone_is_no_closed_form():
 
 # Every scaler.
 
-SLOW = ("*+antialias", "jax:*", "keras*", "skimage:*", "scipy:q*", "*lanczos*", "kornia:*")
+
+@pytest.fixture
+def one_thread():
+    """Of torch: on images as small as these, its threads wait for each other most of the time."""
+    try:
+        import torch
+    except ImportError:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def installed(name):
@@ -172,19 +183,19 @@ def installed(name):
 
 
 @pytest.mark.parametrize("name", SCALERS)
-def test_the_two_ways_agree(name):
-    """A small part of ``reconstruct_sweep.py pairs 200``."""
-    count = 40 if name in SAMPLING else 1 if any(fnmatchcase(name, slow) for slow in SLOW) else 2
-    seen = reconstruct_sweep.sweep_pairs(installed(name), count, np.random.default_rng(count))
-    assert seen["refused"] == 0, seen
+def test_the_two_ways_agree(name, one_thread):
+    """A small part of ``reconstruct_sweep.py pairs 200``; the probes in full for one pair, by axes for three."""
+    count = 40 if name in SAMPLING else 4
+    seen = reconstruct_sweep.sweep_pairs(installed(name), count, np.random.default_rng(count), probed_in_full=1)
+    assert set(seen) == {"equal"}, seen
 
 
-@pytest.mark.parametrize("name", [n for n in SCALERS if not any(fnmatchcase(n, slow) for slow in SLOW)])
-def test_no_read_pixel_keeps_its_influence(name):
+@pytest.mark.parametrize("name", SCALERS)
+def test_no_read_pixel_keeps_its_influence(name, one_thread):
     """A small part of ``reconstruct_sweep.py ratios 500``."""
-    count = 50 if name in SAMPLING else 3
+    count = 50 if name in SAMPLING else 5
     seen = reconstruct_sweep.sweep_ratios(installed(name), count, np.random.default_rng(6))
-    assert "refused" not in seen
+    assert all(map(reconstruct_sweep.good, seen)), seen
     if name in SAMPLING:
         assert {"prefilter", "median"} <= set(seen)
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from ..operator import AxisOperator
 from .plan import PRECISION_BITS, Taps
-from .selection import NETWORK_LIMIT, Selection, median_network
+from .selection import NETWORK_LIMIT, TWICE_LIMIT, Selection, median_network
 
 __all__ = ["apply_area", "apply_fixed", "apply_float", "fingerprint", "select_median", "select_random"]
 
@@ -182,6 +182,8 @@ def select_median(image: Array, out: Array, selection: Selection) -> None:
     the least and the largest value. With K values (odd), n of them candidates, (K - n) / 2, rounded up, count as least,
     and the middle one is the candidates' number (n - 1) / 2, rounded down.
     """
+    if selection.candidates.size == 0:
+        return
     step = max(1, _PLANES // (selection.window * len(selection.cols) * image.shape[3]))
     for source, target in zip(image, out, strict=True):
         for first in range(0, len(selection.rows), step):
@@ -254,8 +256,8 @@ def _middle(planes: Array) -> Array:
 def select_random(image: Array, out: Array, selection: Selection, keys: Array) -> None:
     """One candidate of each read pixel, all its channels, by the keystream of the image's key; ``keys`` (N, 32) bytes.
 
-    Candidate ⌊word · n / 2³²⌋ of n, whose probabilities are equal to n · 2⁻³². They are numbered like this: those in
-    the window's unread rows, row by row; then those in its read rows.
+    Candidates are numbered like this: those in the window's unread rows, row by row; then those in its read rows. Which
+    is drawn, :func:`_draw` says.
     """
     counts = selection.candidates
     (inside_rows, read_rows), (inside_cols, read_cols) = selection.row_counts, selection.col_counts
@@ -267,8 +269,7 @@ def select_random(image: Array, out: Array, selection: Selection, keys: Array) -
     free_before = np.concatenate([[0], np.cumsum(~selection.read_cols)])[left]
     i = np.arange(len(selection.rows))[:, None]
     for source, target, key in zip(image, out, keys, strict=True):
-        words = chacha8(key, counts.size).reshape(counts.shape)
-        k = ((words.astype(np.uint64) * counts.astype(np.uint64)) >> np.uint64(32)).astype(np.int32)
+        k = _draw(key, counts, selection.window <= TWICE_LIMIT)
         in_read = k >= apart
         k -= np.where(in_read, apart, 0)
         step = np.maximum(np.where(in_read, width - read_cols[None, :], width), 1)
@@ -279,6 +280,30 @@ def select_random(image: Array, out: Array, selection: Selection, keys: Array) -
             x = np.where(in_read, free_cols[np.minimum(free_before + col, len(free_cols) - 1)], x)
         drawn = source[y, np.minimum(x, source.shape[1] - 1)]
         target[np.ix_(selection.rows, selection.cols)] = np.where(counts[..., None] > 0, drawn, 0)
+
+
+def _draw(key: Array, counts: Array, twice: bool) -> Array:
+    """Whole numbers below ``counts`` (rows, columns), int32; 0 where those are 0.
+
+    ⌊word · n / 2³²⌋ of n, whose probabilities are equal to n · 2⁻³². Words are used for 16 columns at a time. With
+    ``twice``, what the draws of 16 columns leave of their words, word · n modulo 2³², serves as the words of the 16
+    columns after them; the probabilities of the two draws together are equal to their n · n · 2⁻³².
+    """
+    groups = -(-counts.shape[1] // 32) * 2
+    padded = np.zeros((len(counts), groups * 16), np.uint64)
+    padded[:, : counts.shape[1]] = counts
+    ranges = np.maximum(padded, 1).reshape(len(counts), groups, 16)
+    used = -(-counts.shape[1] // 16)
+    if twice:
+        words = chacha8(key, padded.size // 2).reshape(len(counts), groups // 2, 16).astype(np.uint64)
+        first = words * ranges[:, ::2]
+        second = (first & np.uint64(0xFFFFFFFF)) * ranges[:, 1::2]
+        products = np.stack([first, second], axis=2)
+    else:
+        words = chacha8(key, len(counts) * used * 16).reshape(len(counts), used, 16)
+        products = words * ranges[:, :used]
+    k = (products >> np.uint64(32)).reshape(len(counts), groups * 16 if twice else used * 16)
+    return np.asarray(k[:, : counts.shape[1]].astype(np.int32))
 
 
 def _window_rows(selection: Selection) -> tuple[Array, Array]:
@@ -292,11 +317,12 @@ def _window_rows(selection: Selection) -> tuple[Array, Array]:
 
 
 def chacha8(key: Array, words: int) -> Array:
-    """The first ``words`` words, uint32, of the ChaCha keystream of 8 rounds with nonce 0 and a 64-bit block counter.
+    """``words`` words, uint32, of the ChaCha keystream of 8 rounds with nonce 0 and a 64-bit block counter.
 
-    D. J. Bernstein, ChaCha, a variant of Salsa20, 2008. ``key`` is uint8 (32,).
+    D. J. Bernstein, ChaCha, a variant of Salsa20, 2008. ``key`` is uint8 (32,). Of 16 blocks each their first words
+    come first, then their second words, and so on, as vectors of 16 blocks hold them.
     """
-    blocks = np.arange(-(-words // 16), dtype=np.uint64)
+    blocks = np.arange(-(-words // 256) * 16, dtype=np.uint64)
     start = np.zeros((16, len(blocks)), np.uint32)
     start[:4, :] = np.frombuffer(b"expand 32-byte k", "<u4")[:, None]
     start[4:12, :] = np.frombuffer(key.tobytes(), "<u4")[:, None]
@@ -310,7 +336,7 @@ def chacha8(key: Array, words: int) -> Array:
                 np.right_shift(state[into], np.uint32(32 - shift), out=spare)
                 state[into] <<= np.uint32(shift)
                 state[into] |= spare
-    return (state + start).T.reshape(-1)[:words]
+    return (state + start).reshape(16, -1, 16).swapaxes(0, 1).reshape(-1)[:words]
 
 
 _QUARTER_ROUNDS = [(0, 4, 8, 12), (1, 5, 9, 13), (2, 6, 10, 14), (3, 7, 11, 15)]

@@ -12,13 +12,15 @@ from functools import cached_property, lru_cache
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["NETWORK_LIMIT", "Selection", "median_network"]
+__all__ = ["NETWORK_LIMIT", "TWICE_LIMIT", "Selection", "median_network"]
 
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.int32]
 
 # Windows of more pixels are sorted, or searched bit by bit, instead: a network grows faster than their pixels.
 NETWORK_LIMIT = 127
+# In windows of at most so many pixels a random word serves two draws.
+TWICE_LIMIT = 127
 
 
 @dataclass(frozen=True, eq=False)

@@ -64,9 +64,57 @@ typedef void Median(const Strip *strip);
 Gather gather_portable;
 Median median_portable;
 #ifdef HAVE_X86
-Median median_avx2;
+Median *median_of_avx2(const Selection *selection);
 Gather gather_avx512;
 Median *median_of_avx512(const Selection *selection);
+#endif
+
+/* A read column's window, for [0] its unread and [1] its read rows: how many candidates a row has, where in the table their
+ * columns begin, and ceil(2^32 / width), which times k < 2^32 / width, shifted down, is k / width rounded down. */
+typedef struct {
+    int32_t width[2], first[2];
+    uint64_t by_width[2];
+} Column;
+
+/* Words are drawn with for 16 columns at a time. Where windows have at most TWICE_LIMIT pixels, what the draws of 16 columns
+ * leave of their words, the products' lower halves, are the words of the 16 columns after them. */
+enum { DRAWS = 16, TWICE_LIMIT = 127 };
+
+typedef struct {
+    const Selection *selection;
+    const Images *images;
+    bool twice;
+    Column *columns;
+    int32_t *table; /* all columns of the image, then those not read */
+} Draws;
+
+/* The rows of a window, unread ones first: where they begin in the image. */
+typedef struct {
+    int32_t unread, read;
+    bool last; /* the image's last row is one of them */
+    ptrdiff_t *at;
+} WindowRows;
+
+/* Draws the pixels of the row `out`; `words`: 16 for each 16 columns begun, or for each 32. */
+void draw_row_portable(const Draws *draws, const WindowRows *window, const uint32_t *words, uint8_t *out);
+
+#ifdef HAVE_X86
+/* Where a row's read bytes lie. For each vector of the row: which of its bytes are read, and where, counted among those
+ * of the row, the first is; and for each byte which it is after that one. */
+typedef struct {
+    int32_t vectors;
+    uint64_t *read;
+    int32_t *first;
+    uint8_t *index;
+} Scatter;
+
+size_t scatter_bytes(const Selection *selection);
+void scatter_prepare(const Selection *selection, uint8_t *memory, Scatter *scatter); /* zeroed memory of that size */
+/* Puts a row's values, and reads up to 64 bytes past them. */
+void scatter_avx512(const Scatter *scatter, const uint8_t *values, uint8_t *row);
+
+Status draws_prepare_avx512(Draws *draws, void **lanes); /* lanes: NULL where the portable code has to do */
+void draw_row_avx512(const Draws *draws, void *lanes, const WindowRows *window, const uint32_t *words, uint8_t *out);
 #endif
 
 /* Lane by lane: the lanes [first, last) of one offset's plane. */

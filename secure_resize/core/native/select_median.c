@@ -43,16 +43,19 @@ void gather_portable(const Lanes *lanes, const uint8_t *row, uint8_t *planes) {
             gather_lanes(lanes, row, offset, 0, lanes->lanes, plane);
             continue;
         }
-        int32_t end = selection->width - 1, shift = offset - selection->half_cols;
-        for (int32_t j = 0; j < selection->col_count; j++) {
-            int32_t x = selection->cols[j] + shift;
-            x = x < 0 ? 0 : x > end ? end : x;
-            const uint8_t *pixel = row + 3 * (ptrdiff_t)x;
-            if (x < end) {
-                memcpy(plane + 3 * j, pixel, 4); /* the fourth is overwritten by the next pixel, or to spare */
-            } else {
-                memcpy(plane + 3 * j, pixel, 3);
-            }
+        int32_t end = selection->width - 1, shift = offset - selection->half_cols, count = selection->col_count;
+        const int32_t *cols = selection->cols;
+        int32_t first = 0, last = count; /* of the columns that four bytes can be read at without a second thought */
+        while (first < count && cols[first] + shift < 0) first++;
+        while (last > first && cols[last - 1] + shift >= end) last--;
+        for (int32_t j = first; j < last; j++) {
+            const uint8_t *pixel = row + 3 * (ptrdiff_t)(cols[j] + shift);
+            memcpy(plane + 3 * j, pixel, 4); /* the fourth is overwritten by the next pixel, or to spare */
+        }
+        for (int32_t j = 0; j < first; j++) memcpy(plane + 3 * j, row, 3);
+        for (int32_t j = last; j < count; j++) {
+            int32_t x = cols[j] + shift < end ? cols[j] + shift : end;
+            memcpy(plane + 3 * j, row + 3 * (ptrdiff_t)x, 3);
         }
     }
 }
@@ -130,9 +133,6 @@ static ALWAYS_INLINE void find_median(const Strip *strip) {
 }
 
 void median_portable(const Strip *strip) { find_median(strip); }
-#ifdef HAVE_X86
-TARGET_AVX2 void median_avx2(const Strip *strip) { find_median(strip); } /* vectorised by the compiler */
-#endif
 
 typedef struct {
     Lanes lanes;
@@ -234,7 +234,7 @@ Status select_median(const Selection *selection, const Images *images, Level lev
     Gather *gather = gather_portable;
     Median *median = median_portable;
 #ifdef HAVE_X86
-    if (level >= LEVEL_AVX2) median = median_avx2;
+    if (level >= LEVEL_AVX2) median = median_of_avx2(selection);
     if (level >= LEVEL_AVX512) {
         median = median_of_avx512(selection);
         gather = gather_avx512;
@@ -246,6 +246,18 @@ Status select_median(const Selection *selection, const Images *images, Level lev
     Work work;
     Status status = prepare(selection, &work);
     if (status != OK) return status;
+#ifdef HAVE_X86
+    Scatter places;
+    uint8_t *table = NULL;
+    if (level >= LEVEL_AVX512 && scatter_bytes(selection) > 0) {
+        table = alloc_array(scatter_bytes(selection), 1);
+        if (table == NULL) {
+            alloc_free(work.memory);
+            return NO_MEMORY;
+        }
+        scatter_prepare(selection, table, &places);
+    }
+#endif
     const Lanes *lanes = &work.lanes;
     int32_t half = selection->half_rows, window_rows = 2 * half + 1, gathered = 0;
     size_t row_bytes = (size_t)lanes->offsets * (size_t)lanes->padded;
@@ -265,8 +277,18 @@ Status select_median(const Selection *selection, const Images *images, Level lev
         for (int32_t v = 0; v * LANES < lanes->lanes; v++) {
             median(&(Strip){lanes, v, work.planes, work.kinds, work.slots, work.medians + v * LANES});
         }
-        scatter(selection, work.medians, images->out + selection->rows[i] * images->out_stride);
+        uint8_t *out = images->out + selection->rows[i] * images->out_stride;
+#ifdef HAVE_X86
+        if (table != NULL) {
+            scatter_avx512(&places, work.medians, out);
+            continue;
+        }
+#endif
+        scatter(selection, work.medians, out);
     }
+#ifdef HAVE_X86
+    alloc_free(table);
+#endif
     alloc_free(work.memory);
     return OK;
 }
