@@ -408,7 +408,14 @@ def test_the_interval_by_hand():
 
 def test_rates_count_each_pair_once_and_leave_out_the_alike():
     found = [
-        {"needs_hiding": True, "near": False, "reached": reached, "success": success, "psnr_source": psnr}
+        {
+            "needs_hiding": True,
+            "near": False,
+            "reached": reached,
+            "success": success,
+            "psnr_source": psnr,
+            "certified": psnr < 13,
+        }
         for reached, success, psnr in [
             (False, False, 40.0),
             (True, True, 18.0),
@@ -430,6 +437,7 @@ def test_rates_count_each_pair_once_and_leave_out_the_alike():
     assert result.rate("reached") == ev.Rate(3, 3)
     assert result.rate("success") == ev.Rate(2, 3)
     assert result.success_far == ev.Rate(1, 2)
+    assert result.success_possible == ev.Rate(1, 2)
     assert result.success_at(15.6) == ev.Rate(1, 3)
     assert result.median_best == 15.5
     assert [(b, o1.count, o1.total, s1.count) for b, o1, s1 in result.budget_curve()] == [

@@ -116,6 +116,12 @@ class Result:
         far = [group for group in self._counted if not group[0]["near"]]
         return Rate.of(any(record["success"] for record in group) for group in far)
 
+    @property
+    def success_possible(self) -> Rate:
+        """S1 over the pairs for which it is not proved impossible; those of a defence without a proof all count."""
+        open_ = [group for group in self._counted if not group[0]["certified"]]
+        return Rate.of(any(record["success"] for record in group) for group in open_)
+
     @cached_property
     def _best(self) -> list[float]:
         """Of each pair the highest PSNR to the source with which its target was reached; minus infinity for none."""
@@ -167,6 +173,7 @@ class Result:
             "success_20": self.success_at(20.0),
             "success_25": self.success_at(25.0),
             "success_far": self.success_far,
+            "success_possible": self.success_possible,
             "local_success": self.rate("local_success"),
             "certified": self.rate("certified"),
             "seen_target": self.seen("seen_as", "target"),
