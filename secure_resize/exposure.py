@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .operator import AxisOperator, ScalingOperator
-from .solver import dual_value, least_change, reach
+from .solver import Between, dual_value, least_change, reach
 
 __all__ = [
     "VERDICTS",
@@ -197,8 +197,8 @@ class Certificate:
         """
         left, right = self.operator.rows.dense(), self.operator.cols.dense()
         source = _with_channels(self.source)
-        low, high = reach(_both(left, right, source), _with_channels(self.target), self.epsilon + self.slack)
-        value = dual_value(self.dual, _both(left.T, right.T, self.dual), source, low, high)
+        goal = reach(_both(left, right, source), _with_channels(self.target), self.epsilon + self.slack)
+        value = dual_value(self.dual, _both(left.T, right.T, self.dual), source, goal)
         return min(_psnr(2 * value, source.size), self.gain_bound)
 
 
@@ -247,12 +247,12 @@ def pair_certificate(
         raise ValueError(f"epsilon must be a number of levels >= 0, got {epsilon!r}")
     slack = 0.5 if operator.residual is None else operator.residual
     uncertainty = exposure(operator).uncertainty_db
-    low, high = reach(operator.apply(images[0]), images[1], epsilon + slack)
-    gain_bound = _gain_bound(operator, low, high, images[0].size)
+    goal = reach(operator.apply(images[0]), images[1], epsilon + slack)
+    gain_bound = _gain_bound(operator, goal, images[0].size)
     linear = operator.provenance is None or operator.provenance.clips in ("", "output")
     dual, bound = np.zeros(images[1].shape), gain_bound
     if linear:
-        found = least_change(images[0], operator, low, high, iterations=iterations, tolerance=1e-5)
+        found = least_change(images[0], operator, goal, iterations=iterations, tolerance=1e-5)
         dual, bound = found.dual, min(_psnr(2 * found.bound, images[0].size), gain_bound)
     return Certificate(bound, gain_bound, dual, epsilon, slack, uncertainty, source, target, operator)
 
@@ -267,8 +267,8 @@ def _psnr(squared_distance: float, size: int) -> float:
     return 10 * math.log10(255.0**2 * size / squared_distance) if squared_distance > 0 else math.inf
 
 
-def _gain_bound(operator: ScalingOperator, low: FloatArray, high: FloatArray, size: int) -> float:
+def _gain_bound(operator: ScalingOperator, goal: Between, size: int) -> float:
     """‖δ‖ ≥ ‖t‖ / (σmax(L) · σmax(R)) for the least t that the output has to move by."""
-    least = np.maximum(np.maximum(low, -high), 0)
+    least = np.maximum(np.maximum(goal.low, -goal.high), 0)
     gain = operator.rows.norm * operator.cols.norm
     return _psnr(float((least**2).sum()) / gain**2, size)

@@ -1,7 +1,8 @@
 """The quadratic program behind every image-scaling attack: the least change that brings the output where it should be.
 
-For a linear scaler M and a source image s: minimise ½‖x - s‖² such that low <= M x <= high and 0 <= x <= 255 (Xiao et
-al., USENIX Security 2019, section 4; they solve it column by column, first along one axis and then along the other).
+For a linear scaler M and a source image s: minimise ½‖x - s‖² such that 0 <= x <= 255 and M x lies within some levels
+of the target, pixel by pixel (Xiao et al., USENIX Security 2019, section 4; they solve it column by column, first along
+one axis and then along the other) or in the mean square, which is what PSNR counts.
 Here the whole image is one program, solved through its dual: every λ, one number an output, gives an image
 x(λ) = clip(s + Mᵀλ, 0, 255) and proves a lower bound on the change of any other. Where both meet, both are optimal.
 """
@@ -9,6 +10,7 @@ x(λ) = clip(s + Mᵀλ, 0, 255) and proves a lower bound on the change of any o
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -17,10 +19,10 @@ import numpy.typing as npt
 
 from .operator import AxisOperator, ScalingOperator
 
-__all__ = ["FEASIBLE", "Linear", "Solution", "dual_value", "least_change", "reach"]
+__all__ = ["FEASIBLE", "Between", "Goal", "Linear", "Near", "Solution", "dual_value", "least_change", "reach"]
 
 FloatArray = npt.NDArray[np.float64]
-# Levels by which an output may lie outside its interval at the end.
+# Levels by which the output may miss its goal at the end.
 FEASIBLE = 0.05
 
 
@@ -46,8 +48,8 @@ class Solution:
     """An image and the proof of how good it is.
 
     ``image`` float64 (H, W, C) in [0, 255]; ``dual`` λ (h, w, C); ``change`` = ½‖image - source‖²; ``bound``: what λ
-    proves ½‖·‖² to be at least, for every image that keeps the intervals; ``violation``: how far outside its interval
-    an output of ``image`` lies at most, in levels; ``largest``: what ½‖·‖² cannot exceed in the box unless pixels
+    proves ½‖·‖² to be at least, for every image that meets the goal; ``violation``: by how many levels ``image`` misses
+    it; ``largest``: what ½‖·‖² cannot exceed in the box unless pixels
     change that do not count.
     """
 
@@ -66,35 +68,107 @@ class Solution:
 
     @property
     def feasible(self) -> bool:
-        """Whether the image keeps every interval, to a twentieth of a level."""
+        """Whether the image meets the goal, to a twentieth of a level."""
         return self.violation <= FEASIBLE
 
     @property
     def infeasible(self) -> bool:
-        """Whether λ proves that no image in the box keeps every interval."""
+        """Whether λ proves that no image in the box meets the goal."""
         return self.bound > self.largest * (1 + 1e-9)
 
 
-def reach(now: FloatArray, target: FloatArray, tolerance: float) -> tuple[FloatArray, FloatArray]:
+class Goal(Protocol):
+    """Where the output should come to: a convex set of output changes t (h, w, C)."""
+
+    def support(self, dual: FloatArray) -> float:
+        """min λᵀt over the set."""
+
+    def ascended(self, dual: FloatArray, step: float) -> FloatArray:
+        """The proximal step: the λ' that maximises support(λ') - ‖λ' - λ‖² / 2·step."""
+
+    def missing(self, change: FloatArray) -> float:
+        """How far outside the set ``change`` lies, in levels."""
+
+    def arranged(self, order: Callable[[FloatArray], FloatArray]) -> Goal:
+        """The same with its arrays passed through ``order``."""
+
+
+@dataclass(frozen=True, eq=False)
+class Between:
+    """Every output moves by at least ``low`` and at most ``high``, float64 (h, w, C); infinite where it is free."""
+
+    low: FloatArray
+    high: FloatArray
+
+    def support(self, dual: FloatArray) -> float:
+        """Σ low·λ⁺ - high·λ⁻."""
+        with np.errstate(invalid="ignore"):  # 0 · ∞: an output that need not move that way
+            return float(np.where(dual > 0, self.low * dual, np.where(dual < 0, self.high * dual, 0.0)).sum())
+
+    def ascended(self, dual: FloatArray, step: float) -> FloatArray:
+        """Each output on its own."""
+        up, down = dual + step * self.low, dual + step * self.high
+        return np.where(up > 0, up, np.where(down < 0, down, 0.0))
+
+    def missing(self, change: FloatArray) -> float:
+        """Of the output that is furthest outside its interval."""
+        return float(max((self.low - change).max(), (change - self.high).max(), 0.0))
+
+    def arranged(self, order: Callable[[FloatArray], FloatArray]) -> Between:
+        """The same with its arrays passed through ``order``."""
+        return Between(order(self.low), order(self.high))
+
+
+@dataclass(frozen=True, eq=False)
+class Near:
+    """The output moves by ``change``, float64 (h, w, C), but for a root mean square of ``error`` levels."""
+
+    change: FloatArray
+    error: float
+
+    @property
+    def radius(self) -> float:
+        """The 2-norm of the most that the whole output may miss."""
+        return self.error * math.sqrt(self.change.size)
+
+    def support(self, dual: FloatArray) -> float:
+        """λᵀ change - radius · ‖λ‖."""
+        return float(np.vdot(dual, self.change) - self.radius * np.linalg.norm(dual))
+
+    def ascended(self, dual: FloatArray, step: float) -> FloatArray:
+        """Towards the centre, and back by the radius."""
+        moved = dual + step * self.change
+        norm = float(np.linalg.norm(moved))
+        return moved * max(0.0, 1.0 - step * self.radius / norm) if norm else moved
+
+    def missing(self, change: FloatArray) -> float:
+        """The root mean square beyond ``error``."""
+        return max(0.0, float(np.linalg.norm(change - self.change)) / math.sqrt(self.change.size) - self.error)
+
+    def arranged(self, order: Callable[[FloatArray], FloatArray]) -> Near:
+        """The same with its array passed through ``order``."""
+        return Near(order(self.change), self.error)
+
+
+def reach(now: FloatArray, target: FloatArray, tolerance: float) -> Between:
     """From where to where each output may move, relative to ``now``: to within ``tolerance`` of the target.
 
     And beyond, where the output is cut off at 0 and 255 anyway.
     """
     low = np.where(target - tolerance <= 0, -np.inf, target - tolerance - now)
     high = np.where(target + tolerance >= 255, np.inf, target + tolerance - now)
-    return low, high
+    return Between(low, high)
 
 
 def least_change(
     source: FloatArray,
     operator: ScalingOperator | Linear,
-    low: FloatArray,
-    high: FloatArray,
+    goal: Goal,
     *,
     iterations: int = 500,
     tolerance: float = 1e-4,
 ) -> Solution:
-    """The image in [0, 255] nearest to ``source`` whose output moves by at least ``low`` and at most ``high``.
+    """The image in [0, 255] nearest to ``source`` whose output moves to where the ``goal`` is.
 
     Parameters
     ----------
@@ -102,35 +176,30 @@ def least_change(
         float64 (H, W, C) in [0, 255].
     operator
         A ScalingOperator, or any other linear map of images. Where a scaler's outputs share no source pixel (nearest at
-        ratios above 1, linear from 2, cubic from 4), each output's λ is found on its own and exactly. Otherwise by
+        ratios above 1, linear from 2, cubic from 4) and the goal is :class:`Between`, each output's λ is found on its
+        own and exactly. Otherwise by
         accelerated proximal ascent of the dual (Beck & Teboulle, SIAM J. Imaging Sciences 2009) with restarts
         (O'Donoghue & Candès 2015).
-    low, high
-        float64 (h, w, C), ``low <= high``; infinite where the output is free.
+    goal
+        :class:`Between`, or :class:`Near`, in levels.
     iterations, tolerance
-        The ascent ends after so many steps, or where the duality gap is below ``tolerance`` and the intervals are kept.
+        The ascent ends after so many steps, or where the duality gap is below ``tolerance`` and the goal is met.
     """
     if isinstance(operator, ScalingOperator):
-        if _disjoint(operator.rows) and _disjoint(operator.cols):
-            return _apart(source, operator, low, high)
-        return _on_what_is_read(source, operator, low, high, iterations, tolerance)
-    return _ascend(source, operator, low, high, iterations, tolerance)
+        if isinstance(goal, Between) and _disjoint(operator.rows) and _disjoint(operator.cols):
+            return _apart(source, operator, goal)
+        return _on_what_is_read(source, operator, goal, iterations, tolerance)
+    return _ascend(source, operator, goal, iterations, tolerance)
 
 
-def dual_value(dual: FloatArray, pulled: FloatArray, source: FloatArray, low: FloatArray, high: FloatArray) -> float:
+def dual_value(dual: FloatArray, pulled: FloatArray, source: FloatArray, goal: Goal) -> float:
     """What ``dual`` = λ proves: a lower bound on ½‖x - source‖² of every x in the box that moves the output so.
 
-    ``pulled`` = Mᵀλ. Let g = Mᵀλ and δ = x - s. Then λᵀMδ >= Σ low·λ⁺ - high·λ⁻, and ½‖δ‖² >= (½‖δ‖² - gᵀδ) + λᵀMδ,
-    whose first part is least, pixel by pixel, at δ = g cut off to the box.
+    ``pulled`` = Mᵀλ. Let g = Mᵀλ and δ = x - s. Then λᵀMδ is at least the goal's ``support``, and ½‖δ‖² >=
+    (½‖δ‖² - gᵀδ) + λᵀMδ, whose first part is least, pixel by pixel, at δ = g cut off to the box.
     """
     cut = np.clip(pulled, -source, 255 - source)
-    with np.errstate(invalid="ignore"):  # 0 · ∞: an output that need not move that way
-        ends = np.where(dual > 0, low * dual, np.where(dual < 0, high * dual, 0.0))
-    return float((cut * (0.5 * cut - pulled)).sum() + ends.sum())
-
-
-def _violation(moved: FloatArray, low: FloatArray, high: FloatArray) -> float:
-    return float(max((low - moved).max(), (moved - high).max(), 0.0))
+    return float((cut * (0.5 * cut - pulled)).sum()) + goal.support(dual)
 
 
 def _largest(source: FloatArray) -> float:
@@ -144,7 +213,7 @@ def _disjoint(axis: AxisOperator) -> bool:
     return bool(np.all(np.diff(axis.start) >= axis.width))
 
 
-def _apart(source: FloatArray, operator: ScalingOperator, low: FloatArray, high: FloatArray) -> Solution:
+def _apart(source: FloatArray, operator: ScalingOperator, goal: Between) -> Solution:
     """Each output on its own: its pixels move by λ·weight until they reach the box's side, which makes λ grow."""
     rows, cols = operator.rows, operator.cols
     taps = [(a, b) for a in range(rows.width) for b in range(cols.width)]
@@ -152,7 +221,7 @@ def _apart(source: FloatArray, operator: ScalingOperator, low: FloatArray, high:
     # One row a tap and one column an output, channels included.
     pixels = np.stack([source[place].ravel() for place in places])
     weights = np.stack([np.repeat(np.outer(rows.weights[:, a], cols.weights[:, b]), source.shape[2]) for a, b in taps])
-    wanted = np.clip(0.0, low, high)
+    wanted = np.clip(0.0, goal.low, goal.high)
     up = (weights > 0) == (wanted.ravel() > 0)  # which way each pixel moves
     size = np.abs(weights)
     room = np.where(up, 255 - pixels, pixels)
@@ -221,38 +290,37 @@ class _Dense:
 
 
 def _on_what_is_read(
-    source: FloatArray, operator: ScalingOperator, low: FloatArray, high: FloatArray, iterations: int, tolerance: float
+    source: FloatArray, operator: ScalingOperator, goal: Goal, iterations: int, tolerance: float
 ) -> Solution:
     """The ascent on the pixels that count: the others stay."""
     rows, cols = operator.rows, operator.cols
     used = np.ix_(np.flatnonzero(rows.read()), np.flatnonzero(cols.read()))
     dense = _Dense(rows.dense()[:, used[0][:, 0]], cols.dense()[:, used[1][0]], rows.norm * cols.norm)
-    first = [np.ascontiguousarray(np.moveaxis(a, -1, 0)) for a in (source[used], low, high)]
-    found = _ascend(first[0], dense, first[1], first[2], iterations, tolerance)
+    found = _ascend(_channels_first(source[used]), dense, goal.arranged(_channels_first), iterations, tolerance)
     image = source.copy()
     image[used] = np.moveaxis(found.image, 0, -1)
     dual = np.ascontiguousarray(np.moveaxis(found.dual, 0, -1))
     return replace(found, image=image, dual=dual)
 
 
-def _ascend(
-    source: FloatArray, operator: Linear, low: FloatArray, high: FloatArray, iterations: int, tolerance: float
-) -> Solution:
+def _channels_first(image: FloatArray) -> FloatArray:
+    return np.ascontiguousarray(np.moveaxis(image, -1, 0))
+
+
+def _ascend(source: FloatArray, operator: Linear, goal: Goal, iterations: int, tolerance: float) -> Solution:
     norm = operator.norm
     step = 1 / norm**2 if norm else 0.0
     largest = _largest(source)
-    dual = ahead = np.zeros(low.shape)
+    dual = ahead = np.zeros_like(operator.apply(source))
     momentum, done = 1.0, 0
     best: tuple[float, FloatArray] = (0.0, dual)
     # Starting from λ = 0: the source itself.
-    solution = Solution(source, dual, 0.0, 0.0, _violation(np.zeros(low.shape), low, high), largest, 0)
+    solution = Solution(source, dual, 0.0, 0.0, goal.missing(dual), largest, 0)
     if solution.violation == 0:
         return solution
     while done < iterations:
         cut = np.clip(operator.adjoint(ahead), -source, 255 - source)
-        moved = ahead - step * operator.apply(cut)
-        up, down = moved + step * low, moved + step * high
-        following = np.where(up > 0, up, np.where(down < 0, down, 0.0))
+        following = goal.ascended(ahead - step * operator.apply(cut), step)
         # Restart where the momentum points downhill.
         if ((ahead - following) * (following - dual)).sum() > 0:
             momentum = 1.0
@@ -262,11 +330,11 @@ def _ascend(
         done += 1
         if done % 10 == 0 or done == iterations:
             pulled = operator.adjoint(dual)
-            value = dual_value(dual, pulled, source, low, high)
+            value = dual_value(dual, pulled, source, goal)
             if value > best[0]:
                 best = (value, dual)
             cut = np.clip(pulled, -source, 255 - source)
-            violation = _violation(operator.apply(cut), low, high)
+            violation = goal.missing(operator.apply(cut))
             change = float(0.5 * (cut**2).sum())
             solution = Solution(source + cut, best[1], change, best[0], violation, largest, done)
             if solution.infeasible or (solution.feasible and solution.gap <= tolerance):

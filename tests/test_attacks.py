@@ -72,6 +72,7 @@ def test_equal_pictures_need_no_change(pair):
 # What each method is for: it reaches the target there.
 SUITED = {
     "strong": ["opencv:linear", "opencv:cubic", "opencv:lanczos4", "opencv:area", "tensorflow:bilinear+antialias"],
+    "strong_rms": ["opencv:linear", "opencv:lanczos4", "secure_resize:area"],
     "weak": ["opencv:linear", "pillow:bicubic", "torch:area"],
     "nearest": ["opencv:nearest", "torch:nearest", "tensorflow:nearest", "pillow:nearest"],
     "least": ["opencv:nearest", "opencv:linear", "opencv:area"],
@@ -95,9 +96,9 @@ def test_every_method_reaches_what_it_is_for(pair, method, scaler, size):
     assert crafted.reached
     assert np.array_equal(crafted.scaled, SCALERS[scaler](crafted.image, size))
     assert crafted.image.shape == source.shape
-    if method in ("strong", "weak", "nearest", "area_l2"):
+    if method in ("strong", "strong_rms", "weak", "nearest", "area_l2"):
         assert crafted.feasible
-    if method == "strong":
+    if method in ("strong", "strong_rms"):
         assert crafted.gap <= 1e-4
 
 
@@ -106,10 +107,20 @@ def test_no_other_method_changes_less_than_the_strong_one(pair, scaler):
     pytest.importorskip(SCALERS[scaler].module)
     source, target = sr.resize(pair[0], (250, 250)), sr.resize(pair[1], (56, 56))
     strong = craft(source, target, scaler, epsilon=2.0)
-    for method in METHODS:
+    for method in METHODS.keys() - {"strong_rms"}:  # whose outputs may lie further away
         other = craft(source, target, scaler, method=method, epsilon=1.0)
         if other.feasible:  # its output lies within 1 level before, and so within 2 after rounding the image
             assert other.psnr_source <= strong.psnr_source + 0.05
+
+
+@pytest.mark.parametrize("scaler", ["opencv:nearest", "opencv:linear", "opencv:lanczos4", "secure_resize:area"])
+def test_nobody_reaches_25_decibels_with_less(pair, scaler):
+    pytest.importorskip(SCALERS[scaler].module)
+    source, target = sr.resize(pair[0], (250, 250)), sr.resize(pair[1], (56, 56))
+    least = craft(source, target, scaler, method="strong_rms", epsilon=14.2)
+    assert 25 <= least.psnr_target < 25.2
+    for epsilon in (1, 10, 14.2):
+        assert craft(source, target, scaler, epsilon=epsilon).psnr_source < least.psnr_source
 
 
 def test_weak_does_not_look_at_the_source(pair):
@@ -247,7 +258,7 @@ def test_bad_arguments(arguments, error, message):
 
 
 def test_bad_options():
-    with pytest.raises(ValueError, match="valid methods: strong, weak, nearest"):
+    with pytest.raises(ValueError, match="valid methods: strong, strong_rms, weak, nearest"):
         craft(RGB, RGB[:8, :8], "opencv:linear", method="best")
     with pytest.raises(ValueError, match=r"epsilon .* got nan"):
         craft(RGB, RGB[:8, :8], "opencv:linear", epsilon=math.nan)

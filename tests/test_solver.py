@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import secure_resize as sr
 from secure_resize.sampling import SAMPLING, sampled_axis
-from secure_resize.solver import dual_value, least_change, reach
+from secure_resize.solver import Near, dual_value, least_change, reach
 
 
 def operators():
@@ -61,9 +61,9 @@ def test_it_is_the_optimum_of_the_quadratic_program(operator, seed, epsilon):
     # Something that can be reached, half of it at the box's side, and moved by up to ten levels.
     other = np.clip(random.uniform(-255, 510, source.shape), 0, 255)
     target = np.clip(operator.apply(other) + random.uniform(-epsilon, epsilon), 0, 255)
-    low, high = reach(operator.apply(source), target, epsilon)
-    found = least_change(source, operator, low, high, iterations=20_000, tolerance=1e-6)
-    expected = by_osqp(source[..., 0], operator, low[..., 0], high[..., 0])
+    goal = reach(operator.apply(source), target, epsilon)
+    found = least_change(source, operator, goal, iterations=20_000, tolerance=1e-6)
+    expected = by_osqp(source[..., 0], operator, goal.low[..., 0], goal.high[..., 0])
     if expected is None:
         assert not found.feasible
         return
@@ -74,7 +74,7 @@ def test_it_is_the_optimum_of_the_quadratic_program(operator, seed, epsilon):
     assert found.bound <= expected * (1 + 1e-4) + 1e-3
     assert found.change == pytest.approx(expected, rel=2e-2, abs=1.0)
     assert found.gap <= 1e-4 or found.change < 1.0
-    recomputed = dual_value(found.dual, operator.adjoint(found.dual), source, low, high)
+    recomputed = dual_value(found.dual, operator.adjoint(found.dual), source, goal)
     assert recomputed == pytest.approx(found.bound, rel=1e-6, abs=1e-6)
 
 
@@ -85,13 +85,50 @@ def test_apart_and_together_give_the_same(seed, name):
     operator = sr.ScalingOperator(*(sampled_axis(SAMPLING[name], n, 5).operator for n in (29, 40)))
     random = np.random.default_rng(seed)
     source = random.uniform(0, 255, (29, 40, 3))
-    low, high = reach(operator.apply(source), random.uniform(0, 255, (5, 5, 3)), 1.0)
-    apart = least_change(source, operator, low, high)
+    goal = reach(operator.apply(source), random.uniform(0, 255, (5, 5, 3)), 1.0)
+    apart = least_change(source, operator, goal)
     norm = operator.rows.norm * operator.cols.norm
-    together = least_change(source, AnyMap(operator, norm), low, high, iterations=5000, tolerance=1e-8)
+    together = least_change(source, AnyMap(operator, norm), goal, iterations=5000, tolerance=1e-8)
     assert apart.gap <= 1e-9
     assert np.abs(apart.image - together.image).max() < 0.5
     assert together.change == pytest.approx(apart.change, rel=1e-3)
+
+
+@settings(deadline=None, max_examples=40)
+@given(operator=operators(), seed=st.integers(0, 2**32 - 1), error=st.sampled_from([1.0, 14.3]))
+def test_the_least_change_within_a_mean_square(operator, seed, error):
+    """By its proof, and against a general solver on the same program."""
+    from scipy.optimize import NonlinearConstraint, minimize
+
+    random = np.random.default_rng(seed)
+    source = random.uniform(0, 255, (*operator.in_size, 1))
+    other = np.clip(random.uniform(-255, 510, source.shape), 0, 255)
+    goal = Near(operator.apply(other) - operator.apply(source), error)
+    found = least_change(source, operator, goal, iterations=20_000, tolerance=1e-6)
+    assert found.feasible
+    assert found.gap <= 1e-5
+    assert np.sqrt(np.mean((operator.apply(found.image) - operator.apply(other)) ** 2)) <= error + 0.05
+    assert dual_value(found.dual, operator.adjoint(found.dual), source, goal) == pytest.approx(found.bound, rel=1e-6)
+    matrix, change = np.kron(operator.rows.dense(), operator.cols.dense()), goal.change.ravel()
+    if matrix.shape[1] > 80:
+        return  # the general solver takes its time
+    result = minimize(
+        lambda x: 0.5 * x @ x,
+        np.zeros(source.size),
+        jac=lambda x: x,
+        method="SLSQP",
+        bounds=[(-s, 255 - s) for s in source.ravel()],
+        constraints=NonlinearConstraint(
+            lambda x: ((matrix @ x - change) ** 2).mean(),
+            -np.inf,
+            error**2,
+            jac=lambda x: 2 * matrix.T @ (matrix @ x - change) / len(change),
+        ),
+        options={"maxiter": 1000, "ftol": 1e-9},
+    )
+    if result.success:
+        assert found.bound <= result.fun * (1 + 1e-4) + 1e-2
+        assert found.change == pytest.approx(result.fun, rel=2e-2, abs=1.0)
 
 
 class AnyMap:
@@ -106,14 +143,14 @@ def test_what_cannot_be_is_proved():
     operator = sr.scaling_operator((32, 32), (16, 16), "bilinear")
     source = np.full((32, 32, 1), 128.0)
     target = 255.0 * np.indices((16, 16)).sum(axis=0)[..., None] % 510
-    low, high = reach(operator.apply(source), target, 1.0)
-    found = least_change(source, operator, low, high, iterations=5000)
+    goal = reach(operator.apply(source), target, 1.0)
+    found = least_change(source, operator, goal, iterations=5000)
     assert found.infeasible
     assert not found.feasible
     apart = sr.ScalingOperator(*(sr.AxisOperator(8, 4, 2 * np.arange(4), np.full((4, 2), 0.3)) for _ in range(2)))
     source = np.zeros((8, 8, 1))
-    low, high = reach(apart.apply(source), np.full((4, 4, 1), 200.0), 1.0)  # but 0.36 of 255 is the most there is
-    found = least_change(source, apart, low, high)
+    goal = reach(apart.apply(source), np.full((4, 4, 1), 200.0), 1.0)  # but 0.36 of 255 is the most there is
+    found = least_change(source, apart, goal)
     assert found.infeasible
     assert found.violation == pytest.approx(199 - 0.36 * 255)
 
@@ -121,8 +158,8 @@ def test_what_cannot_be_is_proved():
 def test_nothing_to_do():
     operator = sr.scaling_operator((20, 20), (7, 7), "bicubic")
     source = np.random.default_rng(0).uniform(0, 255, (20, 20, 3))
-    low, high = reach(operator.apply(source), operator.apply(source), 1.0)
-    found = least_change(source, operator, low, high)
+    goal = reach(operator.apply(source), operator.apply(source), 1.0)
+    found = least_change(source, operator, goal)
     assert np.array_equal(found.image, source)
     assert (found.change, found.gap, found.iterations) == (0.0, 0.0, 0)
 
@@ -131,8 +168,8 @@ def test_a_pixel_without_weight_stays():
     """Where an output is out of reach, what counts nothing is left alone."""
     axis = sr.AxisOperator(4, 1, np.zeros(1, int), np.array([[0.5, 0.0, 0.4, 0.0]]))
     source = np.full((4, 4, 1), 100.0)
-    low, high = reach(sr.ScalingOperator(axis, axis).apply(source), np.full((1, 1, 1), 255.0), 0.0)
-    image = least_change(source, sr.ScalingOperator(axis, axis), low, high).image
+    goal = reach(sr.ScalingOperator(axis, axis).apply(source), np.full((1, 1, 1), 255.0), 0.0)
+    image = least_change(source, sr.ScalingOperator(axis, axis), goal).image
     assert set(image[::2, ::2].ravel()) == {255.0}
     image[::2, ::2] = 100
     assert np.array_equal(image, source)

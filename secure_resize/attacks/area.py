@@ -73,11 +73,11 @@ def _fill(task: Task, worth: Worth) -> Found:
     shape = source.shape
     source = source.reshape(*shape[:3], -1)
     weights = np.einsum("ia,jb->ijab", rows.weights, cols.weights).reshape(*shape[:2], 1, -1)
-    low, high = reach(task.operator.apply(task.source), task.target, task.epsilon)
-    given: FloatArray = np.zeros(low.shape)  # by the neighbours
+    goal = reach(task.operator.apply(task.source), task.target, task.epsilon)
+    given: FloatArray = np.zeros(task.target.shape)  # by the neighbours
     best, least, last_gain, sweep = task.source, np.inf, 0, 0
     for sweep in range(1, task.iterations + 1):
-        need = np.clip(0.0, low - given, high - given)
+        need = np.clip(0.0, goal.low - given, goal.high - given)
         moved = _move(source, weights, need, worth)
         image = task.source.copy()
         flat = np.moveaxis((source + moved).reshape(shape), (0, 1, 3, 4), (0, 2, 1, 3))
@@ -85,7 +85,7 @@ def _fill(task: Task, worth: Worth) -> Found:
         where = [np.broadcast_to(one, counts.shape)[counts] for one in index]
         image[where[0], where[1]] = flat[counts]
         change = task.operator.apply(image - task.source)
-        missing = float(max((low - change).max(), (change - high).max(), 0.0))
+        missing = goal.missing(change)
         if missing < least:
             best, least, last_gain = image, missing, sweep
         if least <= FEASIBLE or sweep - last_gain == PATIENCE:

@@ -1,4 +1,7 @@
-"""The evaluation's tables: for the terminal, Markdown, CSV and JSON. Each is a function of results and settings."""
+"""The evaluation's tables: for the terminal, Markdown (in full and brief), CSV and JSON.
+
+Each is a function of results and settings.
+"""
 
 from __future__ import annotations
 
@@ -43,6 +46,30 @@ def _success_table(results: Results) -> Lines:
         cells = [str(by_defense[name].rate("success")) if name in by_defense else "" for name in defenses]
         lines.append([scaler, ratio, attack, pairs, *cells])
     return lines
+
+
+def _brief_table(results: Results) -> Lines:
+    """A line a scaler and attack: undefended at each ratio, then each defence over all ratios."""
+    rows: dict[tuple[str, str], list[Result]] = {}
+    for result in _oblivious(results):
+        rows.setdefault((result.scaler, result.attack), []).append(result)
+    ratios = list(dict.fromkeys(result.ratio for result in _oblivious(results)))
+    defenses = [name for name in dict.fromkeys(r.defense for r in _oblivious(results)) if name != "none"]
+    lines = [["scaler", "attack", *(f"β = {ratio}" for ratio in ratios), *defenses]]
+    for (scaler, attack), group in rows.items():
+        bare = {result.ratio: result.rate("success") for result in group if result.defense == "none"}
+        through = {name: [result.rate("success") for result in group if result.defense == name] for name in defenses}
+        pooled = [Rate(sum(r.count for r in rates), sum(r.total for r in rates)) for rates in through.values()]
+        lines.append([scaler, attack, *(_bounded(bare.get(ratio)) for ratio in ratios), *map(_bounded, pooled)])
+    return lines
+
+
+def _bounded(rate: Rate | None) -> str:
+    """The share in % with the end of its interval that matters: below, of what nearly always works, or above."""
+    if rate is None or rate.share is None or rate.interval is None:
+        return "-"
+    low, high = (100 * end for end in rate.interval)
+    return f"{100 * rate.share:.1f} (" + (f"≥ {low:.1f})" if rate.share > 0.5 else f"≤ {high:.1f})")
 
 
 def _adaptive_table(results: Results) -> Lines:
@@ -105,7 +132,7 @@ def _notes(results: Results, settings: Settings) -> list[str]:
     broken = sum(record["broken_certificate"] for record in judged)
     alike = len({(r["pair"], r["scaler"], r["defense"]) for r in records if not r["needs_hiding"]})
     notes = [
-        "S1: output within 25 dB of the target (O1) and attack image within 15 dB of the source (O2)",
+        "S1: output at 25 dB to the target or better (O1), attack image at 15 dB to the source or better (O2)",
         f"certificates: {len(judged)} records checked, {certified} of them proved impossible, {broken} broken",
     ]
     if any(result.success_far != result.rate("success") for result in results if result.against != "scaler"):
@@ -147,6 +174,20 @@ def as_markdown(results: Results, settings: Settings) -> str:
     return "\n\n".join([*parts, ". ".join(_notes(results, settings)) + "."])
 
 
+def as_brief(results: Results, settings: Settings) -> str:
+    """One Markdown table: a line a scaler and attack, undefended at each ratio and each defence over all of them."""
+    lines = _brief_table(results)
+    body = ([f"`{line[0]}`", *line[1:]] for line in lines[1:])
+    align = ["---", "---", *("---:" for _ in lines[0][2:])]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in (lines[0], align, *body))
+    pairs = {result.ratio: result.pairs + result.alike for result in _oblivious(results)}
+    what = (
+        f"Success S1 in % of the pairs that need hiding, with the end of its {100 * LEVEL:g} % interval; undefended at "
+        f"each ratio ({_range(list(pairs.values()))} pairs each), then through each defence at all ratios"
+    )
+    return f"{table}\n\n" + ". ".join([what, *_notes(results, settings)]) + "."
+
+
 def as_csv(results: Results, settings: Settings) -> str:
     """One line a result, every figure; rates between 0 and 1 with the ends of their intervals."""
     text = io.StringIO()
@@ -174,8 +215,9 @@ def as_json(results: Results, settings: Settings) -> str:
 FORMATS: dict[str, Callable[[Results, Settings], str]] = {
     "table": as_table,
     "markdown": as_markdown,
+    "brief": as_brief,
     "csv": as_csv,
     "json": as_json,
 }
 
-SUFFIXES = {"table": "txt", "markdown": "md", "csv": "csv", "json": "json"}
+SUFFIXES = {"table": "txt", "markdown": "md", "brief": "brief.md", "csv": "csv", "json": "json"}
