@@ -1,11 +1,14 @@
 """What does replacing the resize cost a whole input pipeline? Prints a Markdown table.
 
-    python benchmarks/bench_pipeline.py [--rounds 11] [--images 64]
+    python benchmarks/bench_pipeline.py [--rounds 31] [--images 16]
 
 JPEG files in, batches of uint8 images out, through a real torch DataLoader and a real tf.data pipeline on one pinned
 core; only the resize differs between a stock pipeline and ours. The batches of ours are asserted to be resize()'s
-before anything is timed. Pipelines take turns; figures are medians over the rounds. The share is the resize's time on a
-decoded image, alone, of the pipeline's time an image.
+before anything is timed. The share is the resize's time on a decoded image, alone, of the pipeline's time an image.
+
+A shared machine's processor runs at different speeds from one second to the next, whatever is measured. So pipelines
+take short turns, first one and then the other first, and the ratio is the median over the rounds of a ratio within one.
+Rates are of processor time, which other programs do not lengthen: on one core nothing waits for another.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import importlib.metadata
 import os
 import statistics
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,14 +45,14 @@ SOURCES = [(480, 640), (768, 1024), (1080, 1920)]
 
 @dataclass(frozen=True)
 class Pipeline:
-    """JPEG files to batches: decode one file, resize one decoded image, run all files."""
+    """JPEG files to batches: decode one file, resize one decoded image, make an iterable of all files' batches."""
 
     decode: Callable[[str], Any]
     resize: Callable[[Any], Any]
-    run: Callable[[list[str], Callable[[str], Any], Callable[[Any], Any]], Iterable[Any]]
+    make: Callable[[list[str], Callable[[str], Any], Callable[[Any], Any]], Iterable[Any]]
 
     def batches(self, files: list[str]) -> Iterable[Any]:
-        return self.run(files, self.decode, self.resize)
+        return self.make(files, self.decode, self.resize)
 
 
 class Files(torch.utils.data.Dataset[Any]):
@@ -79,7 +83,7 @@ def tf_data(files: list[str], decode: Callable[[str], Any], resize: Callable[[An
 
     dataset = tf.data.Dataset.from_tensor_slices(files).map(decode, num_parallel_calls=tf.data.AUTOTUNE)
     dataset = dataset.map(resize, num_parallel_calls=tf.data.AUTOTUNE).batch(BATCH).prefetch(tf.data.AUTOTUNE)
-    return dataset.as_numpy_iterator()
+    return dataset
 
 
 def decode_pil(file: str) -> PIL.Image.Image:
@@ -178,23 +182,27 @@ def check(pipeline: Pipeline, files: list[str]) -> None:
         assert any(np.array_equal(image, sr.resize(array, SIZE, kernel=kernel)) for kernel in sr.KERNELS), file
 
 
-def run_all(pipeline: Pipeline, files: list[str]) -> None:
-    assert sum(len(batch) for batch in pipeline.batches(files)) == len(files)
-
-
 def seconds_an_image(pipeline: Pipeline, files: list[str]) -> Callable[[], float]:
-    return lambda: timing.seconds(lambda: run_all(pipeline, files), 0.0) / len(files)
+    batches = pipeline.batches(files)  # made once, like a training's; a turn is an epoch
+
+    def time_once() -> float:
+        started = time.process_time()
+        assert sum(len(batch) for batch in batches) == len(files)
+        return (time.process_time() - started) / len(files)
+
+    time_once()
+    return time_once
 
 
-def resize_alone(pipeline: Pipeline, file: str) -> float:
+def resize_alone(pipeline: Pipeline, file: str) -> Callable[[], float]:
     decoded = pipeline.decode(file)
-    return timing.seconds(lambda: pipeline.resize(decoded), 0.02)
+    return lambda: timing.seconds(lambda: pipeline.resize(decoded), 0.01, time.process_time)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--images", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=31)
+    parser.add_argument("--images", type=int, default=16)
     options = parser.parse_args()
     timing.pin()
     torch.set_num_threads(1)
@@ -207,14 +215,13 @@ def main() -> None:
             files = write_photographs(Path(folder), source, options.images)
             for title, (antialiased, stock, our) in contenders.items():
                 check(our, files[:BATCH])
-                timers = {name: seconds_an_image(p, files) for name, p in (("stock", stock), ("ours", our))}
-                times = timing.take_turns(timers, options.rounds)
+                timers = {}
+                for name, pipeline in (("stock", stock), ("ours", our)):
+                    timers[name] = seconds_an_image(pipeline, files)
+                    timers[f"{name} resize"] = resize_alone(pipeline, files[0])
+                times = timing.take_turns(timers, options.rounds, alternate=True)
                 speedup = timing.median_ratio(times["stock"], times["ours"])
-                shares = [
-                    statistics.median(resize_alone(pipeline, files[0]) for _ in range(5))
-                    / statistics.median(times[name])
-                    for name, pipeline in (("stock", stock), ("ours", our))
-                ]
+                shares = [timing.median_ratio(times[f"{name} resize"], times[name]) for name in ("stock", "ours")]
                 rates = [1 / statistics.median(times[name]) for name in ("stock", "ours")]
                 kind = "" if antialiased else " (vulnerable)"
                 print(

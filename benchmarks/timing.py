@@ -17,25 +17,30 @@ def pin(core: int = 1) -> None:
     os.sched_setaffinity(0, {min(core, (os.cpu_count() or 1) - 1)})
 
 
-def seconds(call: Contender, at_least: float) -> float:
+def seconds(call: Contender, at_least: float, clock: Callable[[], float] = time.perf_counter) -> float:
     """Seconds a call, from as many calls as take about ``at_least`` seconds."""
     call()  # whatever ran before has filled the caches with its own
-    started = time.perf_counter()
+    started = clock()
     call()
-    once = time.perf_counter() - started
+    once = clock() - started
     repeats = max(1, round(at_least / max(once, 1e-7)))
-    started = time.perf_counter()
+    started = clock()
     for _ in range(repeats):
         call()
-    return (time.perf_counter() - started) / repeats
+    return (clock() - started) / repeats
 
 
-def take_turns(timers: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Each timer once a round, for ``rounds`` rounds: seconds by name, one a round."""
+def take_turns(
+    timers: Mapping[str, Callable[[], float]], rounds: int, *, alternate: bool = False
+) -> dict[str, list[float]]:
+    """Each timer once a round, for ``rounds`` rounds: seconds by name, one a round.
+
+    With ``alternate`` every other round runs backwards, so that none profits from always being the first.
+    """
     results: dict[str, list[float]] = {name: [] for name in timers}
-    for _ in range(rounds):
-        for name, timer in timers.items():
-            results[name].append(timer())
+    for number in range(rounds):
+        for name in reversed(timers) if alternate and number % 2 else timers:
+            results[name].append(timers[name]())
     return results
 
 

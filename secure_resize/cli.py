@@ -12,10 +12,12 @@ import operator
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from . import __version__, demo, matrix
+from . import __version__, demo, evaluate, matrix
+from .attacks import METHODS
 from .blackbox import DTYPES, LAYOUTS
 from .exposure import exposure
 from .probe import probe
@@ -57,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(run=lambda options: demo.main(options.source, options.target, options.size, options.out))
     _add_probe(commands)
     _add_matrix(commands)
+    _add_evaluate(commands)
     return parser
 
 
@@ -174,6 +177,101 @@ def _run_matrix(options: argparse.Namespace) -> int:
         plot_matrix(rows, options.plot)
     print(matrix.FORMATS[options.format](rows, missing))
     return 0
+
+
+def _add_evaluate(commands: Any) -> None:
+    default = evaluate.Options()
+    command = commands.add_parser(
+        "evaluate",
+        help="attack pairs of photographs through every scaler and every defence, and count what succeeds",
+        description="Hides one photograph in another, for many pairs, and runs the attack images through the scalers "
+        "and the defences. A run that was interrupted goes on where it stopped, with the same options and --out. Exit "
+        "code 1: an attack did what was proved impossible, or the default resize showed a hidden picture.",
+    )
+    command.add_argument("--pictures", type=Path, metavar="DIR", help="default: scikit-image's photographs")
+    command.add_argument("--pairs", type=int, default=default.pairs, metavar="N", help="default: %(default)s")
+    command.add_argument("--seed", type=int, default=default.seed, help="default: %(default)s")
+    command.add_argument(
+        "--scalers", nargs="+", default=[], metavar="PATTERN", help=f"default: {', '.join(evaluate.DEFAULT_SCALERS)}"
+    )
+    command.add_argument(
+        "--ratios",
+        nargs="+",
+        default=default.ratios,
+        metavar="BETA",
+        help="scaling ratios: 4, a bin such as 2-3, rows x columns such as 4x1; 'paper': the paper's bins (default: 4)",
+    )
+    command.add_argument(
+        "--size", type=_size, default=default.size, metavar="HxW", help="of the outputs (default: 112x112)"
+    )
+    command.add_argument(
+        "--attacks",
+        nargs="+",
+        default=default.attacks,
+        metavar="NAME",
+        help=f"of {', '.join(METHODS)} (default: strong)",
+    )
+    command.add_argument(
+        "--defenses", nargs="+", default=[], metavar="NAME", help=f"of {', '.join(evaluate.DEFENSES)} (default: all)"
+    )
+    command.add_argument("--adaptive", action="store_true", help="also attacks that know which defence they face")
+    command.add_argument(
+        "--epsilons",
+        nargs="+",
+        type=float,
+        default=default.epsilons,
+        metavar="LEVELS",
+        help="by how much the scaled attack image may miss the target; the first that succeeds is taken",
+    )
+    command.add_argument(
+        "--budgets",
+        nargs="+",
+        type=float,
+        default=default.budgets,
+        metavar="SHARE",
+        help="of the attacks on reconstruction: of a window's unread pixels, or of the way to the target",
+    )
+    command.add_argument(
+        "--classifier", action="store_true", help="also train a small network and ask it (needs torch)"
+    )
+    command.add_argument(
+        "--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (default: all cores)"
+    )
+    command.add_argument(
+        "--out", type=Path, default=Path("secure-resize-evaluation"), metavar="DIR", help="default: %(default)s"
+    )
+    command.add_argument("--format", choices=evaluate.FORMATS, default="table", help="default: %(default)s")
+    command.add_argument("--plot", action="store_true", help="draw success.png and curves.png into --out")
+    command.set_defaults(run=_run_evaluate)
+
+
+def _run_evaluate(options: argparse.Namespace) -> int:
+    names = {field.name for field in fields(evaluate.Options)}
+    chosen: dict[str, Any] = {
+        key: tuple(v) if isinstance(v, list) else v for key, v in vars(options).items() if key in names
+    }
+    if chosen["ratios"] == ("paper",):
+        chosen["ratios"] = evaluate.PAPER_RATIOS
+    asked = evaluate.Options(**chosen)
+    try:
+        records = evaluate.evaluate(asked, options.out, jobs=options.jobs, progress=sys.stderr.isatty())
+    except RuntimeError as error:
+        print(f"secure-resize evaluate: {error}", file=sys.stderr)
+        return 2
+    results = evaluate.summarise(records)
+    if options.plot:
+        evaluate.plot_heat(results, options.out / "success.png")
+        evaluate.plot_curves(results, options.out / "curves.png")
+    settings = evaluate.described(asked, options.out)
+    for name, form in evaluate.FORMATS.items():
+        if name != "table":
+            text = form(results, settings) + "\n"
+            (options.out / f"summary.{evaluate.SUFFIXES[name]}").write_text(text, encoding="utf-8")
+    print(evaluate.FORMATS[options.format](results, settings))
+    found = evaluate.alarms(records)
+    for line in found:
+        print(line, file=sys.stderr)
+    return int(bool(found))
 
 
 def _size(text: str) -> tuple[int, int]:

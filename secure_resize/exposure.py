@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .operator import AxisOperator, ScalingOperator
+from .solver import dual_value, least_change, reach
 
 __all__ = [
     "VERDICTS",
@@ -196,8 +197,8 @@ class Certificate:
         """
         left, right = self.operator.rows.dense(), self.operator.cols.dense()
         source = _with_channels(self.source)
-        low, high = _reach(_both(left, right, source), _with_channels(self.target), self.epsilon + self.slack)
-        value = _dual_value(self.dual, _both(left.T, right.T, self.dual), source, low, high)
+        low, high = reach(_both(left, right, source), _with_channels(self.target), self.epsilon + self.slack)
+        value = dual_value(self.dual, _both(left.T, right.T, self.dual), source, low, high)
         return min(_psnr(2 * value, source.size), self.gain_bound)
 
 
@@ -246,12 +247,13 @@ def pair_certificate(
         raise ValueError(f"epsilon must be a number of levels >= 0, got {epsilon!r}")
     slack = 0.5 if operator.residual is None else operator.residual
     uncertainty = exposure(operator).uncertainty_db
-    low, high = _reach(operator.apply(images[0]), images[1], epsilon + slack)
+    low, high = reach(operator.apply(images[0]), images[1], epsilon + slack)
     gain_bound = _gain_bound(operator, low, high, images[0].size)
     linear = operator.provenance is None or operator.provenance.clips in ("", "output")
-    dual = _ascend(operator, images[0], low, high, iterations) if linear else np.zeros(images[1].shape)
-    value = _dual_value(dual, operator.adjoint(dual), images[0], low, high)
-    bound = min(_psnr(2 * value, images[0].size), gain_bound)
+    dual, bound = np.zeros(images[1].shape), gain_bound
+    if linear:
+        found = least_change(images[0], operator, low, high, iterations=iterations, tolerance=1e-5)
+        dual, bound = found.dual, min(_psnr(2 * found.bound, images[0].size), gain_bound)
     return Certificate(bound, gain_bound, dual, epsilon, slack, uncertainty, source, target, operator)
 
 
@@ -259,13 +261,6 @@ def _with_channels(image: npt.NDArray[Any]) -> FloatArray:
     if image.ndim not in (2, 3) or 0 in image.shape:
         raise ValueError(f"images must have shape (H, W) or (H, W, C), got {image.shape}")
     return image.astype(np.float64).reshape(*image.shape[:2], -1)
-
-
-def _reach(now: FloatArray, target: FloatArray, tolerance: float) -> tuple[FloatArray, FloatArray]:
-    """From where to where each output may move: to the target, and beyond where the output is cut off at 0 and 255."""
-    low = np.where(target - tolerance <= 0, -np.inf, target - tolerance - now)
-    high = np.where(target + tolerance >= 255, np.inf, target + tolerance - now)
-    return low, high
 
 
 def _psnr(squared_distance: float, size: int) -> float:
@@ -277,40 +272,3 @@ def _gain_bound(operator: ScalingOperator, low: FloatArray, high: FloatArray, si
     least = np.maximum(np.maximum(low, -high), 0)
     gain = operator.rows.norm * operator.cols.norm
     return _psnr(float((least**2).sum()) / gain**2, size)
-
-
-def _dual_value(dual: FloatArray, pulled: FloatArray, source: FloatArray, low: FloatArray, high: FloatArray) -> float:
-    """The dual objective: a lower bound on ½‖δ‖², for ``pulled`` = Mᵀλ."""
-    cut = np.clip(pulled, -source, 255 - source)
-    with np.errstate(invalid="ignore"):  # 0 · ∞: an output that need not move that way
-        reach = np.where(dual > 0, low * dual, np.where(dual < 0, high * dual, 0.0))
-    return float((cut * (0.5 * cut - pulled)).sum() + reach.sum())
-
-
-def _ascend(
-    operator: ScalingOperator, source: FloatArray, low: FloatArray, high: FloatArray, iterations: int
-) -> FloatArray:
-    """A λ that makes the dual objective large: accelerated proximal ascent (Beck & Teboulle, SIAM J. Imaging 2009)."""
-    left, right = operator.rows.dense(), operator.cols.dense()
-    step = 1 / (operator.rows.norm * operator.cols.norm) ** 2
-    dual = best = np.zeros(low.shape)
-    ahead, momentum, best_value = dual, 1.0, 0.0
-    for k in range(iterations):
-        cut = np.clip(_both(left.T, right.T, ahead), -source, 255 - source)
-        moved = ahead - step * _both(left, right, cut)
-        up, down = moved + step * low, moved + step * high
-        following = np.where(up > 0, up, np.where(down < 0, down, 0.0))
-        # Restart where the momentum points downhill (O'Donoghue & Candès 2015).
-        if ((ahead - following) * (following - dual)).sum() > 0:
-            momentum = 1.0
-        later = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
-        ahead = following + (momentum - 1) / later * (following - dual)
-        dual, momentum = following, later
-        if k % 10 == 9 or k == iterations - 1:
-            value = _dual_value(dual, _both(left.T, right.T, dual), source, low, high)
-            if value > best_value:
-                done = value - best_value < 1e-5 * value
-                best, best_value = dual, value
-                if done:
-                    break
-    return best

@@ -92,13 +92,15 @@ def check_size(size: Any) -> tuple[int, int]:
     """``size`` as (height, width) in Python integers, or a TypeError or ValueError that says what is wrong with it."""
     if isinstance(size, (str, bytes)) or not hasattr(size, "__len__") or len(size) != 2:
         raise TypeError(f"size must be a pair of whole numbers (height, width), got {size!r}")
-    height, width = (_whole_number(n, name, 1, MAX_AXIS) for n, name in zip(size, ("height", "width"), strict=True))
+    height, width = _whole_number(size[0], "height", 1, MAX_AXIS), _whole_number(size[1], "width", 1, MAX_AXIS)
     if height * width > MAX_PIXELS:
         raise ValueError(f"size {height}x{width} has {height * width} pixels; at most {MAX_PIXELS} are valid")
     return height, width
 
 
 def _whole_number(value: Any, name: str, low: int, high: int) -> int:
+    if type(value) is int and low <= value <= high:  # as good as always; every call pays for what follows
+        return value
     try:
         # bool is an int to Python, True as a height is a mistake; index() refuses floats, NaN among them.
         number = None if isinstance(value, (bool, np.bool_)) else operator.index(value)

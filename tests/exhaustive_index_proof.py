@@ -1,84 +1,190 @@
-"""Index safety of every table: ``python tests/exhaustive_index_proof.py [MOST] [PART] [PARTS]``.
+"""Every table there is up to a size, checked: ``python tests/exhaustive_index_proof.py [MOST] [PART] [PARTS]``.
 
-For all n_in, n_out up to MOST (2048) and every kernel: each output has at least one tap, ``0 <= start`` and
-``start + width <= n_in``, and the taps that an output reads lie inside the ones that are stored for it. What is checked
-is the arithmetic of operator.py in its own order, for all outputs of all n_out at a time; tests/test_native_plan.py
-compares it with the tables themselves and checks their sums. With PARTS processes, PART 0 to PARTS - 1 share the work.
+For all n_in, n_out up to MOST (2048), every kernel and every output:
+
+- *Index safety*: it has at least one tap, ``0 <= start``, ``start + width <= n_in``, ``start`` never descends, and the
+  taps that it reads lie inside the ones that are stored for it.
+- *uint16* (and ``area`` in either dtype): the integer weights sum exactly to the unit.
+- *uint8*: Pillow's taps are each rounded on their own, and its bytes need them so; their sums cannot be exact. They are
+  so near the unit that a constant image of any value from 0 to 255 keeps it: ``-2²¹ <= 255 (sum - 2²²) < 2²¹``, after
+  which ``(value sum + 2²¹) >> 22 == value``. No tap needs more than three signed bytes, and 255 times the sum of a
+  row's absolute taps, and the half that rounds, stay below 2³¹: what lets the C core add in int32.
+
+There are some 10¹¹ taps, too many for numpy, so this is done in C: ``table_proof.c`` repeats operator.py and
+core/plan.py in their own order of operations, on the kernels of kernels.py themselves, which are written against any
+namespace and are handed one here that writes C. tests/test_native_plan.py compares the tables that come out with the
+package's. With PARTS processes, PART 0 to PARTS - 1 share the work.
 """
 
 from __future__ import annotations
 
+import ctypes
+import platform
+import subprocess
 import sys
-from collections.abc import Iterator
+import tempfile
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from secure_resize.kernels import KERNELS
+from secure_resize.kernels import KERNELS, Kernel
 
-IntArray = npt.NDArray[np.int64]
-
-
-def every_output(sizes: IntArray) -> tuple[IntArray, IntArray, IntArray]:
-    """All outputs of all n_out in ``sizes``: n_out and index of each, and where each n_out's outputs begin."""
-    begin = np.cumsum(sizes) - sizes
-    return np.repeat(sizes, sizes), np.arange(sizes.sum()) - np.repeat(begin, sizes), begin
-
-
-def sampled_range(n_in: int, n_out: IntArray, i: IntArray, support: float) -> tuple[IntArray, IntArray]:
-    """First and last (exclusive) tap of output i, as in operator.sampled_weights."""
-    scale = n_in / n_out
-    reach = support * np.maximum(scale, 1.0)
-    center = (i + 0.5) * scale
-    first = np.maximum((center - reach + 0.5).astype(np.int64), 0)
-    return first, np.minimum((center + reach + 0.5).astype(np.int64), n_in)
-
-
-def area_range(n_in: int, n_out: IntArray, i: IntArray) -> tuple[IntArray, IntArray]:
-    """First and last (exclusive) pixel of output i's footprint, as in operator.integrated_weights."""
-    divisor = np.gcd(n_in, n_out)
-    big, small = n_in // divisor, n_out // divisor
-    return i * big // small, -(-(i * big + big) // small)
+SOURCE = Path(__file__).with_name("table_proof.c")
+# The order of `Fault` in table_proof.c.
+FAULTS = [
+    "safe",
+    "an output without taps",
+    "more taps than pixels",
+    "before the axis",
+    "past the axis",
+    "a tap outside the stored ones",
+    "start descends",
+    "a tap of more than three signed bytes, or no number",
+    "a constant uint8 image would change",
+    "a sum of uint8 would leave int32",
+    "a sum for uint16 is not the unit",
+    "a sum of area is not the unit",
+    "a covered pixel does not count as whole",
+]
 
 
-def ranges(n_in: int, n_out: IntArray, i: IntArray) -> Iterator[tuple[str, IntArray, IntArray]]:
-    """Every kernel's ranges; kernels of one support share them."""
-    for support in sorted({kernel.support for kernel in KERNELS.values() if not kernel.integrated}):
-        yield f"support {support}", *sampled_range(n_in, n_out, i, support)
-    yield "area", *area_range(n_in, n_out, i)
+class CExpression:
+    """What a kernel computes with instead of an array: a C expression, which it adds to a list of C statements."""
+
+    def __init__(self, text: str, lines: list[str]) -> None:
+        self.text, self.lines = text, lines
+
+    def new(self, expression: str, kind: str = "double") -> CExpression:
+        """A C variable that holds ``expression``."""
+        name = f"v{len(self.lines)}"
+        self.lines.append(f"const {kind} {name} = {expression};")
+        return CExpression(name, self.lines)
 
 
-def check(n_in: int, n_out: IntArray, i: IntArray, begin: IntArray) -> None:
-    """AssertionError for the first table of ``n_in`` pixels that is not safe."""
-    for name, first, last in ranges(n_in, n_out, i):
-        width = np.maximum.reduceat(last - first, begin)
-        assert (last > first).all(), (name, n_in, "an output without taps")
-        assert (width <= n_in).all(), (name, n_in, "more taps than pixels")
-        start = np.minimum(first, np.repeat(n_in - width, np.diff(np.append(begin, len(i)))))
-        assert (start >= 0).all(), (name, n_in, "before the axis")
-        assert (start <= first).all(), (name, n_in, "a tap before the stored ones")
-        end = start + np.repeat(width, np.diff(np.append(begin, len(i))))
-        assert (end <= n_in).all(), (name, n_in, "past the axis")
-        assert (end >= last).all(), (name, n_in, "a tap past the stored ones")
+def text(value: Any) -> str:
+    """A C expression or a number in C, to the last bit."""
+    return value.text if isinstance(value, CExpression) else f"({float(value).hex()})"
 
 
-def prove(n_ins: range, most: int) -> None:
-    """Check every n_in of ``n_ins`` against every n_out up to ``most``."""
-    # Some 20 000 outputs at a time stay in the cache.
-    chunks, size = [], 0
-    for n_out in range(1, most + 1):
-        if size == 0:
-            chunks.append([n_out])
+def _define(name: str, sign: str, kind: str) -> None:
+    setattr(CExpression, f"__{name}__", lambda a, b: a.new(f"{text(a)} {sign} {text(b)}", kind))
+    if kind == "double":
+        setattr(CExpression, f"__r{name}__", lambda a, b: a.new(f"{text(b)} {sign} {text(a)}", kind))
+
+
+for _name, _sign in {"add": "+", "sub": "-", "mul": "*", "truediv": "/"}.items():
+    _define(_name, _sign, "double")
+for _name, _sign in {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "and": "&", "or": "|"}.items():
+    _define(_name, _sign, "int")
+CExpression.__neg__ = lambda a: a.new(f"-{a.text}")  # type: ignore[attr-defined]
+
+
+class CNamespace:
+    """The part of numpy's namespace that kernels.py allows itself."""
+
+    @staticmethod
+    def where(condition: CExpression, a: Any, b: Any) -> CExpression:
+        return condition.new(f"{condition.text} ? {text(a)} : {text(b)}")
+
+    @staticmethod
+    def abs(a: CExpression) -> CExpression:
+        return a.new(f"fabs({a.text})")
+
+    @staticmethod
+    def round(a: CExpression) -> CExpression:
+        return a.new(f"rint({a.text})")  # halves to even, as numpy's
+
+
+def c_function(kernel: Kernel) -> str:
+    """The kernel's function in C."""
+    lines: list[str] = []
+    result = text(kernel.function(CExpression("x", lines), CNamespace))
+    body = "".join(f"    {line}\n" for line in lines)
+    return f"static inline double {kernel.name}(double x) {{\n{body}    return {result};\n}}\n"
+
+
+def kernels_header(kernels: Mapping[str, Kernel]) -> str:
+    """``kernels.h`` as table_proof.c wants it."""
+    functions, cases = [], []
+    for number, kernel in enumerate(kernels.values()):
+        if kernel.integrated:
+            call = "integrated(n_in, n_out, totals, table)"
         else:
-            chunks[-1].append(n_out)
-        size = (size + n_out) if size + n_out < 20_000 else 0
-    outputs = [every_output(np.array(chunk)) for chunk in chunks]
-    for n_in in n_ins:
-        for n_out, i, begin in outputs:
-            check(n_in, n_out, i, begin)
+            functions.append(c_function(kernel))
+            call = f"sampled({kernel.name}, {kernel.support.hex()}, n_in, n_out, totals, table)"
+        cases.append(f"        case {number}: return {call};\n")
+    arguments = "int kernel, int32_t n_in, int32_t n_out, Totals* totals, Table* table"
+    return (
+        "\n".join(functions)
+        + f"\nstatic Fault run({arguments}) {{\n    switch (kernel) {{\n{''.join(cases)}    }}\n    abort();\n}}\n"
+    )
+
+
+class _Totals(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_int64) for name in ("rows", "taps", "off", "absolute")]
+
+
+class _Table(ctypes.Structure):
+    _fields_ = [("width", ctypes.c_int32), *((name, ctypes.c_void_p) for name in ("start", "uint8", "uint16"))]
+
+
+class Checker:
+    """table_proof.c for some kernels, compiled; ``edit`` replaces parts of its text, to see it fail."""
+
+    def __init__(self, kernels: Mapping[str, Kernel] = KERNELS, edit: Mapping[str, str] | None = None) -> None:
+        self.names = list(kernels)
+        self.totals = {name: _Totals() for name in kernels}
+        source = SOURCE.read_text()
+        for old, new in (edit or {}).items():
+            if old not in source:
+                raise ValueError(f"{SOURCE.name} does not contain {old!r}")
+            source = source.replace(old, new)
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "kernels.h").write_text(kernels_header(kernels))
+            Path(folder, SOURCE.name).write_text(source)
+            # Nothing here may change a bit: no contraction to fused operations, no reordering.
+            flags = "-std=gnu11 -O3 -march=native -ffp-contract=off -fno-math-errno -fno-trapping-math -shared -fPIC"
+            if platform.machine() == "x86_64":
+                flags += " -mprefer-vector-width=512"
+            command = ["cc", *flags.split(), SOURCE.name, "-o", "proof.so", "-lm"]
+            subprocess.run(command, cwd=folder, check=True)
+            self._library = ctypes.CDLL(str(Path(folder, "proof.so")))
+
+    def prove(self, n_ins: Iterable[int], most: int) -> None:
+        """AssertionError for the first table, of n_in in ``n_ins`` to n_out up to ``most``, that is not right."""
+        failed = ctypes.c_int32()
+        for n_in in n_ins:
+            for number, name in enumerate(self.names):
+                totals = ctypes.byref(self.totals[name])
+                fault = self._library.prove(number, n_in, most, ctypes.byref(failed), totals)
+                assert fault == 0, f"{name} {n_in} -> {failed.value}: {FAULTS[fault]}"
+
+    def tables(
+        self, name: str, n_in: int, n_out: int
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+        """Start (n_out,) and the weights for uint8 and uint16 (n_out, width) of one table."""
+        start = np.empty(n_out, np.int32)
+        weights = [np.empty(n_out * n_in, np.int32) for _ in range(2)]
+        table = _Table(0, start.ctypes.data, *(array.ctypes.data for array in weights))
+        fault = self._library.tables(self.names.index(name), n_in, n_out, ctypes.byref(table))
+        assert fault == 0, f"{name} {n_in} -> {n_out}: {FAULTS[fault]}"
+        small, large = (array[: n_out * table.width].reshape(n_out, table.width) for array in weights)
+        return start, small, large
 
 
 if __name__ == "__main__":
     most, part, parts = (int(x) for x in [*sys.argv[1:4], *["2048", "0", "1"][len(sys.argv) - 1 :]])
-    prove(range(1 + part, most + 1, parts), most)
-    print(f"every table of n_in, n_out <= {most} is safe (part {part} of {parts})")
+    began = time.perf_counter()
+    checker = Checker()
+    checker.prove(range(1 + part, most + 1, parts), most)
+    for name, totals in checker.totals.items():
+        print(
+            f"{name}: {totals.rows} rows, {totals.taps} taps; sums off the unit by at most {totals.off}, "
+            f"absolute taps sum to at most {totals.absolute}"
+        )
+    seconds = time.perf_counter() - began
+    print(f"every table of n_in, n_out <= {most} is right (part {part} of {parts}, {seconds:.0f} s)")

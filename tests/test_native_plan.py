@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -11,8 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secure_resize.core.plan import area_taps, fixed_taps
-from secure_resize.kernels import KERNELS
-from secure_resize.operator import area_overlaps, axis_operator
+from secure_resize.kernels import KERNELS, Kernel
 
 sys.path.insert(0, str(Path(__file__).parent))
 import exhaustive_index_proof as proof
@@ -20,56 +20,87 @@ import exhaustive_index_proof as proof
 sizes = st.integers(1, 2048)
 
 
-def test_indices_of_all_small_sizes():
-    """Every n_in, n_out up to 96; .ci/run proves all up to 2048 (exhaustive_index_proof.py)."""
-    proof.prove(range(1, 97), 96)
+@pytest.fixture(scope="module")
+def compiled():
+    if shutil.which("cc") is None:
+        pytest.skip("needs a C compiler")
+    return proof.Checker
 
 
-def test_indices_of_some_large_sizes():
-    proof.prove(range(1999, 2049, 17), 2048)
+@pytest.fixture(scope="module")
+def checker(compiled):
+    return compiled()
 
 
-def test_the_proof_can_fail(monkeypatch):
-    monkeypatch.setattr(proof, "area_range", lambda n_in, n_out, i: (i * 0, i * 0 + n_in + 1))
-    with pytest.raises(AssertionError, match="more taps than pixels"):
-        proof.prove(range(5, 6), 8)
+def assert_tables_are_the_packages(checker, kernel, n_in, n_out):
+    start, for_uint8, for_uint16 = checker.tables(kernel, n_in, n_out)
+    for sum_exactly, weights in ((False, for_uint8), (True, for_uint16)):
+        if KERNELS[kernel].integrated:
+            taps = area_taps.__wrapped__(n_in, n_out)
+        else:
+            taps = fixed_taps.__wrapped__(n_in, n_out, kernel, sum_exactly=sum_exactly)
+        np.testing.assert_array_equal(start, taps.start)
+        np.testing.assert_array_equal(weights, taps.weights)
 
 
 @pytest.mark.parametrize("kernel", list(KERNELS))
-@settings(max_examples=150, deadline=None)
-@given(sizes, sizes)
-def test_the_proof_is_about_the_tables(kernel, n_in, n_out):
-    """The ranges that the proof checks are those of the operators, and each row's weights sum as promised."""
-    i = np.arange(n_out)
-    if KERNELS[kernel].integrated:
-        first, last = proof.area_range(n_in, np.full(n_out, n_out), i)
-        start, width = area_overlaps(n_in, n_out)[0], area_overlaps(n_in, n_out)[1].shape[1]
-    else:
-        first, last = proof.sampled_range(n_in, np.full(n_out, n_out), i, KERNELS[kernel].support)
-        operator = axis_operator(n_in, n_out, kernel)
-        start, width = operator.start, operator.width
-    assert width == (last - first).max()
-    np.testing.assert_array_equal(start, np.minimum(first, n_in - width))
-    assert start.min() >= 0
-    assert start.max() + width <= n_in
-    if KERNELS[kernel].integrated:
-        taps = area_taps(n_in, n_out)
-        assert taps.weights.min() >= 0
-    else:
-        taps = fixed_taps(n_in, n_out, kernel, sum_exactly=True)
-    np.testing.assert_array_equal(taps.weights.sum(axis=1, dtype=np.int64), taps.unit)
-    np.testing.assert_array_equal(taps.start, start)
-
-
-@pytest.mark.parametrize("kernel", [name for name, kernel in KERNELS.items() if not kernel.integrated])
 @settings(max_examples=100, deadline=None)
-@given(sizes, sizes)
-def test_sums_of_uint8_fit_int32(kernel, n_in, n_out):
-    """255 times the absolute taps and the half that rounds: what lets the C sum uint8 in 32 bits."""
-    taps = fixed_taps(n_in, n_out, kernel, sum_exactly=False)
-    absolute = np.abs(taps.weights).sum(axis=1, dtype=np.int64).max()
-    assert 255 * absolute + (1 << 21) < 1 << 31
-    assert np.abs(taps.weights).max() < 1 << 23  # three signed bytes
+@given(n_in=sizes, n_out=sizes)
+def test_the_proof_is_about_the_tables(checker, kernel, n_in, n_out):
+    """What the C of the proof makes is what the core is given, to the last bit of every tap."""
+    assert_tables_are_the_packages(checker, kernel, n_in, n_out)
+
+
+@pytest.mark.parametrize("kernel", list(KERNELS))
+def test_the_proof_is_about_all_small_tables(checker, kernel):
+    for n_in in range(1, 33):
+        for n_out in range(1, 33):
+            assert_tables_are_the_packages(checker, kernel, n_in, n_out)
+
+
+def test_small_tables_and_some_large_ones_are_right(checker):
+    """Every n_in, n_out up to 96; .ci/run proves all up to 2048."""
+    checker.prove(range(1, 97), 96)
+    checker.prove([1999, 2048], 256)
+
+
+def broken(name, function):
+    return {"broken": Kernel("broken", KERNELS[name].support, function)}
+
+
+def test_a_kernel_without_a_sum_is_noticed(compiled):
+    """Weights that cancel: their quotients are infinite or no numbers."""
+    antisymmetric = broken("bilinear", lambda x, xp=np: xp.where(x < 0.0, -1.0, 1.0))
+    with pytest.raises(AssertionError, match="no number"):
+        compiled(antisymmetric).prove([16], 16)
+
+
+def test_a_kernel_of_large_lobes_is_noticed(compiled):
+    """Absolute weights that sum to more than 2: 255 times as much leaves int32."""
+    ringing = broken("bicubic", lambda x, xp=np: xp.where(xp.abs(x) < 0.75, 1.0, -0.2))
+    with pytest.raises(AssertionError, match="leave int32"):
+        compiled(ringing).prove([16], 16)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        # operator.py's rounding of positions, its padding of rows at the end, its sums, and plan.py's rounding.
+        ("center[i] + reach + 0.5), n_in)", "center[i] - reach + 0.5), n_in)", "without taps"),
+        ("(int32_t)(center[i] + reach + 0.5), n_in", "(int32_t)(center[i] + reach + 1.5), n_in + 1", "more taps than"),
+        ("start[i] = least(first[i], n_in - width)", "start[i] = first[i]", "past the axis"),
+        ("start[i] = least(first[i], n_in - width)", "start[i] = first[i] - 1", "before the axis"),
+        ("start[i] = least(first[i], n_in - width)", "start[i] = most(n_in - width - first[i], 0)", "stored"),
+        ("scaled += scaled < 0.0 ? -0.5 : 0.5;", "scaled = scaled * 0.998;", "constant uint8 image"),
+        ("tap + (UNIT - total[l]) : tap;\n", "tap : tap;\n", "for uint16"),
+        ("taken[l] |= takes;", "", "for uint16"),
+        ("most(least(pixel + small, right) - most(pixel, left), 0)", "least(small, right - pixel)", "of area"),
+    ],
+)
+def test_a_broken_table_is_noticed(compiled, old, new, message):
+    kernels = {name: KERNELS[name] for name in ("bilinear", "area")}
+    with pytest.raises(AssertionError, match=message):
+        compiled(kernels, {old: new}).prove(range(1, 65), 64)
 
 
 def test_divisions_are_exact():

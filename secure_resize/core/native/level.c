@@ -20,11 +20,8 @@ bool level_find(const char* name, Level* level) {
 bool level_supported(Level level) {
     switch (level) {
         case LEVEL_PORTABLE: return true;
-#if defined(__aarch64__)
-        case LEVEL_NEON:
-            /* Part of every AArch64: the portable C is what runs, vectorised by the compiler. Its bytes were compared with
-             * AVX-512's under an emulator; hand-written NEON would need a processor to be measured on. */
-            return true;
+#ifdef HAVE_NEON
+        case LEVEL_NEON: return true; /* part of every AArch64 */
 #endif
 #ifdef HAVE_X86
         /* The builtins ask cpuid and, by xgetbv, whether the operating system saves the registers. */

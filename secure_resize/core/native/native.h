@@ -138,6 +138,14 @@ DECLARE_RUN(float_avx2);
 DECLARE_RUN(float_avx512);
 #endif
 
+#if defined(__aarch64__) && defined(__ARM_NEON) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define HAVE_NEON 1
+Status area_u8_neon_prepare(Plan* plan);
+Status fixed_u8_neon_prepare(Plan* plan);
+DECLARE_RUN(area_u8_neon);
+DECLARE_RUN(fixed_u8_neon);
+#endif
+
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
 #endif

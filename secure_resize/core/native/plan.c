@@ -19,6 +19,10 @@ const Implementation IMPLEMENTATIONS[] = {
     {"float_avx512", LEVEL_AVX512, FLOAT, 4, float_portable_prepare, float_avx512},
     {"float_avx2", LEVEL_AVX2, FLOAT, 4, float_portable_prepare, float_avx2},
 #endif
+#ifdef HAVE_NEON
+    {"area_u8_neon", LEVEL_NEON, AREA, 1, area_u8_neon_prepare, area_u8_neon},
+    {"fixed_u8_neon", LEVEL_NEON, FIXED, 1, fixed_u8_neon_prepare, fixed_u8_neon},
+#endif
     {"area_u8_portable", LEVEL_PORTABLE, AREA, 1, area_portable_prepare, area_u8_portable},
     {"area_u16_portable", LEVEL_PORTABLE, AREA, 2, area_portable_prepare, area_u16_portable},
     {"fixed_u8_portable", LEVEL_PORTABLE, FIXED, 1, fixed_portable_prepare, fixed_u8_portable},

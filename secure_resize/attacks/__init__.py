@@ -1,0 +1,23 @@
+"""Image-scaling attacks, for auditing: how a picture is hidden so that it appears only after down-scaling.
+
+The attack image A = S + Δ looks like the source S; scaled, it is the target T (Xiao et al., USENIX Security 2019;
+Quiring et al., USENIX Security 2020, section 2). Whether an attack worked is always measured through the real library.
+"""
+
+from . import area as _area  # noqa: F401  (registers its methods)
+from .adaptive import ADAPTIVE, Adapted, craft_adaptive, register_adaptive
+from .craft import HIDDEN_DB, METHODS, REACHED_DB, Crafted, craft, psnr, register_method
+
+__all__ = [
+    "ADAPTIVE",
+    "HIDDEN_DB",
+    "METHODS",
+    "REACHED_DB",
+    "Adapted",
+    "Crafted",
+    "craft",
+    "craft_adaptive",
+    "psnr",
+    "register_adaptive",
+    "register_method",
+]

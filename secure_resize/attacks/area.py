@@ -1,0 +1,110 @@
+"""The attacks on scalers that average (Quiring et al., USENIX Security 2020, section 5.4 and appendix).
+
+A scaler that reads every pixel can still be told what to show, openly: each output's *block*, the source pixels that
+count more for it than for any other output, is changed until the mean is the target's. Three ways to change least: the
+fewest pixels (L0), the least sum of changes (L1), the least sum of squares (L2, which is the strong attack).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ..operator import AxisOperator
+from ..solver import FEASIBLE, reach
+from .craft import METHODS, FloatArray, Found, Task, kept, register_method
+
+IntArray = npt.NDArray[np.intp]
+Worth = Callable[[FloatArray, FloatArray], FloatArray]
+# Sweeps without a gain after which the blocks are taken to be stuck.
+PATIENCE = 10
+
+
+@register_method("area_l0")
+def _fewest(task: Task) -> Found:
+    # A pixel at the box's side gives the output weight · room: the largest first. The last one is moved in part.
+    return _fill(task, lambda weight, room: weight * room)
+
+
+@register_method("area_l1")
+def _least_sum(task: Task) -> Found:
+    # A level's change of a pixel moves the output by its weight: the heaviest first.
+    return _fill(task, lambda weight, room: np.where(room > 0, weight, 0.0))
+
+
+METHODS["area_l2"] = METHODS["strong"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Blocks:
+    """One axis: the source pixels of each output, int (n_out, k), and their weights (n_out, k), 0 for padding."""
+
+    index: IntArray
+    weights: FloatArray
+
+
+def _blocks(axis: AxisOperator) -> _Blocks:
+    matrix = axis.dense()
+    owner = np.abs(matrix).argmax(axis=0)
+    owner[np.abs(matrix).max(axis=0) == 0] = -1  # read by no output
+    members = [np.flatnonzero(owner == i) for i in range(axis.n_out)]
+    width = max(map(len, members))
+    index = np.zeros((axis.n_out, width), np.intp)
+    weights = np.zeros((axis.n_out, width))
+    for i, member in enumerate(members):
+        index[i, : len(member)] = member
+        weights[i, : len(member)] = matrix[i, member]
+    return _Blocks(index, weights)
+
+
+def _fill(task: Task, worth: Worth) -> Found:
+    """Change each block's pixels to the box's side, those of the most ``worth(weight, room)`` first.
+
+    Where blocks share no source pixel that is the optimum. Elsewhere a block's pixels also count for its neighbours: it
+    is solved again from the source with what these give it, until nothing is missing (block Jacobi); each block is then
+    optimal given the others.
+    """
+    rows, cols = _blocks(task.operator.rows), _blocks(task.operator.cols)
+    index = rows.index[:, :, None, None], cols.index[None, None]
+    source = np.moveaxis(task.source[index], (0, 2, 1, 3), (0, 1, 3, 4))  # (h, w, C, rows, columns of the block)
+    shape = source.shape
+    source = source.reshape(*shape[:3], -1)
+    weights = np.einsum("ia,jb->ijab", rows.weights, cols.weights).reshape(*shape[:2], 1, -1)
+    low, high = reach(task.operator.apply(task.source), task.target, task.epsilon)
+    given: FloatArray = np.zeros(low.shape)  # by the neighbours
+    best, least, last_gain, sweep = task.source, np.inf, 0, 0
+    for sweep in range(1, task.iterations + 1):
+        need = np.clip(0.0, low - given, high - given)
+        moved = _move(source, weights, need, worth)
+        image = task.source.copy()
+        flat = np.moveaxis((source + moved).reshape(shape), (0, 1, 3, 4), (0, 2, 1, 3))
+        counts = (rows.weights != 0)[:, :, None, None] & (cols.weights != 0)[None, None]
+        where = [np.broadcast_to(one, counts.shape)[counts] for one in index]
+        image[where[0], where[1]] = flat[counts]
+        change = task.operator.apply(image - task.source)
+        missing = float(max((low - change).max(), (change - high).max(), 0.0))
+        if missing < least:
+            best, least, last_gain = image, missing, sweep
+        if least <= FEASIBLE or sweep - last_gain == PATIENCE:
+            break
+        # Halfway, for neighbours that would otherwise take turns.
+        given = (given + change - (weights * moved).sum(axis=-1)) / 2
+    return Found(best, kept(task, best), sweep)
+
+
+def _move(source: FloatArray, weights: FloatArray, need: FloatArray, worth: Worth) -> FloatArray:
+    """By how much each pixel (h, w, C, k) of the blocks moves so that their outputs move by ``need`` (h, w, C)."""
+    size = np.abs(weights)
+    up = (weights > 0) == (need > 0)[..., None]
+    room = np.where(up, 255 - source, source)
+    order = np.argsort(-worth(size, room), axis=-1, kind="stable")
+    size, room = (np.take_along_axis(np.broadcast_to(a, source.shape), order, axis=-1) for a in (size, room))
+    gains = size * room
+    left = np.abs(need)[..., None] - (np.cumsum(gains, axis=-1) - gains)
+    moved = np.where(size > 0, np.clip(left / np.where(size > 0, size, 1.0), 0.0, room), 0.0)
+    result = np.empty_like(moved)
+    np.put_along_axis(result, order, moved, axis=-1)
+    return np.where(up, result, -result)

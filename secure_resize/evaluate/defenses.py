@@ -1,0 +1,127 @@
+"""What stands between an attack image and the model: the scaler alone, robust scaling, image reconstruction.
+
+A defence is one row of :data:`DEFENSES`: a function of the image under ``@register_defense``. Those that are linear
+also name their operator, from which follows what no attack can do (:mod:`secure_resize.exposure`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..attacks.craft import known_operator
+from ..exposure import exposure
+from ..kernels import KERNELS
+from ..operator import ScalingOperator, scaling_operator
+from ..probe import ProbeError
+from ..reconstruct import METHODS, reconstruct_resize
+from ..resize import resize
+from ..scalers import Scaler
+
+__all__ = ["DEFENSES", "Defense", "Linear", "get_defense", "register_defense"]
+
+Image = npt.NDArray[np.uint8]
+Size = tuple[int, int]
+DefenseCall = Callable[[Image, Size, Scaler, bytes], Image]
+
+
+@dataclass(frozen=True)
+class Linear:
+    """What is known of a linear defence: ``gain`` ≥ RMS(output change)/RMS(source change), up to ``rounding``.
+
+    ``gain`` is G of :mod:`.exposure`, its uncertainty included; ``rounding`` the levels by which one output may lie
+    from the linear map's.
+    """
+
+    gain: float
+    rounding: float
+
+
+@dataclass(frozen=True)
+class Defense:
+    """``defense(image, size, scaler, key)`` is what the model sees, uint8 (h, w, 3).
+
+    ``scaler`` is the pipeline's own, which robust scaling replaces; ``key`` the secret of a random choice, unknown to
+    the attacker. ``linear(scaler, in_size, out_size)`` is what is known where the defence is linear, else None.
+    """
+
+    name: str
+    call: DefenseCall
+    linear: Callable[[Scaler, Size, Size], Linear | None]
+
+    def __call__(self, image: Image, size: Size, scaler: Scaler, key: bytes) -> Image:
+        """Scale ``image`` (H, W, C) to ``size`` = (height, width)."""
+        return self.call(image, size, scaler, key)
+
+
+DEFENSES: dict[str, Defense] = {}
+
+
+def register_defense(
+    name: str, *, linear: Callable[[Scaler, Size, Size], Linear | None] = lambda scaler, in_size, out_size: None
+) -> Callable[[DefenseCall], DefenseCall]:
+    """Register the decorated function as the defence ``name``; a name that is taken raises ValueError."""
+
+    def register(call: DefenseCall) -> DefenseCall:
+        if name in DEFENSES:
+            raise ValueError(f"defence {name!r} is already registered; registered defences: {', '.join(DEFENSES)}")
+        DEFENSES[name] = Defense(name, call, linear)
+        return call
+
+    return register
+
+
+def get_defense(name: str) -> Defense:
+    """The defence called ``name``; ValueError with the valid names otherwise."""
+    if name not in DEFENSES:
+        raise ValueError(f"unknown defence {name!r}; valid defences: {', '.join(DEFENSES)}")
+    return DEFENSES[name]
+
+
+@lru_cache(maxsize=64)
+def probed(scaler: Scaler, in_size: Size, out_size: Size) -> Linear | None:
+    """What a probe finds; None where no operator describes the scaler."""
+    try:
+        return _linear(known_operator(scaler, in_size, out_size))  # which keeps what the attacks have probed
+    except ProbeError:
+        return None
+
+
+@lru_cache(maxsize=64)
+def _robust(kernel: str, scaler: Scaler, in_size: Size, out_size: Size) -> Linear:
+    found = _linear(scaling_operator(in_size, out_size, kernel))
+    return Linear(found.gain, 0.51) if kernel == "area" else found  # its contract: 0.51 level from the exact mean
+
+
+def _linear(operator: ScalingOperator) -> Linear:
+    found = exposure(operator)
+    # Rounded to 8 bits after each pass: what the first rounds off goes through the second. The hundredth is for weights
+    # of finite precision, whose errors add up to that many levels.
+    overshoot = max(float(np.abs(axis.weights).sum(axis=1).max()) for axis in (operator.rows, operator.cols))
+    rounding = max(0.51 + 0.5 * overshoot, operator.residual or 0.0)
+    return Linear(10 ** ((found.stealth_gain_db + found.uncertainty_db) / 20), rounding)
+
+
+@register_defense("none", linear=probed)
+def _none(image: Image, size: Size, scaler: Scaler, key: bytes) -> Image:
+    return scaler(image, size)
+
+
+def _resized(kernel: str, image: Image, size: Size, scaler: Scaler, key: bytes) -> Image:
+    return resize(image, size, kernel=kernel)
+
+
+def _reconstructed(method: str, image: Image, size: Size, scaler: Scaler, key: bytes) -> Image:
+    secret: dict[str, Any] = {"key": key} if method == "random" else {}
+    return reconstruct_resize(image, size, scaler=scaler, method=method, **secret)
+
+
+for _kernel in KERNELS:
+    register_defense(_kernel, linear=partial(_robust, _kernel))(partial(_resized, _kernel))
+for _method in METHODS:
+    register_defense(_method)(partial(_reconstructed, _method))

@@ -1,0 +1,209 @@
+/* The C core without Python: ``native_parity CALLS [broken]``. Every implementation that this processor has against the
+ * portable one, byte for byte, over random sizes, ratios, channels, strides, taps and threads; for processors that CI
+ * only has an emulator of. Images end, or begin, at a page that must not be touched.
+ *
+ * Prints how often each implementation ran and a fingerprint of all results, which is the same on every processor.
+ * ``broken`` moves some weight between two taps for one of the two, which has to be noticed. Exit code 1 on a difference.
+ */
+#define _GNU_SOURCE
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "native.h"
+
+enum { MOST = 200, MAX_CHANNELS_HERE = 5, GUARD = 64 };
+
+static uint64_t state = 1;
+
+static uint32_t draw(uint32_t below) { /* splitmix64 */
+    uint64_t z = (state += 0x9e3779b97f4a7c15u);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return (uint32_t)((z ^ (z >> 31)) >> 32) % below;
+}
+
+static int64_t gcd(int64_t a, int64_t b) { return b == 0 ? a : gcd(b, a % b); }
+
+typedef struct {
+    AxisInput input;
+    int32_t start[MOST], weights[MOST * MOST];
+    double reals[MOST * MOST];
+} Table;
+
+static void area_table(Table* table, int32_t n_in, int32_t n_out) {
+    int64_t big = n_in / gcd(n_in, n_out), small = n_out / gcd(n_in, n_out);
+    int32_t width = 0;
+    for (int32_t i = 0; i < n_out; i++) {
+        int64_t first = i * big / small, last = (i * big + big + small - 1) / small;
+        if (last - first > width) width = (int32_t)(last - first);
+    }
+    for (int32_t i = 0; i < n_out; i++) {
+        int64_t left = i * big, right = left + big;
+        table->start[i] = (int32_t)(left / small < n_in - width ? left / small : n_in - width);
+        for (int32_t k = 0; k < width; k++) {
+            int64_t pixel = (table->start[i] + k) * small;
+            int64_t from = pixel > left ? pixel : left, to = pixel + small < right ? pixel + small : right;
+            table->weights[i * width + k] = to > from ? (int32_t)(to - from) : 0;
+        }
+    }
+    table->input = (AxisInput){n_in, n_out, width, (int32_t)big, table->start, table->weights, NULL};
+}
+
+/* Windows like a kernel's of that support, and weights at random, some of them negative, that sum to 1. Their integer
+ * values and nothing of the mathematics library, whose last bits differ between systems. */
+static void fixed_table(Table* table, int32_t n_in, int32_t n_out) {
+    int32_t reach = 1 + (int32_t)draw(3), stretch = n_in > n_out ? n_in / n_out : 1, width = 2 * reach * stretch;
+    if (width > n_in) width = n_in;
+    for (int32_t i = 0; i < n_out; i++) {
+        int32_t center = (int32_t)(((int64_t)2 * i + 1) * n_in / (2 * n_out)), start = center - width / 2;
+        table->start[i] = start < 0 ? 0 : start > n_in - width ? n_in - width : start;
+        int32_t *weights = table->weights + i * width, sum = 0;
+        for (int32_t k = 0; k < width; k++) {
+            weights[k] = (int32_t)draw((1 << 22) / (uint32_t)width);
+            if (draw(4) == 0) weights[k] = -weights[k] / 8;
+            if (draw(16) == 0) weights[k] = 0;
+            sum += weights[k];
+        }
+        weights[draw((uint32_t)width)] += (1 << 22) - sum;
+    }
+    for (int32_t k = 0; k < n_out * width; k++) table->reals[k] = table->weights[k] * 0x1p-22;
+    table->input = (AxisInput){n_in, n_out, width, 1 << 22, table->start, table->weights, NULL};
+}
+
+/* Memory that ends, or begins, at a page without access. */
+typedef struct {
+    uint8_t *mapped, *data;
+    size_t bytes, total;
+} Guarded;
+
+static Guarded guarded(size_t bytes, bool at_end) {
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), room = (bytes + page - 1) / page * page;
+    Guarded memory = {.bytes = bytes, .total = room + 2 * page};
+    memory.mapped = mmap(NULL, memory.total, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory.mapped == MAP_FAILED) abort();
+    mprotect(memory.mapped, page, PROT_NONE);
+    mprotect(memory.mapped + page + room, page, PROT_NONE);
+    memory.data = memory.mapped + page + (at_end ? room - bytes : 0); /* `bytes` is a multiple of the item's size */
+    return memory;
+}
+
+typedef struct {
+    Kind kind;
+    int32_t channels, itemsize, threads;
+    bool rows_first, has_rows, has_cols;
+    size_t row, stride;
+} Case;
+
+static int ran[64];
+
+/* One side: the plan at `level`, run; bytes of the result, in `out` with GUARD bytes before and after. */
+static void resize(const Case* c, const AxisInput* rows, const AxisInput* cols, Level level, const uint8_t* source,
+                   uint8_t* out, size_t bytes) {
+    Plan* plan = NULL;
+    Status status = plan_build(&plan, c->kind, rows, cols, c->rows_first, c->channels, c->itemsize, level);
+    if (status != OK) {
+        fprintf(stderr, "no plan: %d\n", status);
+        exit(1);
+    }
+    memset(out, 0xa5, bytes + 2 * GUARD);
+    if (plan_run(plan, source, 0, (ptrdiff_t)c->stride, out + GUARD, 1, c->threads) != OK) exit(1);
+    ran[plan->implementation]++;
+    plan_free(plan);
+}
+
+static bool untouched(const uint8_t* guard) {
+    for (int i = 0; i < GUARD; i++) {
+        if (guard[i] != 0xa5) return false;
+    }
+    return true;
+}
+
+static Table row_table, col_table;
+
+static void make_axis(Table* table, Kind kind, int32_t n_in, int32_t n_out, bool there) {
+    if (!there) {
+        table->input = (AxisInput){.n_in = n_in};
+    } else if (kind == AREA) {
+        area_table(table, n_in, n_out);
+    } else {
+        fixed_table(table, n_in, n_out);
+        if (kind == FLOAT) table->input.weights = NULL, table->input.reals = table->reals;
+    }
+}
+
+static int32_t draw_out(int32_t n_in) {
+    int32_t choice = (int32_t)draw(6);
+    int32_t n_out = choice == 0 ? n_in : choice == 1 ? n_in / 2 : choice == 2 ? n_in / 5 : 1 + (int32_t)draw(MOST - 1);
+    return n_out < 1 ? 1 : n_out;
+}
+
+static void fill(const Case* c, const Guarded* memory) {
+    bool bright = draw(8) == 0;
+    for (size_t i = 0; i < memory->bytes; i++) memory->data[i] = bright ? 255 : (uint8_t)draw(256);
+    if (c->kind != FLOAT) return;
+    for (size_t i = 0; i + 4 <= memory->bytes; i += 4) {
+        float value = (float)draw(1 << 24) * 0x1p-20f - 8.0f;
+        memcpy(memory->data + i, &value, sizeof value);
+    }
+}
+
+/* The fingerprint is FNV-1a's of every result. */
+static int compare(bool broken, uint64_t* fingerprint) {
+    static const int32_t ITEMS[] = {[AREA] = 1, [FIXED] = 1, [FLOAT] = 4};
+    Kind kind = draw(8) == 0 ? FLOAT : draw(2) == 0 ? AREA : FIXED;
+    Case c = {.kind = kind, .channels = 1 + (int32_t)draw(MAX_CHANNELS_HERE), .itemsize = ITEMS[kind]};
+    if (c.kind != FLOAT && draw(6) == 0) c.itemsize = 2;
+    c.threads = 1 + (int32_t)(draw(4) == 0) * (int32_t)draw(4);
+    c.rows_first = draw(2) != 0;
+    c.has_rows = c.kind != FIXED || draw(5) != 0;
+    c.has_cols = c.kind != FIXED || !c.has_rows || draw(5) != 0;
+    int32_t height = 1 + (int32_t)draw(MOST - 1), width = 1 + (int32_t)draw(MOST - 1);
+    int32_t h_out = c.has_rows ? draw_out(height) : height, w_out = c.has_cols ? draw_out(width) : width;
+    make_axis(&row_table, c.kind, height, h_out, c.has_rows);
+    make_axis(&col_table, c.kind, width, w_out, c.has_cols);
+    size_t item = (size_t)c.itemsize * (size_t)c.channels, bytes = (size_t)h_out * (size_t)w_out * item;
+    c.row = (size_t)width * item;
+    c.stride = c.row + (draw(3) == 0 ? 8 * (size_t)draw(5) : 0);
+    if (c.stride % (size_t)c.itemsize != 0) c.stride += (size_t)c.itemsize - c.stride % (size_t)c.itemsize;
+    Guarded source = guarded(c.stride * (size_t)(height - 1) + c.row, draw(2) != 0);
+    fill(&c, &source);
+    uint8_t *expected = malloc(bytes + 2 * GUARD), *result = malloc(bytes + 2 * GUARD);
+    if (expected == NULL || result == NULL) abort();
+    resize(&c, &row_table.input, &col_table.input, LEVEL_PORTABLE, source.data, expected, bytes);
+    for (size_t i = 0; i < bytes; i++) *fingerprint = (*fingerprint ^ expected[GUARD + i]) * 0x100000001b3u;
+    int different = 0;
+    for (int level = LEVEL_PORTABLE + 1; level < LEVEL_COUNT; level++) {
+        if (!level_supported((Level)level)) continue;
+        if (broken && c.kind == FIXED && c.has_cols && col_table.input.width > 1) {
+            col_table.weights[0] += 1 << 19, col_table.weights[1] -= 1 << 19;
+        }
+        resize(&c, &row_table.input, &col_table.input, (Level)level, source.data, result, bytes);
+        if (memcmp(expected, result, bytes + 2 * GUARD) != 0 || !untouched(result) || !untouched(result + GUARD + bytes)) {
+            different = 1;
+            fprintf(stderr, "%s: kind %d, %" PRId32 " bytes, %" PRId32 " channels, %" PRId32 "x%" PRId32 " -> %" PRId32
+                    "x%" PRId32 ", rows first %d, rows %d, cols %d, %" PRId32 " threads\n", level_name((Level)level),
+                    (int)c.kind, c.itemsize, c.channels, height, width, h_out, w_out, c.rows_first, c.has_rows,
+                    c.has_cols, c.threads);
+        }
+    }
+    free(expected);
+    free(result);
+    munmap(source.mapped, source.total);
+    return different;
+}
+
+int main(int count, char** arguments) {
+    if (count < 2) return 2;
+    bool broken = count > 2 && strcmp(arguments[2], "broken") == 0;
+    long calls = atol(arguments[1]);
+    uint64_t fingerprint = 0xcbf29ce484222325u;
+    int different = 0;
+    for (long call = 0; call < calls && different < 10; call++) different += compare(broken, &fingerprint);
+    for (int i = 0; i < IMPLEMENTATION_COUNT; i++) printf("%s: %d\n", IMPLEMENTATIONS[i].name, ran[i]);
+    printf("fingerprint %016" PRIx64 " of %ld calls\n", fingerprint, calls);
+    return different > 0;
+}

@@ -1,0 +1,138 @@
+"""The least change, against an established solver and by its own proof."""
+
+import numpy as np
+import osqp
+import pytest
+import scipy.sparse
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import secure_resize as sr
+from secure_resize.sampling import SAMPLING, sampled_axis
+from secure_resize.solver import dual_value, least_change, reach
+
+
+def operators():
+    """Kernels that average at every ratio, and sampling filters with and without outputs that share pixels."""
+    sizes = st.tuples(st.integers(4, 16), st.integers(4, 16))
+
+    def build(in_size, share, name):
+        size = tuple(max(1, round(n * f)) for n, f in zip(in_size, share, strict=True))
+        if name in sr.KERNELS:
+            return sr.scaling_operator(in_size, size, name)
+        axes = [sampled_axis(SAMPLING[name], a, b).operator for a, b in zip(in_size, size, strict=True)]
+        return sr.ScalingOperator(*axes)
+
+    names = [*sr.KERNELS, "opencv:nearest", "opencv:linear", "opencv:cubic"]
+    return st.builds(build, sizes, st.tuples(st.floats(0.15, 0.6), st.floats(0.15, 0.6)), st.sampled_from(names))
+
+
+def by_osqp(source, operator, low, high):
+    """½‖x - s‖² at the optimum of one channel, or None where there is no such x."""
+    matrix = np.kron(operator.rows.dense(), operator.cols.dense())
+    both = scipy.sparse.vstack([scipy.sparse.csc_matrix(matrix), scipy.sparse.eye(source.size)], format="csc")
+    lower = np.concatenate([low.ravel(), -source.ravel()])
+    upper = np.concatenate([high.ravel(), 255 - source.ravel()])
+    problem = osqp.OSQP()
+    problem.setup(
+        scipy.sparse.eye(source.size, format="csc"),
+        np.zeros(source.size),
+        both,
+        lower,
+        upper,
+        verbose=False,
+        eps_abs=1e-6,
+        eps_rel=1e-6,
+        max_iter=100_000,
+        polishing=True,
+    )
+    result = problem.solve(raise_error=False)
+    if "infeasible" in result.info.status:
+        return None
+    assert result.info.status == "solved"
+    return 0.5 * float((result.x**2).sum())
+
+
+@settings(deadline=None, max_examples=150)
+@given(operator=operators(), seed=st.integers(0, 2**32 - 1), epsilon=st.sampled_from([0.0, 1.0, 10.0]))
+def test_it_is_the_optimum_of_the_quadratic_program(operator, seed, epsilon):
+    random = np.random.default_rng(seed)
+    source = random.uniform(0, 255, (*operator.in_size, 1))
+    # Something that can be reached, half of it at the box's side, and moved by up to ten levels.
+    other = np.clip(random.uniform(-255, 510, source.shape), 0, 255)
+    target = np.clip(operator.apply(other) + random.uniform(-epsilon, epsilon), 0, 255)
+    low, high = reach(operator.apply(source), target, epsilon)
+    found = least_change(source, operator, low, high, iterations=20_000, tolerance=1e-6)
+    expected = by_osqp(source[..., 0], operator, low[..., 0], high[..., 0])
+    if expected is None:
+        assert not found.feasible
+        return
+    assert found.feasible
+    assert found.image.min() >= 0
+    assert found.image.max() <= 255
+    # Our bound is proved; OSQP's optimum keeps the intervals to 1e-6 relative, ours to a twentieth of a level.
+    assert found.bound <= expected * (1 + 1e-4) + 1e-3
+    assert found.change == pytest.approx(expected, rel=2e-2, abs=1.0)
+    assert found.gap <= 1e-4 or found.change < 1.0
+    recomputed = dual_value(found.dual, operator.adjoint(found.dual), source, low, high)
+    assert recomputed == pytest.approx(found.bound, rel=1e-6, abs=1e-6)
+
+
+@settings(deadline=None, max_examples=50)
+@given(seed=st.integers(0, 2**32 - 1), name=st.sampled_from(["opencv:nearest", "opencv:linear", "opencv:cubic"]))
+def test_apart_and_together_give_the_same(seed, name):
+    """Outputs that share no pixel are solved one by one; as any other linear map, all at once."""
+    operator = sr.ScalingOperator(*(sampled_axis(SAMPLING[name], n, 5).operator for n in (29, 40)))
+    random = np.random.default_rng(seed)
+    source = random.uniform(0, 255, (29, 40, 3))
+    low, high = reach(operator.apply(source), random.uniform(0, 255, (5, 5, 3)), 1.0)
+    apart = least_change(source, operator, low, high)
+    norm = operator.rows.norm * operator.cols.norm
+    together = least_change(source, AnyMap(operator, norm), low, high, iterations=5000, tolerance=1e-8)
+    assert apart.gap <= 1e-9
+    assert np.abs(apart.image - together.image).max() < 0.5
+    assert together.change == pytest.approx(apart.change, rel=1e-3)
+
+
+class AnyMap:
+    """What the solver may not know to be separable."""
+
+    def __init__(self, operator, norm):
+        self.apply, self.adjoint, self.norm = operator.apply, operator.adjoint, norm
+
+
+def test_what_cannot_be_is_proved():
+    """Neighbours that share most of their pixels cannot be black and white."""
+    operator = sr.scaling_operator((32, 32), (16, 16), "bilinear")
+    source = np.full((32, 32, 1), 128.0)
+    target = 255.0 * np.indices((16, 16)).sum(axis=0)[..., None] % 510
+    low, high = reach(operator.apply(source), target, 1.0)
+    found = least_change(source, operator, low, high, iterations=5000)
+    assert found.infeasible
+    assert not found.feasible
+    apart = sr.ScalingOperator(*(sr.AxisOperator(8, 4, 2 * np.arange(4), np.full((4, 2), 0.3)) for _ in range(2)))
+    source = np.zeros((8, 8, 1))
+    low, high = reach(apart.apply(source), np.full((4, 4, 1), 200.0), 1.0)  # but 0.36 of 255 is the most there is
+    found = least_change(source, apart, low, high)
+    assert found.infeasible
+    assert found.violation == pytest.approx(199 - 0.36 * 255)
+
+
+def test_nothing_to_do():
+    operator = sr.scaling_operator((20, 20), (7, 7), "bicubic")
+    source = np.random.default_rng(0).uniform(0, 255, (20, 20, 3))
+    low, high = reach(operator.apply(source), operator.apply(source), 1.0)
+    found = least_change(source, operator, low, high)
+    assert np.array_equal(found.image, source)
+    assert (found.change, found.gap, found.iterations) == (0.0, 0.0, 0)
+
+
+def test_a_pixel_without_weight_stays():
+    """Where an output is out of reach, what counts nothing is left alone."""
+    axis = sr.AxisOperator(4, 1, np.zeros(1, int), np.array([[0.5, 0.0, 0.4, 0.0]]))
+    source = np.full((4, 4, 1), 100.0)
+    low, high = reach(sr.ScalingOperator(axis, axis).apply(source), np.full((1, 1, 1), 255.0), 0.0)
+    image = least_change(source, sr.ScalingOperator(axis, axis), low, high).image
+    assert set(image[::2, ::2].ravel()) == {255.0}
+    image[::2, ::2] = 100
+    assert np.array_equal(image, source)
