@@ -311,6 +311,7 @@ def test_no_images():
 
 def test_fuzz_briefly():
     native_fuzz.fuzz(3000, 0)
+    native_fuzz.fuzz_select(1500, 0)
 
 
 # Threads
