@@ -25,7 +25,7 @@ def main() -> None:
             command[0] = sys.executable
         output = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
         output = output.strip()
-        if not output.startswith("|"):  # a Markdown table stands as it is
+        if "\n|" not in f"\n{output}":  # Markdown tables stand as they are
             output = f"```text\n{output}\n```"
         return f"<!-- begin: {match['command']} -->\n{output}\n<!-- end -->"
 

@@ -26,6 +26,8 @@ Pipeline = Callable[[Path, tuple[int, int]], Image]
 
 REACHED_DB = 25.0  # output to target: the attack succeeded (Quiring et al., USENIX Security 2020, goal O1)
 HIDDEN_DB = 15.0  # attack image to source: nobody notices (goal O2); output to target below it: nothing of it is seen
+# Below, linear's outputs share source pixels, and what is to be hidden shows.
+SMALLEST_RATIO = 2
 # Larger pictures are drawn smaller.
 _LARGEST_DRAWN = 512
 
@@ -139,6 +141,12 @@ def run(source: Image, target: Image, size: tuple[int, int], out: Path) -> tuple
     """
     from PIL import Image as PILImage
 
+    ratio = min(a / b for a, b in zip(source.shape, size, strict=False))
+    if ratio < SMALLEST_RATIO:
+        raise ValueError(
+            f"the source is only {ratio:.3g} times as large as the pipeline's size: at a ratio below {SMALLEST_RATIO} "
+            "the hidden picture shows; choose a larger source or a smaller size"
+        )
     target = resize(target, size)
     if psnr(resize(source, size), target) >= HIDDEN_DB:
         raise ValueError("source and target look alike at this size: there is nothing to hide, choose another pair")

@@ -60,7 +60,7 @@ def _brief_table(results: Results) -> Lines:
         bare = {result.ratio: result.rate("success") for result in group if result.defense == "none"}
         through = {name: [result.rate("success") for result in group if result.defense == name] for name in defenses}
         pooled = [Rate(sum(r.count for r in rates), sum(r.total for r in rates)) for rates in through.values()]
-        lines.append([scaler, attack, *(_bounded(bare.get(ratio)) for ratio in ratios), *map(_bounded, pooled)])
+        lines.append([f"`{scaler}`", attack, *(_bounded(bare.get(ratio)) for ratio in ratios), *map(_bounded, pooled)])
     return lines
 
 
@@ -164,28 +164,63 @@ def as_markdown(results: Results, settings: Settings) -> str:
     """Markdown tables, each under its title."""
     parts = []
     for title, lines in _sections(results, settings):
-        words = 4 if lines[0][0] == "defense" else 3
-        align = [*("---" for _ in lines[0][:words]), *("---:" for _ in lines[0][words:])]
         body = ([f"`{cell}`" if ":" in cell else cell for cell in line] for line in lines[1:])
-        parts += [
-            f"{title[0].upper()}{title[1:]}:",
-            "\n".join(f"| {' | '.join(x)} |" for x in (lines[0], align, *body)),
-        ]
+        table = _markdown([lines[0], *body], 4 if lines[0][0] == "defense" else 3)
+        parts += [f"{title[0].upper()}{title[1:]}:", table]
     return "\n\n".join([*parts, ". ".join(_notes(results, settings)) + "."])
 
 
 def as_brief(results: Results, settings: Settings) -> str:
-    """One Markdown table: a line a scaler and attack, undefended at each ratio and each defence over all of them."""
-    lines = _brief_table(results)
-    body = ([f"`{line[0]}`", *line[1:]] for line in lines[1:])
-    align = ["---", "---", *("---:" for _ in lines[0][2:])]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in (lines[0], align, *body))
-    pairs = {result.ratio: result.pairs + result.alike for result in _oblivious(results)}
-    what = (
-        f"Success S1 in % of the pairs that need hiding, with the end of its {100 * LEVEL:g} % interval; undefended at "
+    """Markdown tables of shares alone, ratios pooled for the defences, and a note on how to read them."""
+    oblivious = _oblivious(results)
+    parts = [
+        _markdown(lines, words)
+        for lines, words in ((_brief_table(results), 2), (_brief_adaptive(results), 3), (_brief_seen(results), 3))
+        if len(lines) > 1
+    ]
+    pairs = {result.ratio: result.pairs + result.alike for result in oblivious}
+    what = [
+        f"Success S1 in % of the pairs that need hiding, with the end of its {100 * LEVEL:g} % interval: undefended at "
         f"each ratio ({_range(list(pairs.values()))} pairs each), then through each defence at all ratios"
-    )
-    return f"{table}\n\n" + ". ".join([what, *_notes(results, settings)]) + "."
+    ]
+    return "\n\n".join([*parts, ". ".join([*what, *_notes(results, settings)]) + "."])
+
+
+def _brief_adaptive(results: Results) -> Lines:
+    known = [result for result in results if result.against != "scaler"]
+    budgets = sorted({budget for result in known for budget, *_ in result.budget_curve()})
+    header = ["defense", "scaler", "attack that knows it", "pairs", "S1", "S1 far", "S1 at 20 dB"]
+    lines = [[*header, *(f"O1 at {100 * budget:g} %" for budget in budgets), "dB to source at O1"]]
+    for result in sorted(known, key=lambda one: one.defense):
+        curve = {budget: reached for budget, reached, _ in result.budget_curve()}
+        psnr = result.median_best
+        attack = result.attack + (", told the key" if result.against.endswith("key") else "")
+        rates = result.rate("success"), result.success_far, result.success_at(20.0)
+        reached = [_percent(curve.get(budget)) for budget in budgets]
+        best = "-" if psnr is None else f"{psnr:.1f}"
+        scaler = "" if result.scaler.startswith("secure_resize:") else f"`{result.scaler}`"
+        lines.append([result.defense, scaler, attack, str(result.pairs), *map(_bounded, rates), *reached, best])
+    return lines
+
+
+def _brief_seen(results: Results) -> Lines:
+    lines = [["defense", "scaler", "attack", "pairs", "sees target", "sees source", "source, unattacked"]]
+    for result in results:
+        rates = (
+            result.seen("seen_as", "target"),
+            result.seen("seen_as", "source"),
+            result.seen("clean_seen_as", "source"),
+        )
+        if rates[0] is not None:
+            scaler = f"`{result.scaler}`"
+            lines.append([result.defense, scaler, result.attack, str(result.pairs), *map(_bounded, rates)])
+    return lines
+
+
+def _markdown(lines: Lines, words: int) -> str:
+    """A Markdown table whose first ``words`` columns are words, the others figures."""
+    align = [*("---" for _ in lines[0][:words]), *("---:" for _ in lines[0][words:])]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (lines[0], align, *lines[1:]))
 
 
 def as_csv(results: Results, settings: Settings) -> str:
