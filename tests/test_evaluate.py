@@ -249,7 +249,7 @@ def test_every_attack_runs_through_what_it_should(adaptive):
         assert (name, against, attack.defence) in seen
     for kernel in sr.KERNELS:
         own = {r["attack"] for r in records if r["scaler"] == f"secure_resize:{kernel}"}
-        assert own == {"strong", *(("area_l0", "area_l1", "area_l2") if kernel == "area" else ())}
+        assert own == {"strong", "strong_rms", *(("area_l0", "area_l1", "area_l2") if kernel == "area" else ())}
     assert {r["budget"] for r in records if r["against"] in ("median", "random")} == {0.5, 1.0}
     assert len(records) == sum(len(task.keys()) for task in ev.plan(chosen.resolved()))
     for record in records:
@@ -507,6 +507,7 @@ def test_the_command(tmp_path, capsys):
         "options.json",
         "records.jsonl",
         "summary.md",
+        "summary.brief.md",
         "summary.csv",
         "summary.json",
         "success.png",
