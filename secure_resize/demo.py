@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .attacks import craft, psnr
+from .attacks import HIDDEN_DB, REACHED_DB, craft, psnr
 from .resize import resize
 
 __all__ = ["Row", "main", "run"]
@@ -24,8 +24,6 @@ __all__ = ["Row", "main", "run"]
 Image = npt.NDArray[np.uint8]
 Pipeline = Callable[[Path, tuple[int, int]], Image]
 
-REACHED_DB = 25.0  # output to target: the attack succeeded (Quiring et al., USENIX Security 2020, goal O1)
-HIDDEN_DB = 15.0  # attack image to source: nobody notices (goal O2); output to target below it: nothing of it is seen
 # Below, linear's outputs share source pixels, and what is to be hidden shows.
 SMALLEST_RATIO = 2
 # Larger pictures are drawn smaller.

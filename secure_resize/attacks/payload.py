@@ -25,6 +25,7 @@ __all__ = [
     "local_success",
     "local_trigger",
     "match_histogram",
+    "most_moved",
     "text_levels",
     "text_payload",
 ]
@@ -132,16 +133,26 @@ def local_success(image: Image, source: Image, scaled: Image, clean: Image) -> L
             "image and source, scaled and clean must have one shape each, the latter of 5x5 pixels at least; got "
             f"{image.shape}, {source.shape}, {scaled.shape}, {clean.shape}"
         )
-    change = (scaled.astype(np.float64) - clean).reshape(*clean.shape[:2], -1)
-    planes = [np.abs(_box_means(change[..., channel], _SIDE, _SIDE)) for channel in range(change.shape[2])]
-    means = np.mean(planes, axis=0)
-    top, left = np.unravel_index(means.argmax(), means.shape)
+    moved, (top, left) = most_moved(scaled, clean)
     bounds = [
         slice(math.floor(first * n_in / n_out), math.ceil((first + _SIDE) * n_in / n_out))
         for first, n_in, n_out in zip((top, left), source.shape, clean.shape, strict=False)
     ]
     here = bounds[0], bounds[1]
-    return Local(float(means[top, left]), (int(top), int(left)), psnr(image, source), psnr(image[here], source[here]))
+    return Local(moved, (top, left), psnr(image, source), psnr(image[here], source[here]))
+
+
+def most_moved(scaled: Image, clean: Image) -> tuple[float, tuple[int, int]]:
+    """By how many levels the mean of some 5×5 block moved at most, and where that block is: (levels, (top, left)).
+
+    Of each channel |mean of scaled - clean|, averaged over the channels; of the whole image where it is smaller.
+    """
+    change = (scaled.astype(np.float64) - clean).reshape(*clean.shape[:2], -1)
+    sides = min(_SIDE, clean.shape[0]), min(_SIDE, clean.shape[1])
+    planes = [np.abs(_box_means(change[..., channel], *sides)) for channel in range(change.shape[2])]
+    means = np.mean(planes, axis=0)
+    top, left = np.unravel_index(means.argmax(), means.shape)
+    return float(means[top, left]), (int(top), int(left))
 
 
 def _box_means(plane: FloatArray, height: int, width: int) -> FloatArray:

@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..attacks import HIDDEN_DB, REACHED_DB
+from ..attacks.payload import LOCAL_DB, LOCAL_LEVELS, most_moved
 from ..scalers import load
 from .defenses import Linear
 
@@ -28,12 +30,8 @@ __all__ = ["HIDDEN_DB", "REACHED_DB", "SAME_DB", "distance", "judge", "rms"]
 
 Array = npt.NDArray[Any]
 
-REACHED_DB = 25.0
-HIDDEN_DB = 15.0
 # Reported for equal images, whose PSNR is infinite; no two 8-bit images that differ come near it below 10¹¹ pixels.
 SAME_DB = 160.0
-# A local trigger: a block of this side moved by this many levels while the image stays within so many dB.
-LOCAL_SIDE, LOCAL_LEVELS, LOCAL_HIDDEN_DB = 5, 64.0, 30.0
 
 
 def judge(
@@ -55,7 +53,7 @@ def judge(
     psnr_source, psnr_target = decibels(changed), decibels(rms(seen, target))
     away = rms(clean, target)
     reached, hidden = psnr_target >= REACHED_DB, psnr_source >= HIDDEN_DB
-    levels = local_change(seen, clean)
+    levels, _ = most_moved(seen, clean)
     found: dict[str, Any] = {
         "psnr_source": round(psnr_source, 4),
         "psnr_target": round(psnr_target, 4),
@@ -65,7 +63,7 @@ def judge(
         "hidden": hidden,
         "success": reached and hidden,
         "local_levels": round(levels, 2),
-        "local_success": levels >= LOCAL_LEVELS and psnr_source >= LOCAL_HIDDEN_DB,
+        "local_success": levels >= LOCAL_LEVELS and psnr_source >= LOCAL_DB,
         **distance(clean, target),
         "gain_db": None,
         "bound_db": None,
@@ -127,13 +125,3 @@ def similarity(a: Array, b: Array) -> float | None:
     if min(a.shape[:2]) < 7:
         return None
     return round(float(metrics.structural_similarity(a, b, channel_axis=-1)), 4)
-
-
-def local_change(a: Array, b: Array) -> float:
-    """The largest mean |a - b| over a 5×5 block of pixels and all channels, in levels; the whole image if smaller."""
-    change = np.abs(np.subtract(a, b, dtype=np.int16)).sum(axis=2, dtype=np.int64)
-    sides = [min(LOCAL_SIDE, side) for side in change.shape]
-    table = np.pad(change.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
-    h, w = sides
-    blocks = table[h:, w:] - table[:-h, w:] - table[h:, :-w] + table[:-h, :-w]
-    return float(blocks.max() / (h * w * a.shape[2]))
