@@ -112,15 +112,18 @@ def _seen_table(results: Results) -> Lines:
     return lines
 
 
+def _accuracy(settings: Settings) -> str:
+    tests = (f"{name} {100 * value:.0f} %" for name, value in (settings.get("accuracy") or {}).items())
+    return f"clean accuracy: {', '.join(tests)}"
+
+
 def _sections(results: Results, settings: Settings) -> list[tuple[str, Lines]]:
     """The tables that have a body, each under what it shows."""
     interval = f"in % of the pairs that need hiding [{100 * LEVEL:g} % interval]"
-    accuracy = settings.get("accuracy") or {}
-    tests = ", ".join(f"{name} {100 * value:.0f} %" for name, value in accuracy.items())
     sections = [
         (f"attacks that know of no defence, success S1 {interval}", _success_table(results)),
         (f"attacks that know the defence, {interval}", _adaptive_table(results)),
-        (f"what the classifier sees (clean accuracy: {tests}), {interval}", _seen_table(results)),
+        (f"what the classifier sees ({_accuracy(settings)}), {interval}", _seen_table(results)),
     ]
     return [(title, lines) for title, lines in sections if len(lines) > 1]
 
@@ -183,6 +186,8 @@ def as_brief(results: Results, settings: Settings) -> str:
         f"Success S1 in % of the pairs that need hiding, with the end of its {100 * LEVEL:g} % interval: undefended at "
         f"each ratio ({_range(list(pairs.values()))} pairs each), then through each defence at all ratios"
     ]
+    if settings.get("accuracy"):
+        what.append(f"the classifier's {_accuracy(settings)}")
     return "\n\n".join([*parts, ". ".join([*what, *_notes(results, settings)]) + "."])
 
 
