@@ -9,6 +9,11 @@
  * cut into *folds*, outputs of their own that are added up once an output row. Groups need the outputs that share a
  * vector to lie within 64 bytes of each other, group for group; folds use the load better where the ratio is large.
  * The plan counts the operations of each split and takes the cheapest.
+ *
+ * The image is walked in *strips* of some output rows: all rows of a strip for one set of outputs, then for the next.
+ * So a set's indices, weights and straddling row stay in registers for the whole strip; what bounds the speed is the
+ * number of loads, each of which takes a whole cycle where it crosses a cache line. The processor does not foresee such
+ * a walk: every load prefetches what lies further along its row.
  */
 #include "native.h"
 
@@ -20,7 +25,7 @@ enum { LANES = 16, WINDOW = 64, TAPS = 4, LIMB_BITS = 7, MAX_LIMBS = 2, MAX_GROU
 
 /* How the sums of the interior rows, of the row above and of the row below are weighted and added up. */
 typedef enum {
-    IN_HALVES, /* each below 2^15: (inside, below) share a dword, vpmaddwd weights both */
+    IN_HALVES, /* inside below 2^16, below below 2^15: they share a dword, vpdpwssd weights both */
     IN_FLOAT,  /* S + D/2 < 2^24: exact in float32 */
     IN_INT32   /* vpmulld, which takes twice as long */
 } Mode;
@@ -31,12 +36,11 @@ typedef struct {
     int8_t limb[MAX_LIMBS][WINDOW];
 } Step;
 
-/* vpermd's indices that bring one fold of a set's outputs to the outputs' lanes, from one vector of the set. */
+/* vpermt2d's indices that bring one fold of a set's outputs to the outputs' lanes: from the set's vectors 0 and 1, or
+ * from what the vectors before brought (lane for lane) and the next one. */
 typedef struct {
     int32_t index[LANES];
-    uint32_t mask; /* the lanes that come from this vector */
-    uint32_t padding[LANES - 1];
-} FoldStep;
+} Gather;
 
 typedef struct {
     int32_t groups, folds, limbs;
@@ -45,11 +49,12 @@ typedef struct {
     int32_t lanes;  /* that they fill; those beyond hold nothing of use */
     int32_t sets;   /* a row; a set is `folds` vectors, the parts of `pixels` outputs */
     Mode mode;
-    bool prefetch; /* the source is larger than a second-level cache */
     int32_t divisor;
-    Step* steps;       /* [set][fold][group] */
-    int32_t* offsets;  /* bytes into the row, [set][fold][group] */
-    FoldStep* gathers; /* [fold][vector of the set] */
+    int32_t row_bytes;
+    int32_t ahead;    /* bytes along the row from where a step reads to what it prefetches */
+    Step* steps;      /* [set][fold][group] */
+    int32_t* offsets; /* bytes into the row, [set][fold][group] */
+    Gather* gathers;  /* [fold][vector of the set, from 1 on] */
 } Tables;
 
 /* Tap k of group g of a part of an output: its pixel, or -1 for none. */
@@ -87,12 +92,21 @@ static bool windows_fit(const Plan* plan, const Tables* tables) {
     return true;
 }
 
+static Mode choose_mode(const Plan* plan, const Tables* tables, int32_t interior) {
+    int64_t unit = plan->cols.unit, divisor = tables->divisor;
+    if (tables->limbs > 1) return IN_INT32;
+    if (255 * unit <= INT16_MAX && 255 * unit * interior <= UINT16_MAX && plan->rows.whole <= INT16_MAX) {
+        return IN_HALVES;
+    }
+    return 255 * divisor + divisor / 2 < 1 << 24 ? IN_FLOAT : IN_INT32;
+}
+
 /* Vector instructions an output row, roughly. */
 static double cost(const Plan* plan, const Tables* tables) {
     double rows = (double)plan->rows.n_in / plan->rows.n_out, folds = tables->folds;
-    double step = rows * (1 + tables->limbs), join = tables->limbs == 1 ? 0 : 4;
+    double step = rows * (1 + tables->limbs), join = tables->limbs == 1 ? 1 : 4;
     double fold = (tables->mode == IN_HALVES ? 1 : 2) * (folds * (folds - 1) + (folds - 1));
-    return tables->sets * (folds * (tables->groups * step + join) + fold + 6);
+    return tables->sets * (folds * (tables->groups * step + join) + fold + 8);
 }
 
 static bool choose_split(const Plan* plan, int32_t taps, Tables* tables) {
@@ -122,17 +136,14 @@ static bool choose_split(const Plan* plan, int32_t taps, Tables* tables) {
 /* Output p of a set is the sum of its parts p * folds + fold, each in some vector and some place of it. */
 static void fill_gathers(const Tables* tables, int32_t channels) {
     for (int32_t fold = 0; fold < tables->folds; fold++) {
-        for (int32_t lane = 0; lane < tables->lanes; lane++) {
-            int32_t part = lane / channels * tables->folds + fold;
-            FoldStep* gather = &tables->gathers[fold * tables->folds + part / tables->pixels];
-            gather->index[lane] = part % tables->pixels * channels + lane % channels;
-            gather->mask |= 1u << lane;
+        Gather* gather = tables->gathers + fold * (tables->folds - 1);
+        for (int32_t vector = 1; vector < tables->folds; vector++) {
+            for (int32_t lane = 0; lane < LANES; lane++) gather[vector - 1].index[lane] = lane;
         }
-    }
-    for (int32_t fold = 0; fold < tables->folds && tables->folds > 1; fold++) { /* vpermt2d reads vectors 0 and 1 */
-        FoldStep* gather = &tables->gathers[fold * tables->folds];
-        for (int32_t lane = 0; lane < tables->lanes; lane++) {
-            if (gather[1].mask >> lane & 1) gather->index[lane] = gather[1].index[lane] + LANES;
+        for (int32_t lane = 0; lane < tables->lanes && tables->folds > 1; lane++) {
+            int32_t part = lane / channels * tables->folds + fold, vector = part / tables->pixels;
+            int32_t place = part % tables->pixels * channels + lane % channels;
+            gather[vector > 1 ? vector - 1 : 0].index[lane] = vector == 0 ? place : LANES + place;
         }
     }
 }
@@ -159,46 +170,37 @@ static void fill_step(const Plan* plan, const Tables* tables, int32_t vector, in
     }
 }
 
-/* The most exact arithmetic that is fast enough; UNSUITABLE where a sum could leave int32. */
-static Status choose_mode(const Plan* plan, int32_t taps, Tables* tables) {
-    int64_t interior = 1, divisor = (int64_t)plan->rows.unit * plan->cols.unit;
-    for (int32_t i = 0; i < plan->rows.n_out; i++) {
-        if (plan->rows.spans[i].full > interior) interior = plan->rows.spans[i].full;
-    }
-    if (interior * taps * 127 * 255 > INT32_MAX) return UNSUITABLE; /* one limb's sum */
-    if (divisor >= 1 << 23) return UNSUITABLE;                      /* S + D/2 < 2^31 */
-    tables->divisor = (int32_t)divisor;
-    if (255 * interior * plan->cols.unit <= INT16_MAX && plan->rows.whole <= INT16_MAX) {
-        tables->mode = IN_HALVES;
-    } else {
-        tables->mode = 255 * divisor + divisor / 2 < 1 << 24 ? IN_FLOAT : IN_INT32;
-    }
-    return OK;
-}
-
 Status area_u8_avx512_prepare(Plan* plan) {
     int32_t channels = plan->channels;
     if (channels > LANES || (int64_t)plan->cols.n_in * channels < WINDOW) return UNSUITABLE;
     if (plan->cols.whole >= 1 << (MAX_LIMBS * LIMB_BITS)) return UNSUITABLE;
-    Tables tables = {.limbs = plan->cols.whole < 1 << LIMB_BITS ? 1 : 2};
-    int32_t taps = 1;
+    int64_t divisor = (int64_t)plan->rows.unit * plan->cols.unit;
+    if (divisor >= 1 << 23) return UNSUITABLE; /* S + D/2 < 2^31 */
+    Tables tables = {.limbs = plan->cols.whole < 1 << LIMB_BITS ? 1 : 2,
+                     .divisor = (int32_t)divisor,
+                     .row_bytes = plan->cols.n_in * channels};
+    int32_t taps = 1, interior = 1;
     for (int32_t i = 0; i < plan->cols.n_out; i++) {
         if (plan->cols.count[i] > taps) taps = plan->cols.count[i];
     }
-    if (choose_mode(plan, taps, &tables) != OK || !choose_split(plan, taps, &tables)) return UNSUITABLE;
-    /* Measured on Sapphire Rapids: 6 % faster for 1024x768 -> 224x224 and 9 % for 4000x3000; between the two, where an
-     * output reads more rows and the processor's own prefetching keeps up, the loads in excess cost 7 to 10 %. */
-    int64_t bytes = (int64_t)plan->rows.n_in * plan->cols.n_in * channels;
-    tables.prefetch = bytes > 1 << 25 || (bytes > 1 << 20 && tables.folds <= 2);
+    for (int32_t i = 0; i < plan->rows.n_out; i++) {
+        if (plan->rows.spans[i].full > interior) interior = plan->rows.spans[i].full;
+    }
+    if ((int64_t)interior * taps * 127 * 255 > INT32_MAX) return UNSUITABLE; /* one limb's sum */
+    tables.mode = choose_mode(plan, &tables, interior);
+    if (!choose_split(plan, taps, &tables)) return UNSUITABLE;
     tables.lanes = tables.pixels * channels;
+    /* Two sets ahead, and no less than four cache lines: measured. */
+    int32_t span = tables.row_bytes / tables.sets;
+    tables.ahead = 2 * span > 4 * WINDOW ? 2 * span : 4 * WINDOW;
     size_t folds = (size_t)tables.folds, steps = (size_t)tables.sets * folds * (size_t)tables.groups;
     size_t header = round_up(sizeof tables), step_bytes = steps * sizeof(Step);
-    size_t fold_bytes = folds * folds * sizeof(FoldStep);
-    uint8_t* memory = alloc_array(header + step_bytes + fold_bytes + steps * sizeof(int32_t), 1);
+    size_t gather_bytes = folds * (folds - 1) * sizeof(Gather);
+    uint8_t* memory = alloc_array(header + step_bytes + gather_bytes + steps * sizeof(int32_t), 1);
     if (memory == NULL) return NO_MEMORY;
     tables.steps = (Step*)(void*)(memory + header);
-    tables.gathers = (FoldStep*)(void*)(memory + header + step_bytes);
-    tables.offsets = (int32_t*)(void*)(memory + header + step_bytes + fold_bytes);
+    tables.gathers = (Gather*)(void*)(memory + header + step_bytes);
+    tables.offsets = (int32_t*)(void*)(memory + header + step_bytes + gather_bytes);
     memcpy(memory, &tables, sizeof tables);
     for (int32_t vector = 0; vector < tables.sets * tables.folds; vector++) {
         for (int32_t group = 0; group < tables.groups; group++) {
@@ -208,219 +210,33 @@ Status area_u8_avx512_prepare(Plan* plan) {
     }
     fill_gathers(&tables, channels);
     plan->tables = memory;
-    /* The straddling row's sums, a vector a set; the output row's sums, densely, and room for whole stores and loads.
-     */
-    plan->scratch_bytes = ((size_t)tables.sets * 2 + 8) * LANES * sizeof(int32_t);
+    plan->scratch_bytes = (size_t)tables.sets * LANES * sizeof(int32_t); /* the straddling row's sums, a vector a set */
     return OK;
 }
 
-/* One output row's source: `interior` rows from `rows` on, then the straddling row; their vertical weights. */
+/* One output row of a strip; or, without output, the row that straddles the strip's first one and what lies above. The
+ * `interior` rows from `source` on, and a straddling row if `tail` is not 0. The weights of it and of the one above:
+ * IN_HALVES `tail` holds the pair (tail, whole), IN_FLOAT both are the bits of floats. */
 typedef struct {
-    const uint8_t* rows;
-    ptrdiff_t stride;
-    int32_t interior, whole_weight, head_weight, tail_weight;
-} Band;
+    const uint8_t* source;
+    uint8_t* out; /* or NULL */
+    int32_t interior, has_tail, head, tail;
+} Row;
+
+enum { MAX_STRIP = 32 };
+
+typedef struct {
+    int32_t count;
+    ptrdiff_t stride, below; /* bytes from a row to the next one, and to its like in the next strip */
+    int32_t whole;           /* IN_FLOAT the bits of a float */
+    Row rows[2 * MAX_STRIP];
+    size_t out_bytes; /* a row */
+    int32_t* edges;   /* the straddling row's sums, from strip to strip */
+} Strip;
 
 #define VECTOR TARGET_AVX512 static ALWAYS_INLINE
 
-VECTOR void accumulate(__m512i* sums, const Step* step, const uint8_t* source, int limbs) {
-    __m512i taps = _mm512_permutexvar_epi8(_mm512_load_si512(step->index), _mm512_loadu_si512(source));
-    sums[0] = _mm512_dpbusd_epi32(sums[0], taps, _mm512_load_si512(step->limb[0]));
-    if (limbs == 2) sums[1] = _mm512_dpbusd_epi32(sums[1], taps, _mm512_load_si512(step->limb[1]));
-}
-
-VECTOR __m512i joined(const __m512i* sums, int limbs) {
-    return limbs == 1 ? sums[0] : _mm512_add_epi32(sums[0], _mm512_slli_epi32(sums[1], LIMB_BITS));
-}
-
-/* The sum of each output's folds, from the vectors of a set. */
-VECTOR __m512i folded(const Tables* tables, const __m512i* parts, int folds) {
-    if (folds == 1) return parts[0];
-    __m512i total = _mm512_setzero_si512();
-    const FoldStep* gather = tables->gathers;
-    for (int fold = 0; fold < folds; fold++, gather += folds) {
-        __m512i one = _mm512_permutex2var_epi32(parts[0], _mm512_load_si512(gather->index), parts[1]);
-        for (int vector = 2; vector < folds; vector++) {
-            one = _mm512_mask_permutexvar_epi32(one, (__mmask16)gather[vector].mask,
-                                                _mm512_load_si512(gather[vector].index), parts[vector]);
-        }
-        total = _mm512_add_epi32(total, one);
-    }
-    return total;
-}
-
-/* The weights of one output row's interior rows, of the row that straddles it and the one above, and the one below, and
- * floor(D/2): float32 or int32; IN_HALVES whole and head are the int16 pairs (tail, whole) and (head, 0). */
-typedef struct {
-    __m512i whole, head, tail, half;
-} Weights;
-
-VECTOR Weights broadcast(const Band* band, Mode mode, int32_t divisor) {
-    Weights weights = {_mm512_set1_epi32(band->whole_weight), _mm512_set1_epi32(band->head_weight),
-                       _mm512_set1_epi32(band->tail_weight), _mm512_set1_epi32(divisor / 2)};
-    if (mode == IN_HALVES) {
-        weights.whole = _mm512_or_si512(_mm512_slli_epi32(weights.whole, 16), weights.tail);
-    } else if (mode == IN_FLOAT) {
-        weights.whole = _mm512_castps_si512(_mm512_cvtepi32_ps(weights.whole));
-        weights.head = _mm512_castps_si512(_mm512_cvtepi32_ps(weights.head));
-        weights.tail = _mm512_castps_si512(_mm512_cvtepi32_ps(weights.tail));
-        weights.half = _mm512_castps_si512(_mm512_cvtepi32_ps(weights.half));
-    }
-    return weights;
-}
-
 VECTOR __m512 as_float(__m512i x) { return _mm512_castsi512_ps(x); }
-
-/* t = whole * inside + head * above + tail * below + floor(D/2), int32 or IN_FLOAT float32. `edge` is `above` and
- * becomes `below`. IN_HALVES `below` holds inside << 16 as well, and so does `edge`, whose upper halves the weights
- * ignore. */
-VECTOR __m512i combined(Mode mode, bool has_tail, const Weights* weights, __m512i inside, __m512i below,
-                        int32_t* edge) {
-    __m512i above = _mm512_load_si512(edge);
-    if (mode == IN_HALVES) {
-        _mm512_store_si512(edge, below);
-        return _mm512_dpwssd_epi32(_mm512_dpwssd_epi32(weights->half, below, weights->whole), above, weights->head);
-    }
-    if (mode == IN_FLOAT) {
-        __m512 sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(inside), as_float(weights->whole), as_float(weights->half));
-        sum = _mm512_fmadd_ps(as_float(above), as_float(weights->head), sum);
-        if (has_tail) {
-            __m512 below_float = _mm512_cvtepi32_ps(below);
-            _mm512_store_ps(edge, below_float);
-            sum = _mm512_fmadd_ps(below_float, as_float(weights->tail), sum);
-        }
-        return _mm512_castps_si512(sum);
-    }
-    __m512i sum = _mm512_add_epi32(_mm512_mullo_epi32(inside, weights->whole), weights->half);
-    sum = _mm512_add_epi32(sum, _mm512_mullo_epi32(above, weights->head));
-    if (has_tail) {
-        _mm512_store_si512(edge, below);
-        sum = _mm512_add_epi32(sum, _mm512_mullo_epi32(below, weights->tail));
-    }
-    return sum;
-}
-
-/* The rows of the next output, under the pixels of this one. Past the image's end it does nothing. */
-VECTOR void prefetch_below(const uint8_t* source, ptrdiff_t stride, int rows) {
-    for (int k = 0; k <= rows; k++) _mm_prefetch((const char*)source + k * stride, _MM_HINT_T0);
-}
-
-/* Horizontal and vertical sums of one output row, to `sums`. `edge` holds the sums of the row that straddles this
- * output and the one above, and then those of the one below. All but the pointers are constants where this is inlined:
- * a `groups` or `folds` of 0 or an `interior` below 0 stands for the tables' and the band's. */
-VECTOR void reduce(const Tables* tables, const Band* band, Mode mode, int limbs, int groups, int folds, bool has_tail,
-                   int interior, int32_t* edge, int32_t* sums) {
-    /* Copies: for all that the compiler knows, a store of a vector may change what a pointer shows. */
-    const Step* step = tables->steps;
-    const int32_t* offset = tables->offsets;
-    const int32_t sets = tables->sets, lanes = tables->lanes;
-    const uint8_t* rows = band->rows;
-    const ptrdiff_t stride = band->stride;
-    const bool prefetch = tables->prefetch;
-    if (groups == 0) groups = tables->groups;
-    if (folds == 0) folds = tables->folds;
-    if (interior < 0) interior = band->interior;
-    const Weights weights = broadcast(band, mode, tables->divisor);
-    const __m512i zero = _mm512_setzero_si512();
-    for (int32_t set = 0; set < sets; set++, edge += LANES, sums += lanes) {
-        __m512i inside[MAX_FOLDS], below[MAX_FOLDS];
-        for (int fold = 0; fold < folds; fold++) {
-            __m512i inner[MAX_LIMBS] = {zero, zero}, outer[MAX_LIMBS] = {zero, zero};
-            for (int group = 0; group < groups; group++) {
-                const uint8_t* source = rows + offset[group];
-                for (int k = 0; k < interior; k++, source += stride) {
-                    accumulate(inner, &step[group], source, limbs);
-                }
-            }
-            inside[fold] = joined(inner, limbs);
-            if (mode == IN_HALVES) outer[0] = limbs == 1 ? _mm512_slli_epi32(inside[fold], 16) : zero;
-            for (int group = 0; group < groups && has_tail; group++) {
-                accumulate(outer, &step[group], rows + offset[group] + interior * stride, limbs);
-            }
-            below[fold] = joined(outer, limbs);
-            if (mode == IN_HALVES && limbs > 1) {
-                below[fold] = _mm512_add_epi32(below[fold], _mm512_slli_epi32(inside[fold], 16));
-            }
-            if (prefetch) {
-                prefetch_below(rows + offset[0] + (interior + 1) * stride, stride, interior);
-            }
-            step += groups;
-            offset += groups;
-        }
-        __m512i inner = mode == IN_HALVES ? zero : folded(tables, inside, folds);
-        __m512i outer = has_tail || mode == IN_HALVES ? folded(tables, below, folds) : zero;
-        _mm512_storeu_si512(sums, combined(mode, has_tail, &weights, inner, outer, edge));
-    }
-}
-
-/* Small row counts as constants, so that the loop over the rows unrolls. */
-VECTOR void reduce_counted(const Tables* tables, const Band* band, Mode mode, int limbs, int groups, int folds,
-                           int32_t* edge, int32_t* sums) {
-    int interior = groups == 0 || folds == 0 ? -1 : band->interior;
-    if (band->tail_weight == 0) {
-        reduce(tables, band, mode, limbs, groups, folds, false, -1, edge, sums);
-    } else if (interior == 1) {
-        reduce(tables, band, mode, limbs, groups, folds, true, 1, edge, sums);
-    } else if (interior == 2) {
-        reduce(tables, band, mode, limbs, groups, folds, true, 2, edge, sums);
-    } else if (interior == 3) {
-        reduce(tables, band, mode, limbs, groups, folds, true, 3, edge, sums);
-    } else if (interior == 4) {
-        reduce(tables, band, mode, limbs, groups, folds, true, 4, edge, sums);
-    } else {
-        reduce(tables, band, mode, limbs, groups, folds, true, -1, edge, sums);
-    }
-}
-
-/* The splits that usual ratios lead to have their numbers of groups and folds compiled in. */
-VECTOR void reduce_split(const Tables* tables, const Band* band, Mode mode, int limbs, int32_t* edge, int32_t* sums) {
-    int groups = tables->groups, folds = tables->folds;
-    if (folds == 1 && groups == 1) {
-        reduce_counted(tables, band, mode, limbs, 1, 1, edge, sums);
-    } else if (folds == 1 && groups == 2) {
-        reduce_counted(tables, band, mode, limbs, 2, 1, edge, sums);
-    } else if (folds == 1) {
-        reduce_counted(tables, band, mode, limbs, 0, 1, edge, sums);
-    } else if (folds == 2 && groups == 1) {
-        reduce_counted(tables, band, mode, limbs, 1, 2, edge, sums);
-    } else if (folds == 3 && groups == 1) {
-        reduce_counted(tables, band, mode, limbs, 1, 3, edge, sums);
-    } else {
-        reduce_counted(tables, band, mode, limbs, 0, 0, edge, sums);
-    }
-}
-
-TARGET_AVX512 static void reduce_halves(const Tables* tables, const Band* band, int32_t* edge, int32_t* sums) {
-    if (tables->limbs == 1) {
-        reduce_split(tables, band, IN_HALVES, 1, edge, sums);
-    } else {
-        reduce_counted(tables, band, IN_HALVES, 2, 0, 0, edge, sums);
-    }
-}
-
-TARGET_AVX512 static void reduce_float(const Tables* tables, const Band* band, int32_t* edge, int32_t* sums) {
-    if (tables->limbs == 1) {
-        reduce_split(tables, band, IN_FLOAT, 1, edge, sums);
-    } else {
-        reduce_counted(tables, band, IN_FLOAT, 2, 0, 0, edge, sums);
-    }
-}
-
-TARGET_AVX512 static void reduce_int32(const Tables* tables, const Band* band, int32_t* edge, int32_t* sums) {
-    if (tables->limbs == 1) {
-        reduce_counted(tables, band, IN_INT32, 1, 0, 0, edge, sums);
-    } else {
-        reduce_split(tables, band, IN_INT32, 2, edge, sums);
-    }
-}
-
-static void reduce_band(const Tables* tables, const Band* band, int32_t* edge, int32_t* sums) {
-    switch (tables->mode) {
-        case IN_HALVES: reduce_halves(tables, band, edge, sums); break;
-        case IN_FLOAT: reduce_float(tables, band, edge, sums); break;
-        case IN_INT32: reduce_int32(tables, band, edge, sums); break;
-    }
-}
 
 /* floor(t / D) for D < 2^15. The reciprocal is the least float not below 1/D, so t * reciprocal lies above t / D by
  * less than 2^8 * 2^-23 = 2^-15, and t / D by at least 1/D > 2^-15 below the next integer. Added to 2^23 and rounded
@@ -452,68 +268,235 @@ static float reciprocal_of(int32_t divisor, bool fast) {
     return above;
 }
 
-/* 16 pixels, in the low bytes of dwords' low words. The mode and `fast` are constants where this is inlined. */
-VECTOR __m512i quotients(const int32_t* sums, __m512 reciprocal, __m512i divisor, bool in_float, bool fast) {
-    __m512i t = _mm512_loadu_si512(sums);
-    if (fast) return quotient_fast(in_float ? as_float(t) : _mm512_cvtepi32_ps(t), reciprocal);
-    if (in_float) t = _mm512_cvttps_epi32(as_float(t));
-    return quotient_exact(t, reciprocal, divisor);
-}
+/* What one set needs of the tables: for each step vpermb's indices and vpdpbusd's weights, STEP_VECTORS apart, and its
+ * offset; the gathers. Copied to local arrays where there are few, which the compiler keeps in registers: for all that
+ * it knows a stored pixel may change what a pointer shows. */
+typedef struct {
+    const __m512i *steps, *gathers;
+    const ptrdiff_t* offsets;
+    ptrdiff_t stride, ahead;
+} Set;
 
-/* The even words of two vectors. */
-static const _Alignas(WINDOW) uint16_t LOW_WORDS[32] = {0,  2,  4,  6,  8,  10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30,
-                                                        32, 34, 36, 38, 40, 42, 44, 46, 48, 50, 52, 54, 56, 58, 60, 62};
+enum { STEP_VECTORS = sizeof(Step) / WINDOW, HELD_STEPS = 5, HELD_GATHERS = 6 };
 
-/* Divide the sums of one output row and store it, four vectors at a time. */
-VECTOR void finish_row(int32_t d, const int32_t* sums, uint8_t* out, size_t count, bool in_float, bool fast) {
-    const __m512 reciprocal = _mm512_set1_ps(reciprocal_of(d, fast));
-    const __m512i divisor = _mm512_set1_epi32(d), order = _mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7);
-    const __m512i low_words = _mm512_load_si512(LOW_WORDS);
-    for (size_t x = 0; x < count; x += 4 * LANES, sums += 4 * LANES) {
-        __m512i q[4];
-        for (int k = 0; k < 4; k++) q[k] = quotients(sums + k * LANES, reciprocal, divisor, in_float, fast);
-        __m512i pixels = _mm512_packus_epi16(_mm512_permutex2var_epi16(q[0], low_words, q[1]),
-                                             _mm512_permutex2var_epi16(q[2], low_words, q[3]));
-        pixels = _mm512_permutexvar_epi64(order, pixels);
-        if (count - x >= 4 * LANES) {
-            _mm512_storeu_si512(out + x, pixels);
-        } else {
-            _mm512_mask_storeu_epi8(out + x, (1ull << (count - x)) - 1, pixels);
+/* One row into the accumulators of a set's folds, and what lies `ahead` of it into the cache. */
+VECTOR void accumulate(__m512i* low, __m512i* high, const Set* set, const uint8_t* source, int limbs, int groups,
+                       int folds) {
+    const __m512i* table = set->steps;
+    const ptrdiff_t* offset = set->offsets;
+    for (int fold = 0; fold < folds; fold++) {
+        for (int group = 0; group < groups; group++, table += STEP_VECTORS) {
+            const uint8_t* window = source + *offset++;
+            __m512i taps = _mm512_permutexvar_epi8(table[0], _mm512_loadu_si512(window));
+            _mm_prefetch((const char*)window + set->ahead, _MM_HINT_T0);
+            low[fold] = _mm512_dpbusd_epi32(low[fold], taps, table[1]);
+            if (limbs == 2) high[fold] = _mm512_dpbusd_epi32(high[fold], taps, table[2]);
         }
     }
 }
 
-TARGET_AVX512 static void finish(const Tables* tables, const int32_t* sums, uint8_t* out, size_t count) {
-    int32_t divisor = tables->divisor;
-    if (tables->mode == IN_FLOAT) {
-        if (divisor < FAST_DIVISOR) {
-            finish_row(divisor, sums, out, count, true, true);
-        } else {
-            finish_row(divisor, sums, out, count, true, false);
+/* The sum of each output's folds, from the vectors of a set. */
+VECTOR __m512i folded(const __m512i* gather, __m512i* low, const __m512i* high, int limbs, int folds) {
+    for (int fold = 0; fold < folds && limbs == 2; fold++) {
+        low[fold] = _mm512_add_epi32(low[fold], _mm512_slli_epi32(high[fold], LIMB_BITS));
+    }
+    __m512i total = low[0];
+    for (int fold = 0; fold < folds && folds > 1; fold++) {
+        __m512i one = low[0];
+        for (int vector = 1; vector < folds; vector++) {
+            one = _mm512_permutex2var_epi32(one, *gather++, low[vector]);
         }
-    } else if (divisor < FAST_DIVISOR) {
-        finish_row(divisor, sums, out, count, false, true);
+        total = fold == 0 ? one : _mm512_add_epi32(total, one);
+    }
+    return total;
+}
+
+VECTOR void clear(__m512i* low, __m512i* high, int limbs, int folds) {
+    for (int fold = 0; fold < folds; fold++) {
+        low[fold] = _mm512_setzero_si512();
+        if (limbs == 2) high[fold] = _mm512_setzero_si512();
+    }
+}
+
+/* S + floor(D/2), as int32 or IN_FLOAT float32, of one row; `edge` is what the straddling row above it came to and
+ * becomes what the one below does. IN_HALVES an edge holds inside << 16 as well, which the weights ignore, and what is
+ * inside lies 2^15 too low, which `half` makes up for. */
+VECTOR __m512i weighted(const Set* set, const Row* row, __m512i whole, __m512i half, __m512i* edge, Mode mode,
+                        int limbs, int groups, int folds) {
+    __m512i low[MAX_FOLDS], high[MAX_FOLDS];
+    const uint8_t* source = row->source;
+    const __m512i above = *edge, head = _mm512_set1_epi32(row->head), tail = _mm512_set1_epi32(row->tail);
+    low[0] = _mm512_setzero_si512(); /* folds > 0, which the compiler does not know */
+    clear(low, high, limbs, folds);
+    for (int k = row->interior; k > 0; k--, source += set->stride) {
+        accumulate(low, high, set, source, limbs, groups, folds);
+    }
+    if (mode == IN_HALVES) {
+        for (int fold = 0; fold < folds; fold++) low[fold] = _mm512_slli_epi32(low[fold], 16);
+        if (row->has_tail) accumulate(low, high, set, source, limbs, groups, folds);
+        __m512i both = folded(set->gathers, low, high, limbs, folds);
+        *edge = _mm512_xor_si512(both, _mm512_set1_epi32(INT32_MIN)); /* to the signed words of vpdpwssd */
+        return _mm512_dpwssd_epi32(_mm512_dpwssd_epi32(half, above, head), *edge, tail);
+    }
+    __m512i inside = folded(set->gathers, low, high, limbs, folds), below = _mm512_setzero_si512();
+    if (row->has_tail) {
+        clear(low, high, limbs, folds);
+        accumulate(low, high, set, source, limbs, groups, folds);
+        below = folded(set->gathers, low, high, limbs, folds);
+    }
+    if (mode == IN_FLOAT) {
+        __m512 below_float = _mm512_cvtepi32_ps(below);
+        *edge = _mm512_castps_si512(below_float);
+        __m512 sum = _mm512_fmadd_ps(_mm512_cvtepi32_ps(inside), as_float(whole), as_float(half));
+        sum = _mm512_fmadd_ps(as_float(above), as_float(head), sum);
+        return _mm512_castps_si512(_mm512_fmadd_ps(below_float, as_float(tail), sum));
+    }
+    *edge = below;
+    __m512i sum = _mm512_add_epi32(_mm512_mullo_epi32(inside, whole), half);
+    return _mm512_add_epi32(_mm512_add_epi32(_mm512_mullo_epi32(above, head), _mm512_mullo_epi32(below, tail)), sum);
+}
+
+/* All but the pointers are constants where this is inlined; `groups` and `folds` of 0 stand for the tables'. */
+VECTOR void run_strip(const Tables* tables, const Strip* strip, Mode mode, int limbs, int groups, int folds) {
+    if (groups == 0) groups = tables->groups;
+    if (folds == 0) folds = tables->folds;
+    const int steps = groups * folds, gathers = folds * (folds - 1);
+    const int32_t divisor = tables->divisor, sets = tables->sets;
+    const size_t lanes = (size_t)tables->lanes, out_bytes = strip->out_bytes;
+    const bool fast = divisor < FAST_DIVISOR;
+    const __m512 reciprocal = _mm512_set1_ps(reciprocal_of(divisor, fast));
+    const __m512i whole = _mm512_set1_epi32(strip->whole);
+    __m512i half = _mm512_set1_epi32(divisor / 2 + (mode == IN_HALVES ? strip->whole << 15 : 0));
+    if (mode == IN_FLOAT) half = _mm512_castps_si512(_mm512_cvtepi32_ps(half));
+    __m512i held_steps[HELD_STEPS * STEP_VECTORS], held_gathers[HELD_GATHERS];
+    ptrdiff_t offsets[MAX_GROUPS * MAX_FOLDS];
+    Set set = {.gathers = (const __m512i*)(const void*)tables->gathers, .offsets = offsets, .stride = strip->stride};
+    if (gathers <= HELD_GATHERS) {
+        for (int k = 0; k < gathers; k++) held_gathers[k] = set.gathers[k];
+        set.gathers = held_gathers;
+    }
+    for (int32_t number = 0; number < sets; number++) {
+        set.steps = (const __m512i*)(const void*)(tables->steps + number * steps);
+        if (steps <= HELD_STEPS) {
+            for (int k = 0; k < steps * STEP_VECTORS; k++) held_steps[k] = set.steps[k];
+            set.steps = held_steps;
+        }
+        for (int k = 0; k < steps; k++) offsets[k] = tables->offsets[number * steps + k];
+        /* Towards the end of the rows: the beginning of the next strip's. */
+        set.ahead = tables->ahead;
+        if (offsets[0] + set.ahead >= tables->row_bytes) set.ahead += strip->below - tables->row_bytes;
+        const size_t at = (size_t)number * lanes;
+        __m512i edge = _mm512_load_si512(strip->edges + number * LANES);
+        for (int32_t i = 0; i < strip->count; i++) {
+            const Row row = strip->rows[i];
+            __m512i t = weighted(&set, &row, whole, half, &edge, mode, limbs, groups, folds), quotient;
+            if (row.out == NULL) continue;
+            if (fast) {
+                quotient = quotient_fast(mode == IN_FLOAT ? as_float(t) : _mm512_cvtepi32_ps(t), reciprocal);
+            } else {
+                if (mode == IN_FLOAT) t = _mm512_cvttps_epi32(as_float(t));
+                quotient = quotient_exact(t, reciprocal, _mm512_set1_epi32(divisor));
+            }
+            __m128i pixels = _mm512_cvtepi32_epi8(quotient);
+            if (at + LANES <= out_bytes) { /* what is beyond this set's lanes, the next sets write anew */
+                _mm_storeu_si128((__m128i*)(void*)(row.out + at), pixels);
+            } else {
+                _mm_mask_storeu_epi8(row.out + at, (__mmask16)((1u << (out_bytes - at)) - 1), pixels);
+            }
+        }
+        _mm512_store_si512(strip->edges + number * LANES, edge);
+    }
+}
+
+/* The splits that usual ratios lead to have their numbers of groups and folds compiled in. */
+VECTOR void run_split(const Tables* tables, const Strip* strip, Mode mode, int limbs) {
+    switch (tables->folds * MAX_GROUPS + tables->groups - 1) {
+        case 1 * MAX_GROUPS: run_strip(tables, strip, mode, limbs, 1, 1); break;
+        case 2 * MAX_GROUPS: run_strip(tables, strip, mode, limbs, 1, 2); break;
+        case 3 * MAX_GROUPS: run_strip(tables, strip, mode, limbs, 1, 3); break;
+        case 4 * MAX_GROUPS: run_strip(tables, strip, mode, limbs, 1, 4); break;
+        case 5 * MAX_GROUPS: run_strip(tables, strip, mode, limbs, 1, 5); break;
+        case 1 * MAX_GROUPS + 1: run_strip(tables, strip, mode, limbs, 2, 1); break;
+        case 1 * MAX_GROUPS + 2: run_strip(tables, strip, mode, limbs, 3, 1); break;
+        default: run_strip(tables, strip, mode, limbs, 0, 0);
+    }
+}
+
+TARGET_AVX512 static void run_halves(const Tables* tables, const Strip* strip) {
+    run_split(tables, strip, IN_HALVES, 1);
+}
+
+TARGET_AVX512 static void run_float(const Tables* tables, const Strip* strip) { run_split(tables, strip, IN_FLOAT, 1); }
+
+TARGET_AVX512 static void run_int32(const Tables* tables, const Strip* strip) {
+    if (tables->limbs == 1) {
+        run_split(tables, strip, IN_INT32, 1);
     } else {
-        finish_row(divisor, sums, out, count, false, false);
+        run_split(tables, strip, IN_INT32, 2);
     }
+}
+
+static int32_t float_bits(int32_t number) {
+    float real = (float)number;
+    int32_t bits;
+    memcpy(&bits, &real, sizeof bits);
+    return bits;
+}
+
+static Row output_row(const Plan* plan, Mode mode, const Span* span, const uint8_t* source, ptrdiff_t stride,
+                      uint8_t* out) {
+    Row row = {source + span->first * stride, out, span->full, span->tail != 0, span->head, span->tail};
+    if (mode == IN_HALVES) row.tail |= plan->rows.whole << 16;
+    if (mode == IN_FLOAT) {
+        row.head = float_bits(span->head);
+        row.tail = float_bits(span->tail);
+    }
+    return row;
+}
+
+/* How many source rows a strip should have: so many that their lines, with those prefetched, take half of a first-level
+ * cache of 64 sets and 12 ways, be it that strides close to a multiple of 4096 bytes bring them all to the same sets. */
+static int32_t strip_rows(const Tables* tables, ptrdiff_t stride) {
+    enum { SETS = 64, WAYS = 6, MOST = 40 };
+    int32_t lines = (tables->row_bytes / tables->sets + tables->ahead) / WINDOW + 2;
+    int32_t spread = 1; /* sets that the rows' first bytes fall into, if the stride is whole lines */
+    for (uint64_t bytes = (uint64_t)stride % (SETS * WINDOW); spread < SETS && bytes * (uint64_t)spread % (SETS * WINDOW) != 0;) {
+        spread *= 2;
+    }
+    int32_t rows = WAYS * (spread < SETS / lines ? spread : SETS / lines);
+    return rows < MOST ? rows : MOST;
 }
 
 TARGET_AVX512 DECLARE_RUN(area_u8_avx512) {
     const Tables* tables = plan->tables;
-    size_t count = (size_t)plan->cols.n_out * (size_t)plan->channels;
-    int32_t *edge = (int32_t*)(void*)scratch, *sums = edge + (size_t)tables->sets * LANES;
-    memset(scratch, 0, plan->scratch_bytes); /* 0 is 0 as int32 and float; beyond the row no rounding of garbage */
+    const Axis* rows = &plan->rows;
+    Strip strip = {.stride = stride,
+                   .whole = tables->mode == IN_FLOAT ? float_bits(rows->whole) : rows->whole,
+                   .out_bytes = (size_t)plan->cols.n_out * (size_t)plan->channels,
+                   .edges = (int32_t*)(void*)scratch};
+    int32_t outputs = (int32_t)((int64_t)strip_rows(tables, stride) * rows->n_out / rows->n_in);
+    outputs = outputs < 1 ? 1 : outputs > MAX_STRIP ? MAX_STRIP : outputs;
+    memset(scratch, 0, plan->scratch_bytes); /* 0 is 0 as int32 and float */
     int32_t edge_row = -1;
-    for (int32_t i = first; i < last; i++) {
-        const Span* span = &plan->rows.spans[i];
-        if (span->head != 0 && edge_row != span->first - 1) {
-            Band head = {source + (span->first - 1) * stride, stride, 0, 0, 0, 1};
-            reduce_band(tables, &head, edge, sums);
+    for (int32_t i = first; i < last; i += outputs) {
+        int32_t end = i + outputs < last ? i + outputs : last;
+        strip.count = 0;
+        strip.below = (rows->start[end - 1] - rows->start[i] + 1) * stride;
+        for (int32_t k = i; k < end; k++) {
+            const Span* span = &rows->spans[k];
+            if (span->head != 0 && edge_row != span->first - 1) {
+                Row edge = {source + (span->first - 1) * stride, NULL, 0, true, 0, 0};
+                strip.rows[strip.count++] = edge;
+            }
+            strip.rows[strip.count++] =
+                output_row(plan, tables->mode, span, source, stride, out + (size_t)k * strip.out_bytes);
+            edge_row = span->tail != 0 ? span->first + span->full : -1;
         }
-        Band band = {source + span->first * stride, stride, span->full, plan->rows.whole, span->head, span->tail};
-        reduce_band(tables, &band, edge, sums);
-        edge_row = span->tail != 0 ? span->first + span->full : -1;
-        finish(tables, sums, out + (size_t)i * count, count);
+        switch (tables->mode) {
+            case IN_HALVES: run_halves(tables, &strip); break;
+            case IN_FLOAT: run_float(tables, &strip); break;
+            case IN_INT32: run_int32(tables, &strip); break;
+        }
     }
 }
 #endif
