@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+# Not np.ma, which numpy imports when it is first asked for: a worker forked meanwhile would wait for it forever.
+from numpy.ma import MaskedArray
+
 from . import core
 from .core.plan import area_taps, fixed_taps
 from .kernels import KERNELS, get_kernel
@@ -115,7 +118,7 @@ def _whole_number(value: Any, name: str, low: int, high: int) -> int:
 
 def _as_batch(image: Any) -> npt.NDArray[Any]:
     """The validated image as (N, H, W, C) in the machine's byte order; a view wherever possible."""
-    if not isinstance(image, np.ndarray) or isinstance(image, np.ma.MaskedArray):
+    if not isinstance(image, np.ndarray) or isinstance(image, MaskedArray):
         raise TypeError(f"image must be a numpy array, got {type(image).__name__}; convert with numpy.asarray")
     native = image.dtype in DTYPES
     if not native and image.dtype.newbyteorder("=") not in DTYPES:

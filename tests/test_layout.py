@@ -128,3 +128,20 @@ def test_the_reference_can_be_asked_for():
         check=True,
     )
     assert run.stdout.strip() == "reference"
+
+
+def test_the_first_image_imports_nothing():
+    """A worker that is forked while another thread imports a module waits for that module forever."""
+    code = """
+import sys, numpy as np, secure_resize as sr
+before = set(sys.modules)
+for dtype in (np.uint8, np.uint16, np.float32):
+    image = np.zeros((40, 50, 3), dtype)
+    for kernel in sr.KERNELS:
+        sr.resize(image, (9, 11), kernel=kernel, num_threads=2)
+    for method in ("median", "random"):
+        sr.reconstruct(image, (9, 11), scaler="opencv:linear", method=method)
+print(sorted(set(sys.modules) - before))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "[]\n"

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,39 @@ def random_image(shape: tuple[int, ...], dtype: str, seed: int = 0) -> Array:
     return rng.integers(np.iinfo(dtype).max + 1, size=shape, dtype=dtype)
 
 
+def inside(image: Array, *margins: tuple[int, int]) -> Array:
+    """A view of the same pixels in a larger array."""
+    room = np.zeros([n + sum(margin) for n, margin in zip(image.shape, margins, strict=True)], image.dtype)
+    view = room[tuple(slice(before, before + n) for n, (before, _) in zip(image.shape, margins, strict=True))]
+    view[...] = image
+    return view
+
+
+def every_other(image: Array) -> Array:
+    return np.repeat(image, 2, axis=1)[:, ::2]
+
+
+def unaligned(image: Array) -> Array:
+    shifted = np.zeros(image.nbytes + 1, np.uint8)[1:].view(image.dtype).reshape(image.shape)
+    shifted[...] = image
+    return shifted
+
+
+# The same pixels in memory in other ways.
+LAYOUTS: dict[str, Callable[[Array], Array]] = {
+    "contiguous": np.ascontiguousarray,
+    "every other row": every_other,
+    "a crop": lambda image: inside(image, (0, 0), (1, 2), (3, 4), (0, 0)),
+    "some channels": lambda image: inside(image, (0, 0), (0, 0), (0, 0), (0, 1)),
+    "bottom up": lambda image: np.ascontiguousarray(image[:, ::-1])[:, ::-1],
+    "right to left": lambda image: np.ascontiguousarray(image[:, :, ::-1])[:, :, ::-1],
+    "planar": lambda image: np.moveaxis(np.ascontiguousarray(np.moveaxis(image, 3, 1)), 1, 3),
+    "Fortran": np.asfortranarray,
+    "unaligned": unaligned,
+    "read-only": lambda image: np.frombuffer(image.tobytes(), image.dtype).reshape(image.shape),
+}
+
+
 def assert_parity(image: Array, function: str, *arguments: Any, threads: int = 1) -> None:
     """Every level gives the reference's bytes."""
     expected = getattr(reference, function)(image, *arguments)
@@ -62,6 +96,7 @@ axis = st.one_of(
     st.sampled_from([(512, 256), (448, 224), (300, 299), (299, 300), (896, 299), (1500, 112), (97, 96), (16, 512)]),
 )
 channels = st.sampled_from([1, 2, 3, 4, 5, 16, 17])
+layout = st.one_of(st.just("contiguous"), st.sampled_from(list(LAYOUTS)))
 
 
 def bounded(rows: tuple[int, int], cols: tuple[int, int], count: int) -> tuple[int, int]:
@@ -71,12 +106,13 @@ def bounded(rows: tuple[int, int], cols: tuple[int, int], count: int) -> tuple[i
 
 
 @settings(max_examples=150, deadline=None)
-@given(axis, axis, channels, st.sampled_from(["uint8", "uint8", "uint16"]), st.integers(1, 4), st.booleans())
-def test_area_is_the_reference(rows, cols, count, dtype, threads, saturated):
+@given(axis, axis, channels, st.sampled_from(["uint8", "uint8", "uint16"]), st.integers(1, 4), st.booleans(), layout)
+def test_area_is_the_reference(rows, cols, count, dtype, threads, saturated, strides):
     height, h_out = bounded(rows, cols, count)
     image = random_image((1 + height % 2, height, cols[0], count), dtype)
     if saturated:
         image[:] = np.iinfo(dtype).max
+    image = LAYOUTS[strides](image)
     assert_parity(image, "apply_area", area_taps(height, h_out), area_taps(*cols), threads=threads)
 
 
@@ -89,22 +125,23 @@ def test_area_is_the_reference(rows, cols, count, dtype, threads, saturated):
     st.sampled_from(PILLOW_KERNELS),
     st.booleans(),
     st.integers(1, 4),
+    layout,
 )
-def test_fixed_is_the_reference(rows, cols, count, dtype, kernel, rows_first, threads):
+def test_fixed_is_the_reference(rows, cols, count, dtype, kernel, rows_first, threads, strides):
     height, h_out = bounded(rows, cols, count)
     image = random_image((1 + height % 2, height, cols[0], count), dtype)
     image[:, : height // 2] = np.where(image[:, : height // 2] > np.iinfo(dtype).max // 2, np.iinfo(dtype).max, 0)
-    exact = dtype == "uint16"
+    image, exact = LAYOUTS[strides](image), dtype == "uint16"
     row_taps = fixed_taps(height, h_out, kernel, sum_exactly=exact) if height != h_out else None
     col_taps = fixed_taps(*cols, kernel, sum_exactly=exact) if cols[0] != cols[1] else None
     assert_parity(image, "apply_fixed", row_taps, col_taps, rows_first, threads=threads)
 
 
 @settings(max_examples=100, deadline=None)
-@given(axis, axis, st.sampled_from([1, 2, 3, 4, 5]), st.sampled_from(list(KERNELS)), st.integers(1, 3))
-def test_float_lies_within_the_bound(rows, cols, count, kernel, threads):
+@given(axis, axis, st.sampled_from([1, 2, 3, 4, 5]), st.sampled_from(list(KERNELS)), st.integers(1, 3), layout)
+def test_float_lies_within_the_bound(rows, cols, count, kernel, threads, strides):
     height, h_out = bounded(rows, cols, count)
-    image = random_image((1, height, cols[0], count), "float32")
+    image = LAYOUTS[strides](random_image((1, height, cols[0], count), "float32"))
     row_axis, col_axis = axis_operator(height, h_out, kernel), axis_operator(*cols, kernel)
     exact = np.stack([col_axis.apply(row_axis.apply(plane, 0), 1) for plane in np.moveaxis(image[0], -1, 0)], -1)
     # 1e-6 of the largest magnitude read times the sum of the absolute weights.
@@ -145,26 +182,6 @@ def test_float_overflow_is_infinite_as_in_the_reference():
             np.testing.assert_array_equal(native.apply_float(image, axis, axis, 1), expected)
 
 
-def layouts(image: Array) -> dict[str, Array]:
-    """The same pixels in memory in other ways."""
-    rows = np.zeros((image.shape[0], image.shape[1] * 2, *image.shape[2:]), image.dtype)
-    rows[:, ::2] = image
-    crop = np.zeros((image.shape[0], image.shape[1] + 3, image.shape[2] + 7, image.shape[3]), image.dtype)
-    crop[:, 1:-2, 3:-4] = image
-    shifted = np.zeros(image.nbytes + 1, np.uint8)[1:].view(image.dtype).reshape(image.shape)
-    shifted[...] = image
-    return {
-        "every other row": rows[:, ::2],
-        "a crop": crop[:, 1:-2, 3:-4],
-        "bottom up": np.ascontiguousarray(image[:, ::-1])[:, ::-1],
-        "right to left": np.ascontiguousarray(image[:, :, ::-1])[:, :, ::-1],
-        "planar": np.moveaxis(np.ascontiguousarray(np.moveaxis(image, 3, 1)), 1, 3),
-        "Fortran": np.asfortranarray(image),
-        "unaligned": shifted,
-        "read-only": np.frombuffer(image.tobytes(), image.dtype).reshape(image.shape),
-    }
-
-
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
 @pytest.mark.parametrize("kernel", ["area", "bicubic"])
 def test_any_strides_give_the_same_bytes_and_are_not_written_to(dtype, kernel):
@@ -172,7 +189,8 @@ def test_any_strides_give_the_same_bytes_and_are_not_written_to(dtype, kernel):
     for level in LEVELS:
         with native.use_level(level):
             expected = resize(image, (32, 40), kernel=kernel)
-            for name, view in layouts(image).items():
+            for name, layout in LAYOUTS.items():
+                view = layout(image)
                 np.testing.assert_array_equal(resize(view, (32, 40), kernel=kernel), expected, err_msg=name)
                 np.testing.assert_array_equal(view, image, err_msg=name)
     np.testing.assert_array_equal(np.broadcast_to(image[:, :1], image.shape)[:, 5], image[:, 0])

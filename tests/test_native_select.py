@@ -121,6 +121,42 @@ def test_a_wrong_network_is_noticed(level, monkeypatch):
         assert_parity(image, selection_of(rng, 40, 60, (1, 2), 4.5), np.zeros((1, 32), np.uint8))
 
 
+@pytest.mark.skipif(not hasattr(_native, "fail_allocation"), reason="needs a build with -DSECURE_RESIZE_TEST_HOOKS=ON")
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("method", ["median", "random"])
+def test_every_allocation_may_fail(method, channels, level):
+    """Each in turn: MemoryError, and nothing stays allocated."""
+    rng = np.random.default_rng(5)
+    image = rng.integers(0, 256, (40, 60, channels), np.uint8)
+    out, selection = image.copy(), selection_of(rng, 40, 60, (1, 2), 4.5)
+    tables = image, out, selection.rows, selection.cols, *selection.half
+    live = _native.fail_allocation(-1)
+
+    def attempt(after):
+        _native.fail_allocation(after)
+        try:
+            if method == "median":
+                _native.select_median(*tables, median_network(15), level)
+            else:
+                _native.select_random(*tables, np.zeros(32, np.uint8), level)
+        except MemoryError:
+            return False
+        finally:
+            _native.fail_allocation(-1)
+        return True
+
+    failures = 0
+    while not attempt(failures):
+        assert _native.fail_allocation(-1) == live, "an allocation was not released"
+        failures += 1
+    # All tables of the median come from one allocation, and avx512 has one more; those of the draws from five.
+    assert failures == {"median": 1, "random": 5}[method] + (
+        level == "avx512" and (method == "median" or channels == 3)
+    )
+    assert _native.fail_allocation(-1) == live
+
+
 def test_bad_tables_are_refused():
     image, out = np.zeros((8, 9, 3), np.uint8), np.zeros((8, 9, 3), np.uint8)
     good = [image, out, np.array([1, 4], np.int32), np.array([0, 8], np.int32), 1, 1, median_network(9), LEVELS[0]]

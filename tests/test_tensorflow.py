@@ -417,6 +417,27 @@ def test_auto_is_host_for_eager_tensors_and_in_tf_data_and_graph_elsewhere(host_
     assert len(host_calls) == 3
 
 
+@pytest.mark.skipif(sr.backend() == "reference", reason="numpy converts what it sums")
+@pytest.mark.parametrize("dtype", [tf.uint8, tf.uint16, tf.float32], ids=lambda dtype: dtype.name)
+def test_the_core_reads_the_tensor_itself(dtype, monkeypatch):
+    """What the C core is given is the tensor's memory, of eager tensors and of those in a pipeline."""
+    from secure_resize.core import native
+
+    image, seen, run = tf.cast(noise(40, 50, 3), dtype), [], native.run
+
+    def spy(plan, array, *rest):
+        seen.append(array.__array_interface__["data"][0])
+        return run(plan, array, *rest)
+
+    monkeypatch.setattr(native, "run", spy)
+    srtf.resize(image, (5, 5))
+    list(tf.data.Dataset.from_tensors(image).map(srtf.Resize((5, 5))))
+    list(tf.data.Dataset.from_tensors(image[None]).map(srtf.Resize((5, 5), "area")))
+    own = np.asarray(image).__array_interface__["data"][0]
+    assert seen[:2] == [own, own]
+    assert len(seen) == 3
+
+
 Example = namedtuple("Example", "image label")
 
 

@@ -2,6 +2,8 @@
 
 # ruff: noqa: E402, what needs torch is imported after the check for it
 
+import os
+import threading
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -94,3 +96,41 @@ def test_random_crops_are_torchvisions_in_every_worker(workers):
     )
     assert torch.equal(ours[0], theirs[0])
     assert torch.equal(ours[1], theirs[1])
+
+
+class Threaded(Dataset):
+    """Eight noise images, resized by three threads in whatever process they are asked for."""
+
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        image = np.random.default_rng(index).integers(0, 256, (301, 400, 3), np.uint8)
+        return torch.from_numpy(sr.resize(image, (100, 121), num_threads=3)), os.getpid()
+
+
+@pytest.mark.parametrize(("context", "loaders"), [("fork", 50), ("spawn", 2)])
+def test_workers_start_while_threads_are_in_use(context, loaders):
+    """Two workers a loader, 100 forked ones in all; this process's pool is at work whenever one of them starts."""
+    wanted = torch.stack([Threaded()[index][0] for index in range(8)])
+    image, stop = np.zeros((300, 400, 3), np.uint8), threading.Event()
+
+    def keep_busy():
+        while not stop.is_set():
+            sr.resize(image, (100, 120), num_threads=4)
+
+    busy = threading.Thread(target=keep_busy)
+    busy.start()
+    pids = set()
+    try:
+        for _ in range(loaders):
+            # A worker that hangs is a RuntimeError after so many seconds.
+            loader = DataLoader(Threaded(), batch_size=2, num_workers=2, multiprocessing_context=context, timeout=60)
+            batches, workers = zip(*loader, strict=True)
+            assert torch.equal(torch.cat(batches), wanted)
+            pids.update(torch.cat(workers).tolist())
+    finally:
+        stop.set()
+        busy.join()
+    assert os.getpid() not in pids
+    assert len(pids) > loaders  # both workers of a loader, and new ones for each
