@@ -579,6 +579,40 @@ def test_a_broken_certificate_is_exit_code_1(tmp_path, capsys, defense_registry,
     assert "CERTIFICATE BROKEN" in capsys.readouterr().err
 
 
+def test_an_interrupted_command_says_how_it_goes_on(tmp_path, capsys, monkeypatch):
+    """Ctrl-C: no traceback, and the same command goes on from there."""
+    run_task = run.run_task
+
+    def interrupted(given, task, *, model):
+        if task.pair.index == 1:
+            raise KeyboardInterrupt
+        return run_task(given, task, model=model)
+
+    monkeypatch.setattr(run, "run_task", interrupted)
+    command = [*COMMAND, "--jobs", "0", "--out", str(tmp_path / "out")]
+    assert main(command) == 130
+    assert f"what is done is kept in {tmp_path / 'out'}, and the same command goes on" in capsys.readouterr().err
+    assert {record["pair"] for record in ev.read_records(tmp_path / "out" / "records.jsonl")} == {0}
+    monkeypatch.undo()
+    assert main(command) == 0
+    assert {record["pair"] for record in ev.read_records(tmp_path / "out" / "records.jsonl")} == {0, 1}
+
+
+def test_a_broken_picture_is_named_before_anything_runs(tmp_path, capsys):
+    """Removed later it would be another folder of pictures, and what was done for nothing."""
+    from PIL import Image
+
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for name in "ab":
+        Image.fromarray(np.full((40, 60), 90, np.uint8)).save(pictures / f"{name}.png")
+    (pictures / "c.png").write_bytes((pictures / "a.png").read_bytes()[:40])
+    command = [*COMMAND, "--jobs", "0", "--pairs", "6", "--pictures", str(pictures), "--out", str(tmp_path / "out")]
+    assert main(command) == 2
+    assert f"cannot read the picture {pictures / 'c.png'}" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_the_papers_bins_and_one_axis(tmp_path, capsys):
     arguments = [*COMMAND[:3], "--pairs", "6", *COMMAND[5:], "--jobs", "0", "--ratios"]
     assert main([*arguments, "paper", "--out", str(tmp_path / "paper")]) == 0
