@@ -258,6 +258,12 @@ def _run_evaluate(options: argparse.Namespace) -> int:
     except RuntimeError as error:
         print(f"secure-resize evaluate: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print(
+            f"secure-resize evaluate: interrupted; what is done is kept in {options.out}, and the same command goes on",
+            file=sys.stderr,
+        )
+        return 130  # as a shell says it of a process that SIGINT ended
     results = evaluate.summarise(records)
     if options.plot:
         evaluate.plot_heat(results, options.out / "success.png")

@@ -449,6 +449,37 @@ def test_rates_count_each_pair_once_and_leave_out_the_alike():
     assert (curve[18], curve[15], curve[12]) == (1 / 3, 2 / 3, 1)
 
 
+def test_feasible_ratios_are_pooled_by_what_each_pair_has():
+    """Linear from 4 on and nearest from 3, on both axes; what is defended, antialiased or knows a defence stays out."""
+    verdict = {"needs_hiding": True, "near": False, "reached": True, "success": True, "certified": False}
+    made = []
+    for pair, (in_size, changes) in enumerate(
+        [
+            ((63, 80), {}),  # 3.9 on one axis
+            ((64, 64), {}),
+            ((90, 80), {"ratio": "5-7.5", "success": False, "certified": True}),
+            ((90, 80), {"ratio": "5-7.5", "success": False}),
+            ((64, 64), {"needs_hiding": False}),
+            ((50, 50), {"scaler": "torch:nearest", "ratio": "3-4"}),
+            ((40, 40), {"scaler": "torch:nearest", "ratio": "2-3"}),
+            ((90, 90), {"scaler": "opencv:lanczos4", "ratio": "5-7.5"}),
+            ((79, 90), {"scaler": "opencv:lanczos4", "ratio": "4-5"}),
+            ((90, 90), {"defense": "area"}),
+            ((90, 90), {"scaler": "pillow:bicubic"}),
+            ((90, 90), {"scaler": "secure_resize:area", "against": "area"}),
+        ]
+    ):
+        made.append(run_head(pair=pair, in_size=in_size, out_size=[16, 16], defense="none") | verdict | changes)
+    found = {(one.scaler, one.ratio): one for one in ev.feasible(ev.summarise(made))}
+    assert {key: one.rate("success") for key, one in found.items()} == {
+        ("opencv:linear", "from 4"): ev.Rate(1, 3),
+        ("torch:nearest", "from 3"): ev.Rate(1, 1),
+        ("opencv:lanczos4", "from 5"): ev.Rate(1, 1),
+    }
+    assert found["opencv:linear", "from 4"].success_possible == ev.Rate(1, 2)
+    assert set(ev.FEASIBLE_FROM) <= set(SCALERS)
+
+
 def test_curves_rise_as_the_attack_may_show(adaptive):
     for result in ev.summarise(adaptive[2]):
         x, y = zip(*result.visibility_curve(), strict=True)
@@ -472,6 +503,10 @@ def test_the_formats(adaptive):
     for part in markdown.split("\n\n"):
         if part.startswith("|"):
             assert len({x.count("|") for x in part.splitlines()}) == 1
+    brief = ev.FORMATS["brief"](results, settings)
+    for text in (table, markdown, brief):
+        assert "S1 where possible" in text
+    assert "| `opencv:linear` | strong | from 4 | " in brief
     rows = ev.FORMATS["csv"](results, settings).splitlines()
     assert len(rows) == len(results) + 1
     assert len({len(row.split(",")) for row in rows}) == 1
@@ -479,6 +514,7 @@ def test_the_formats(adaptive):
     assert printed["settings"]["size"] == [12, 12]
     assert [row["success"] for row in printed["results"]] == [result.rate("success").share for result in results]
     assert len(printed["results"][0]["visibility_curve"]) == 61
+    assert {(row["scaler"], row["ratio"]) for row in printed["feasible"]} == {("opencv:linear", "from 4")}
     assert set(ev.SUFFIXES) == set(ev.FORMATS)
 
 
@@ -541,6 +577,40 @@ def test_a_broken_certificate_is_exit_code_1(tmp_path, capsys, defense_registry,
     monkeypatch.setitem(defenses.DEFENSES, "area", forged)
     assert main([*COMMAND, "--jobs", "0", "--out", str(tmp_path / "out")]) == 1
     assert "CERTIFICATE BROKEN" in capsys.readouterr().err
+
+
+def test_an_interrupted_command_says_how_it_goes_on(tmp_path, capsys, monkeypatch):
+    """Ctrl-C: no traceback, and the same command goes on from there."""
+    run_task = run.run_task
+
+    def interrupted(given, task, *, model):
+        if task.pair.index == 1:
+            raise KeyboardInterrupt
+        return run_task(given, task, model=model)
+
+    monkeypatch.setattr(run, "run_task", interrupted)
+    command = [*COMMAND, "--jobs", "0", "--out", str(tmp_path / "out")]
+    assert main(command) == 130
+    assert f"what is done is kept in {tmp_path / 'out'}, and the same command goes on" in capsys.readouterr().err
+    assert {record["pair"] for record in ev.read_records(tmp_path / "out" / "records.jsonl")} == {0}
+    monkeypatch.undo()
+    assert main(command) == 0
+    assert {record["pair"] for record in ev.read_records(tmp_path / "out" / "records.jsonl")} == {0, 1}
+
+
+def test_a_broken_picture_is_named_before_anything_runs(tmp_path, capsys):
+    """Removed later it would be another folder of pictures, and what was done for nothing."""
+    from PIL import Image
+
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for name in "ab":
+        Image.fromarray(np.full((40, 60), 90, np.uint8)).save(pictures / f"{name}.png")
+    (pictures / "c.png").write_bytes((pictures / "a.png").read_bytes()[:40])
+    command = [*COMMAND, "--jobs", "0", "--pairs", "6", "--pictures", str(pictures), "--out", str(tmp_path / "out")]
+    assert main(command) == 2
+    assert f"cannot read the picture {pictures / 'c.png'}" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_papers_bins_and_one_axis(tmp_path, capsys):

@@ -7,12 +7,13 @@ from .formats import FORMATS, SUFFIXES
 from .options import DEFAULT_SCALERS, Attack, Options, Task, plan
 from .pairs import PAPER_RATIOS, Pair, draw_pairs, pair_images
 from .run import described, evaluate, read_records
-from .summary import Rate, Result, alarms, summarise
+from .summary import FEASIBLE_FROM, Rate, Result, alarms, feasible, summarise
 from .verdicts import judge
 
 __all__ = [
     "DEFAULT_SCALERS",
     "DEFENSES",
+    "FEASIBLE_FROM",
     "FORMATS",
     "PAPER_RATIOS",
     "SUFFIXES",
@@ -29,6 +30,7 @@ __all__ = [
     "described",
     "draw_pairs",
     "evaluate",
+    "feasible",
     "get_defense",
     "judge",
     "load_network",

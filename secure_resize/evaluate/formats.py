@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .summary import LEVEL, Rate, Result
+from .summary import LEVEL, Rate, Result, feasible
 
 __all__ = ["FORMATS", "SUFFIXES"]
 
@@ -61,6 +61,16 @@ def _brief_table(results: Results) -> Lines:
         through = {name: [result.rate("success") for result in group if result.defense == name] for name in defenses}
         pooled = [Rate(sum(r.count for r in rates), sum(r.total for r in rates)) for rates in through.values()]
         lines.append([f"`{scaler}`", attack, *(_bounded(bare.get(ratio)) for ratio in ratios), *map(_bounded, pooled)])
+    return lines
+
+
+def _feasible_table(results: Results, shown: Callable[[Rate], str] = str) -> Lines:
+    """A line a scaler and attack: undefended, all feasible ratios as one; empty where a single ratio was asked for."""
+    lines = [["scaler", "attack", "β", "pairs", "S1", "S1 where possible"]]
+    if len({result.ratio for result in _oblivious(results)}) > 1:
+        for result in feasible(results):
+            rates = result.rate("success"), result.success_possible
+            lines.append([result.scaler, result.attack, result.ratio, str(result.pairs), *map(shown, rates)])
     return lines
 
 
@@ -122,6 +132,7 @@ def _sections(results: Results, settings: Settings) -> list[tuple[str, Lines]]:
     interval = f"in % of the pairs that need hiding [{100 * LEVEL:g} % interval]"
     sections = [
         (f"attacks that know of no defence, success S1 {interval}", _success_table(results)),
+        (f"undefended, all ratios at which the attack is feasible, S1 {interval}", _feasible_table(results)),
         (f"attacks that know the defence, {interval}", _adaptive_table(results)),
         (f"what the classifier sees ({_accuracy(settings)}), {interval}", _seen_table(results)),
     ]
@@ -138,6 +149,11 @@ def _notes(results: Results, settings: Settings) -> list[str]:
         "S1: output at 25 dB to the target or better (O1), attack image at 15 dB to the source or better (O2)",
         f"certificates: {len(judged)} records checked, {certified} of them proved impossible, {broken} broken",
     ]
+    if len(_feasible_table(results)) > 1:
+        notes.append(
+            "β from: all ratios at which hiding is feasible, as one; where possible: without the pairs whose "
+            "certificate proves it impossible"
+        )
     if any(result.success_far != result.rate("success") for result in results if result.against != "scaler"):
         notes.append("far: without the pairs so near, within 12.6 dB, that a visible blend of both meets the goals")
     if alike:
@@ -167,8 +183,7 @@ def as_markdown(results: Results, settings: Settings) -> str:
     """Markdown tables, each under its title."""
     parts = []
     for title, lines in _sections(results, settings):
-        body = ([f"`{cell}`" if ":" in cell else cell for cell in line] for line in lines[1:])
-        table = _markdown([lines[0], *body], 4 if lines[0][0] == "defense" else 3)
+        table = _markdown(_quoted(lines), 4 if lines[0][0] == "defense" else 3)
         parts += [f"{title[0].upper()}{title[1:]}:", table]
     return "\n\n".join([*parts, ". ".join(_notes(results, settings)) + "."])
 
@@ -178,13 +193,21 @@ def as_brief(results: Results, settings: Settings) -> str:
     oblivious = _oblivious(results)
     parts = [
         _markdown(lines, words)
-        for lines, words in ((_brief_table(results), 2), (_brief_adaptive(results), 3), (_brief_seen(results), 3))
+        for lines, words in (
+            (_brief_table(results), 2),
+            (_quoted(_feasible_table(results, _bounded)), 3),
+            (_brief_adaptive(results), 3),
+            (_brief_seen(results), 3),
+        )
         if len(lines) > 1
     ]
     pairs = {result.ratio: result.pairs + result.alike for result in oblivious}
+    defended = any(result.defense != "none" for result in oblivious)
     what = [
         f"Success S1 in % of the pairs that need hiding, with the end of its {100 * LEVEL:g} % interval: undefended at "
-        f"each ratio ({_range(list(pairs.values()))} pairs each), then through each defence at all ratios"
+        f"each ratio ({_range(list(pairs.values()))} pairs each)"
+        + ", then through each defence at all ratios"
+        * defended
     ]
     if settings.get("accuracy"):
         what.append(f"the classifier's {_accuracy(settings)}")
@@ -222,6 +245,11 @@ def _brief_seen(results: Results) -> Lines:
     return lines
 
 
+def _quoted(lines: Lines) -> Lines:
+    """With the names of scalers as code."""
+    return [lines[0], *([f"`{cell}`" if ":" in cell else cell for cell in line] for line in lines[1:])]
+
+
 def _markdown(lines: Lines, words: int) -> str:
     """A Markdown table whose first ``words`` columns are words, the others figures."""
     align = [*("---" for _ in lines[0][:words]), *("---:" for _ in lines[0][words:])]
@@ -239,7 +267,9 @@ def as_csv(results: Results, settings: Settings) -> str:
 
 
 def as_json(results: Results, settings: Settings) -> str:
-    """One object: ``settings``, and ``results`` with every figure and the curves over budget and visibility."""
+    """One object: ``settings``, ``results`` with every figure and the curves over budget and visibility, ``feasible``:
+    the figures of the undefended attacks over all feasible ratios.
+    """
 
     def rates(*both: Rate) -> list[dict[str, Any]]:
         return [{"share": rate.share, "interval": rate.interval, "pairs": rate.total} for rate in both]
@@ -249,7 +279,8 @@ def as_json(results: Results, settings: Settings) -> str:
         budgets = [[budget, *rates(reached, success)] for budget, reached, success in result.budget_curve()]
         curves = {"visibility_curve": result.visibility_curve(), "budget_curve": budgets}
         rows.append(result.figures() | curves)
-    return json.dumps({"settings": settings, "results": rows}, indent=1, ensure_ascii=False, allow_nan=False)
+    found = {"settings": settings, "results": rows, "feasible": [result.figures() for result in feasible(results)]}
+    return json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False)
 
 
 FORMATS: dict[str, Callable[[Results, Settings], str]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -17,7 +17,17 @@ import numpy.typing as npt
 from ..resize import resize
 from ..scalers import load
 
-__all__ = ["PAPER_RATIOS", "Pair", "Ratio", "draw_pairs", "pair_images", "parse_ratio", "picture_names", "square"]
+__all__ = [
+    "PAPER_RATIOS",
+    "Pair",
+    "Ratio",
+    "check_pictures",
+    "draw_pairs",
+    "pair_images",
+    "parse_ratio",
+    "picture_names",
+    "square",
+]
 
 Image = npt.NDArray[np.uint8]
 Size = tuple[int, int]
@@ -191,6 +201,12 @@ def draw_pairs(names: Sequence[str], n: int, *, seed: int, ratios: Sequence[str]
             )
         )
     return pairs
+
+
+def check_pictures(pairs: Iterable[Pair], folder: Path | None) -> None:
+    """ValueError naming a picture of ``pairs`` that cannot be read: at once, and not after hours."""
+    for name in dict.fromkeys(name for pair in pairs for name in (pair.source, pair.target)):
+        load_picture(folder, name)
 
 
 def pair_images(pair: Pair, folder: Path | None) -> tuple[Image, Image]:

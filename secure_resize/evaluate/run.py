@@ -24,7 +24,7 @@ from ..scalers import SCALERS, Scaler, load
 from .classifier import Network, load_network, train
 from .defenses import get_defense
 from .options import KNOWS_KEY, Attack, Options, Task, plan, settings
-from .pairs import Pair, pair_images
+from .pairs import Pair, check_pictures, pair_images
 from .verdicts import REACHED_DB, decibels, distance, judge, similarity
 
 __all__ = ["described", "evaluate", "read_records"]
@@ -80,6 +80,7 @@ def evaluate(options: Options, out: Path, *, jobs: int = 1, progress: bool = Fal
         raise ValueError(f"jobs must be a number of processes, or 0 for this one; got {jobs!r}")
     options = options.resolved()
     tasks = plan(options)
+    check_pictures((task.pair for task in tasks), options.pictures)
     out.mkdir(parents=True, exist_ok=True)
     _same_options(out / "options.json", settings(options))
     model = _trained(options, out, jobs) if options.classifier else None

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from ..sampling import SAMPLING
 from ..scalers import load
 
-__all__ = ["LEVEL", "Rate", "Result", "alarms", "summarise"]
+__all__ = ["FEASIBLE_FROM", "LEVEL", "Rate", "Result", "alarms", "feasible", "summarise"]
 
 Record = dict[str, Any]
 
@@ -19,6 +20,11 @@ Record = dict[str, Any]
 LEVEL = 0.95
 # PSNR of attack image and source, in dB, at which the curves are read off.
 VISIBILITY = tuple(range(60, -1, -1))
+# The ratio on both axes from which the undefended attack is expected to hide nearly everything: 3 for nearest, 4 for
+# linear and cubic, 5 for Lanczos. Below, the pixels that a filter leaves unread are too few to hide in.
+FEASIBLE_FROM = {name: 4.0 if filter.support else 3.0 for name, filter in SAMPLING.items()} | dict.fromkeys(
+    ("opencv:lanczos4", "albumentations:lanczos4", "tensorflow:lanczos3", "tensorflow:lanczos5"), 5.0
+)
 
 
 @dataclass(frozen=True)
@@ -200,6 +206,25 @@ def summarise(records: Sequence[Record]) -> list[Result]:
     for record in records:
         groups.setdefault(tuple(str(record[name]) for name in names), []).append(record)
     return [Result(**dict(zip(names, key, strict=True)), records=tuple(group)) for key, group in groups.items()]
+
+
+def feasible(results: Sequence[Result]) -> list[Result]:
+    """Undefended, all ratios from ``FEASIBLE_FROM`` on as one: a result for each scaler and attack that has such pairs.
+
+    Their ``ratio`` says from where on. What counts is the ratio of each pair, whatever bin it was drawn from.
+    """
+    groups: dict[tuple[str, str, str], list[Record]] = {}
+    for result in results:
+        if (result.against, result.defense) == ("scaler", "none"):
+            least = FEASIBLE_FROM.get(result.scaler, np.inf)
+            groups.setdefault((result.scaler, result.version, result.attack), []).extend(
+                record for record in result.records if min(np.divide(record["in_size"], record["out_size"])) >= least
+            )
+    return [
+        Result(scaler, version, f"from {FEASIBLE_FROM[scaler]:g}", attack, "scaler", "none", tuple(records))
+        for (scaler, version, attack), records in groups.items()
+        if records
+    ]
 
 
 def alarms(records: Sequence[Record]) -> list[str]:
