@@ -215,12 +215,12 @@ Status area_u8_avx512_prepare(Plan* plan) {
 }
 
 /* One output row of a strip; or, without output, the row that straddles the strip's first one and what lies above. The
- * `interior` rows from `source` on, and a straddling row if `tail` is not 0. The weights of it and of the one above:
+ * `interior` rows from `inside` on, and the straddling row `below` or NULL. The weights of it and of the one above:
  * IN_HALVES `tail` holds the pair (tail, whole), IN_FLOAT both are the bits of floats. */
 typedef struct {
-    const uint8_t* source;
+    const uint8_t *inside, *below;
     uint8_t* out; /* or NULL */
-    int32_t interior, has_tail, head, tail;
+    int32_t interior, head, tail;
 } Row;
 
 enum { MAX_STRIP = 32 };
@@ -324,24 +324,24 @@ VECTOR void clear(__m512i* low, __m512i* high, int limbs, int folds) {
 VECTOR __m512i weighted(const Set* set, const Row* row, __m512i whole, __m512i half, __m512i* edge, Mode mode,
                         int limbs, int groups, int folds) {
     __m512i low[MAX_FOLDS], high[MAX_FOLDS];
-    const uint8_t* source = row->source;
+    const uint8_t* inner = row->inside;
     const __m512i above = *edge, head = _mm512_set1_epi32(row->head), tail = _mm512_set1_epi32(row->tail);
     low[0] = _mm512_setzero_si512(); /* folds > 0, which the compiler does not know */
     clear(low, high, limbs, folds);
-    for (int k = row->interior; k > 0; k--, source += set->stride) {
-        accumulate(low, high, set, source, limbs, groups, folds);
+    for (int k = row->interior; k > 0; k--, inner += set->stride) {
+        accumulate(low, high, set, inner, limbs, groups, folds);
     }
     if (mode == IN_HALVES) {
         for (int fold = 0; fold < folds; fold++) low[fold] = _mm512_slli_epi32(low[fold], 16);
-        if (row->has_tail) accumulate(low, high, set, source, limbs, groups, folds);
+        if (row->below != NULL) accumulate(low, high, set, row->below, limbs, groups, folds);
         __m512i both = folded(set->gathers, low, high, limbs, folds);
         *edge = _mm512_xor_si512(both, _mm512_set1_epi32(INT32_MIN)); /* to the signed words of vpdpwssd */
         return _mm512_dpwssd_epi32(_mm512_dpwssd_epi32(half, above, head), *edge, tail);
     }
     __m512i inside = folded(set->gathers, low, high, limbs, folds), below = _mm512_setzero_si512();
-    if (row->has_tail) {
+    if (row->below != NULL) {
         clear(low, high, limbs, folds);
-        accumulate(low, high, set, source, limbs, groups, folds);
+        accumulate(low, high, set, row->below, limbs, groups, folds);
         below = folded(set->gathers, low, high, limbs, folds);
     }
     if (mode == IN_FLOAT) {
@@ -363,6 +363,7 @@ VECTOR void run_strip(const Tables* tables, const Strip* strip, Mode mode, int l
     const int steps = groups * folds, gathers = folds * (folds - 1);
     const int32_t divisor = tables->divisor, sets = tables->sets;
     const size_t lanes = (size_t)tables->lanes, out_bytes = strip->out_bytes;
+    const Row* const end = strip->rows + strip->count;
     const bool fast = divisor < FAST_DIVISOR;
     const __m512 reciprocal = _mm512_set1_ps(reciprocal_of(divisor, fast));
     const __m512i whole = _mm512_set1_epi32(strip->whole);
@@ -387,22 +388,17 @@ VECTOR void run_strip(const Tables* tables, const Strip* strip, Mode mode, int l
         if (offsets[0] + set.ahead >= tables->row_bytes) set.ahead += strip->below - tables->row_bytes;
         const size_t at = (size_t)number * lanes;
         __m512i edge = _mm512_load_si512(strip->edges + number * LANES);
-        for (int32_t i = 0; i < strip->count; i++) {
-            const Row row = strip->rows[i];
-            __m512i t = weighted(&set, &row, whole, half, &edge, mode, limbs, groups, folds), quotient;
-            if (row.out == NULL) continue;
+        const __mmask16 written = (__mmask16)((1u << (out_bytes - at < lanes ? out_bytes - at : lanes)) - 1);
+        for (const Row* row = strip->rows; row < end; row++) {
+            __m512i t = weighted(&set, row, whole, half, &edge, mode, limbs, groups, folds), quotient;
+            if (row->out == NULL) continue;
             if (fast) {
                 quotient = quotient_fast(mode == IN_FLOAT ? as_float(t) : _mm512_cvtepi32_ps(t), reciprocal);
             } else {
                 if (mode == IN_FLOAT) t = _mm512_cvttps_epi32(as_float(t));
                 quotient = quotient_exact(t, reciprocal, _mm512_set1_epi32(divisor));
             }
-            __m128i pixels = _mm512_cvtepi32_epi8(quotient);
-            if (at + LANES <= out_bytes) { /* what is beyond this set's lanes, the next sets write anew */
-                _mm_storeu_si128((__m128i*)(void*)(row.out + at), pixels);
-            } else {
-                _mm_mask_storeu_epi8(row.out + at, (__mmask16)((1u << (out_bytes - at)) - 1), pixels);
-            }
+            _mm_mask_storeu_epi8(row->out + at, written, _mm512_cvtepi32_epi8(quotient));
         }
         _mm512_store_si512(strip->edges + number * LANES, edge);
     }
@@ -445,7 +441,9 @@ static int32_t float_bits(int32_t number) {
 
 static Row output_row(const Plan* plan, Mode mode, const Span* span, const uint8_t* source, ptrdiff_t stride,
                       uint8_t* out) {
-    Row row = {source + span->first * stride, out, span->full, span->tail != 0, span->head, span->tail};
+    const uint8_t* inside = source + span->first * stride;
+    const uint8_t* below = span->tail != 0 ? inside + span->full * stride : NULL;
+    Row row = {inside, below, out, span->full, span->head, span->tail};
     if (mode == IN_HALVES) row.tail |= plan->rows.whole << 16;
     if (mode == IN_FLOAT) {
         row.head = float_bits(span->head);
@@ -485,8 +483,8 @@ TARGET_AVX512 DECLARE_RUN(area_u8_avx512) {
         for (int32_t k = i; k < end; k++) {
             const Span* span = &rows->spans[k];
             if (span->head != 0 && edge_row != span->first - 1) {
-                Row edge = {source + (span->first - 1) * stride, NULL, 0, true, 0, 0};
-                strip.rows[strip.count++] = edge;
+                const uint8_t* above = source + (span->first - 1) * stride;
+                strip.rows[strip.count++] = (Row){above, above, NULL, 0, 0, 0};
             }
             strip.rows[strip.count++] =
                 output_row(plan, tables->mode, span, source, stride, out + (size_t)k * strip.out_bytes);
