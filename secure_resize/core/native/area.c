@@ -59,6 +59,7 @@ static ALWAYS_INLINE void add_rows_of_64(uint16_t* sums, const uint8_t* source, 
     _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the low byte of a word is the first of two columns");
     Words both[4] = {{0}, {0}, {0}, {0}}, odd[4] = {{0}, {0}, {0}, {0}};
     for (int32_t k = 0; k < rows; k++, source += stride) {
+        __builtin_prefetch(source + rows * stride, 0, 2); /* the next output's; past the image's end it does nothing */
         for (int quarter = 0; quarter < 4; quarter++) {
             Words pixels;
             memcpy(&pixels, source + 16 * quarter, sizeof pixels);
