@@ -452,10 +452,11 @@ static Row output_row(const Plan* plan, Mode mode, const Span* span, const uint8
     return row;
 }
 
-/* How many source rows a strip should have: so many that their lines, with those prefetched, take half of a first-level
- * cache of 64 sets and 12 ways, be it that strides close to a multiple of 4096 bytes bring them all to the same sets. */
+/* How many source rows a strip should have: so many that their lines, with those prefetched, take two thirds of a
+ * first-level cache of 64 sets and 12 ways, be it that a stride of a multiple of 4096 bytes brings them all to the same
+ * sets. */
 static int32_t strip_rows(const Tables* tables, ptrdiff_t stride) {
-    enum { SETS = 64, WAYS = 6, MOST = 40 };
+    enum { SETS = 64, WAYS = 8, MOST = 40 };
     int32_t lines = (tables->row_bytes / tables->sets + tables->ahead) / WINDOW + 2;
     int32_t spread = 1; /* sets that the rows' first bytes fall into, if the stride is whole lines */
     for (uint64_t bytes = (uint64_t)stride % (SETS * WINDOW); spread < SETS && bytes * (uint64_t)spread % (SETS * WINDOW) != 0;) {
