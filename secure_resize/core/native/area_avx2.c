@@ -200,6 +200,13 @@ VECTOR __m256i load_pair(const uint16_t* a, const uint16_t* b) {
     return _mm256_inserti128_si256(low, _mm_loadu_si128((const __m128i*)(const void*)b), 1);
 }
 
+/* vpshufb's indices that bring a channel's words of two pixels side by side. */
+VECTOR __m256i taps_side_by_side(int channels) {
+    return channels == 3
+               ? _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11, 12, 13, 14, 15))
+               : _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15));
+}
+
 /* Eight outputs' sums along the row, a 128-bit lane each. */
 VECTOR void sum_eight(const Tables* tables, int32_t i, const uint16_t* sums, int channels, __m256i order,
                       __m256i* totals) {
@@ -220,10 +227,7 @@ VECTOR void sum_eight(const Tables* tables, int32_t i, const uint16_t* sums, int
 
 /* All outputs' sums along the row: channels 0, 1, 2, (3) of an output in four lanes, or its only one in one. */
 VECTOR void sum_along(const Tables* tables, const uint16_t* sums, int32_t* totals, int channels) {
-    const __m256i order =
-        channels == 3
-            ? _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 6, 7, 2, 3, 8, 9, 4, 5, 10, 11, 12, 13, 14, 15))
-            : _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 8, 9, 2, 3, 10, 11, 4, 5, 12, 13, 6, 7, 14, 15));
+    const __m256i order = taps_side_by_side(channels);
     const __m256i natural = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
     for (int32_t i = 0; i < tables->outputs; i += 8) {
         __m256i pairs[4];
@@ -264,48 +268,84 @@ TARGET_AVX2 static void weigh(const Plan* plan, const Span* span, int32_t* insid
  * of itself, so S/D by less than 2^-16; the fused sum below 256 rounds by at most 2^-17, the constant by 2^-25. Else, t
  * < 2^31: the estimate is at most the quotient and at least one less, as its three roundings (2^-24 each) stay below
  * the 2^-21 that `reciprocal` is too small by; the remainder tells. */
-VECTOR __m256i quotients(const int32_t* sums, __m256 reciprocal, __m256 half_float, __m256i half, __m256i divisor,
-                         bool fast) {
-    __m256i sum = load256(sums);
-    if (fast) return _mm256_cvttps_epi32(_mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), reciprocal, half_float));
-    __m256i t = _mm256_add_epi32(sum, half);
-    __m256i estimate = _mm256_cvttps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(t), reciprocal));
-    __m256i rest = _mm256_sub_epi32(t, _mm256_mullo_epi32(estimate, divisor));
-    __m256i below = _mm256_cmpgt_epi32(divisor, rest); /* -1 where the estimate is the quotient */
+typedef struct {
+    __m256 reciprocal, half_float;
+    __m256i half, divisor;
+} Division;
+
+VECTOR Division division_by(int32_t divisor, bool fast) {
+    double inverse = 1.0 / divisor;
+    return (Division){_mm256_set1_ps((float)(fast ? inverse : inverse * (1 - 0x1p-21))),
+                      _mm256_set1_ps((float)(0.5 + 0.25 * inverse)), _mm256_set1_epi32(divisor / 2),
+                      _mm256_set1_epi32(divisor)};
+}
+
+VECTOR __m256i quotients(__m256i sum, const Division* by, bool fast) {
+    if (fast) return _mm256_cvttps_epi32(_mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), by->reciprocal, by->half_float));
+    __m256i t = _mm256_add_epi32(sum, by->half);
+    __m256i estimate = _mm256_cvttps_epi32(_mm256_mul_ps(_mm256_cvtepi32_ps(t), by->reciprocal));
+    __m256i rest = _mm256_sub_epi32(t, _mm256_mullo_epi32(estimate, by->divisor));
+    __m256i below = _mm256_cmpgt_epi32(by->divisor, rest); /* -1 where the estimate is the quotient */
     return _mm256_add_epi32(_mm256_add_epi32(estimate, _mm256_set1_epi32(1)), below);
 }
 
-VECTOR void divide_row(const Tables* tables, const int32_t* sums, uint8_t* out, bool fast) {
-    double inverse = 1.0 / tables->divisor;
-    const __m256 reciprocal = _mm256_set1_ps((float)(fast ? inverse : inverse * (1 - 0x1p-21)));
-    const __m256 half_float = _mm256_set1_ps((float)(0.5 + 0.25 * inverse));
-    const __m256i half = _mm256_set1_epi32(tables->divisor / 2), divisor = _mm256_set1_epi32(tables->divisor);
+/* 32 sums as pixels, for three channels without every fourth; returns where the next ones go. */
+VECTOR uint8_t* store_pixels(const __m256i* sums, const Division* by, uint8_t* out, int channels, bool fast) {
     const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
     const __m128i squeeze = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
+    __m256i q[4];
+    for (int k = 0; k < 4; k++) q[k] = quotients(sums[k], by, fast);
+    __m256i bytes = _mm256_packus_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
+    bytes = _mm256_permutevar8x32_epi32(bytes, order);
+    if (channels != 3) {
+        store256(out, bytes);
+        return out + 32;
+    }
+    _mm_storeu_si128((__m128i*)(void*)out, _mm_shuffle_epi8(_mm256_castsi256_si128(bytes), squeeze));
+    _mm_storeu_si128((__m128i*)(void*)(out + 12), _mm_shuffle_epi8(_mm256_extracti128_si256(bytes, 1), squeeze));
+    return out + 24;
+}
+
+VECTOR void divide_row(const Tables* tables, const int32_t* sums, uint8_t* out, bool fast) {
+    const Division by = division_by(tables->divisor, fast);
     int32_t count = tables->outputs * tables->lanes;
     for (int32_t x = 0; x < count; x += 32) {
-        __m256i q[4];
-        for (int k = 0; k < 4; k++) q[k] = quotients(sums + x + 8 * k, reciprocal, half_float, half, divisor, fast);
-        __m256i bytes = _mm256_packus_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
-        bytes = _mm256_permutevar8x32_epi32(bytes, order);
-        if (tables->channels == 3) {
-            __m128i first = _mm_shuffle_epi8(_mm256_castsi256_si128(bytes), squeeze);
-            __m128i second = _mm_shuffle_epi8(_mm256_extracti128_si256(bytes, 1), squeeze);
-            _mm_storeu_si128((__m128i*)(void*)out, first);
-            _mm_storeu_si128((__m128i*)(void*)(out + 12), second);
-            out += 24;
-        } else {
-            store256(out, bytes);
-            out += 32;
-        }
+        __m256i four[4];
+        for (int k = 0; k < 4; k++) four[k] = load256(sums + x + 8 * k);
+        out = store_pixels(four, &by, out, tables->channels, fast);
     }
 }
 
+/* From column sums that carry the vertical weights to pixels at once; three or four channels. */
+VECTOR void sum_and_divide(const Tables* tables, const uint16_t* sums, uint8_t* out, int channels, bool fast) {
+    const Division by = division_by(tables->divisor, fast);
+    const __m256i order = taps_side_by_side(channels);
+    for (int32_t i = 0; i < tables->outputs; i += 8) {
+        __m256i four[4];
+        sum_eight(tables, i, sums, channels, order, four);
+        out = store_pixels(four, &by, out, channels, fast);
+    }
+}
+
+static bool is_fast(const Tables* tables) { return tables->divisor < 1 << 13; }
+
 TARGET_AVX2 static void finish(const Tables* tables, const int32_t* sums, uint8_t* out) {
-    if (tables->divisor < 1 << 13) {
+    if (is_fast(tables)) {
         divide_row(tables, sums, out, true);
     } else {
         divide_row(tables, sums, out, false);
+    }
+}
+
+TARGET_AVX2 static void finish_weighted(const Tables* tables, const uint16_t* sums, uint8_t* out) {
+    if (is_fast(tables) && tables->channels == 3) {
+        sum_and_divide(tables, sums, out, 3, true);
+    } else if (is_fast(tables)) {
+        sum_and_divide(tables, sums, out, 4, true);
+    } else if (tables->channels == 3) {
+        sum_and_divide(tables, sums, out, 3, false);
+    } else {
+        sum_and_divide(tables, sums, out, 4, false);
     }
 }
 
@@ -353,11 +393,15 @@ DECLARE_RUN(area_u8_avx2) {
     for (int32_t i = first; i < last; i++) {
         if (tables->weighted) {
             sum_weighted(tables, plan, i, source, stride, parts.sums, columns);
-            sum_along_row(tables, parts.sums, parts.inside);
         } else {
             reduce_separately(plan, tables, i, source, stride, &parts, &below_row);
         }
-        finish(tables, parts.inside, parts.row);
+        if (tables->weighted && tables->channels != 1) {
+            finish_weighted(tables, parts.sums, parts.row);
+        } else {
+            if (tables->weighted) sum_along_row(tables, parts.sums, parts.inside);
+            finish(tables, parts.inside, parts.row);
+        }
         memcpy(out + (size_t)i * count, parts.row, count);
     }
 }
