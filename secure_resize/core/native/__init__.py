@@ -122,7 +122,7 @@ def _run(plan: Plan, image: Array, height: int, width: int, num_threads: int) ->
     strides, item = image.strides, image.itemsize
     if (strides[3] != item and channels > 1) or (strides[2] != item * channels and columns > 1):
         image = np.ascontiguousarray(image)
-    elif not image.flags.aligned:
+    elif item > 1 and not image.flags.aligned:
         image = image.copy()
     out = np.empty((n, height, width, channels), image.dtype)
     run(plan, image, out, num_threads)
