@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
 
 import numpy as np
@@ -14,11 +15,13 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
 import PIL.Image  # noqa: E402
 from torchvision import tv_tensors  # noqa: E402
+from torchvision.transforms import v2 as stock  # noqa: E402
 
 from secure_resize.integrations.torchvision import functional, v2  # noqa: E402
 
 MODES = ["nearest", "nearest-exact", "bilinear", "bicubic"]
 DEFENSES = ["median", "random"]
+SIZED = ("size", "min_size", "max_size", "target_size", "scale_range", "scale", "ratio")
 SIZES = [(30, 41), (52, 60), (97, 20)]  # of 120 × 160: β from 1.2 to 8
 
 
@@ -56,6 +59,37 @@ def test_torchvision_crops_first(photo):
     top, left, height, width = v2.RandomResizedCrop(24).make_params([tensor]).values()
     crop = photo[top : top + height, left : left + width]
     assert np.array_equal(ours.movedim(0, -1).numpy(), expected(crop, (24, 24), "torchvision:nearest", "median"))
+
+
+@pytest.mark.parametrize("defense", DEFENSES)
+@pytest.mark.parametrize(
+    "transform",
+    [
+        v2.Resize(30),
+        v2.RandomResizedCrop(24),
+        v2.RandomResize(20, 40),
+        v2.RandomShortestSize([24, 30], max_size=50),
+        v2.ScaleJitter((30, 40), (0.5, 1.0)),
+    ],
+    ids=lambda transform: type(transform).__name__,
+)
+def test_every_resizing_transform_takes_a_defense(photo, transform, defense):
+    """Of the same random size, or crop, as torchvision's own from the same seed."""
+    tensor, cls = torch.from_numpy(photo).movedim(-1, 0).contiguous(), type(transform)
+    sized = {name: getattr(transform, name) for name in inspect.signature(cls).parameters if name in SIZED}
+    ours = cls(**sized, interpolation="nearest", defense=defense)
+    assert f"defense={defense}" in repr(ours)
+    torch.manual_seed(3)
+    out = pickle.loads(pickle.dumps(ours))(tensor)
+    torch.manual_seed(3)
+    assert out.shape == getattr(stock, cls.__name__)(**sized, interpolation="nearest")(tensor).shape
+    torch.manual_seed(3)
+    crop = photo
+    if cls is v2.RandomResizedCrop:
+        top, left, height, width = transform.make_params([tensor]).values()
+        crop = photo[top : top + height, left : left + width]
+    wanted = expected(crop, tuple(out.shape[-2:]), "torchvision:nearest", defense)
+    assert np.array_equal(out.movedim(0, -1).numpy(), wanted)
 
 
 def test_torchvision_floats_masks_and_boxes(photo):
