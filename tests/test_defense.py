@@ -176,6 +176,33 @@ def test_tensorflow(photo, method, defense, size):
         assert np.array_equal(transform(tf.constant(photo[None]))[0], wanted)
 
 
+@pytest.mark.parametrize("defense", DEFENSES)
+def test_tensorflow_reconstruct_before_a_third_party(photo, defense):
+    """Keras's layer after srtf.Reconstruct, in a pipeline, is reconstruct_resize; the rest of an element passes."""
+    tf, keras = pytest.importorskip("tensorflow"), pytest.importorskip("keras")
+    from secure_resize.integrations import tensorflow as srtf
+
+    transform, layer = srtf.Reconstruct((30, 40), "keras:bilinear", defense), keras.layers.Resizing(30, 40)
+    assert pickle.loads(pickle.dumps(transform)) == transform
+    wanted = sr.reconstruct(photo, (30, 40), scaler="keras:bilinear", method=defense)
+    small = sr.reconstruct_resize(photo, (30, 40), scaler="keras:bilinear", method=defense)
+    assert np.array_equal(transform(tf.constant(photo)), wanted)
+    dataset = tf.data.Dataset.from_tensors({"image": photo, "label": 3}).map(transform)
+    [element] = dataset.map(lambda element: element | {"small": layer(element["image"])})
+    assert np.array_equal(element["image"], wanted)
+    assert int(element["label"]) == 3
+    assert np.array_equal(np.round(element["small"]), small)
+    half = transform(tf.cast(photo, tf.float16))
+    assert (half.dtype, half.shape) == (tf.float16, photo.shape)
+    for bad, message in [
+        (("keras:blinear",), "unknown scaler"),
+        (("keras:bilinear", "mean"), "valid methods"),
+        (("keras:bilinear", "median", 0), "bandwidth"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            srtf.Reconstruct((30, 40), *bad)
+
+
 def test_tensorflow_bad_arguments():
     tf = pytest.importorskip("tensorflow")
     from secure_resize.integrations import tensorflow as srtf
