@@ -26,9 +26,11 @@ import secure_resize as sr
 from secure_resize.core.plan import PRECISION_BITS, area_taps, fixed_point, fixed_taps
 from secure_resize.kernels import Kernel, get_kernel
 from secure_resize.operator import integrated_weights, sampled_weights
+from secure_resize.reconstruct import check_options
 from secure_resize.resize import MAX_AXIS, MAX_PIXELS, PASS_ORDERS, check_size
+from secure_resize.scalers import get_scaler
 
-__all__ = ["Resize", "resize"]
+__all__ = ["Reconstruct", "Resize", "reconstruct", "resize"]
 
 Array = npt.NDArray[Any]
 Tensor = Any  # tensorflow is not typed
@@ -119,8 +121,76 @@ def resize(
         return _shaped(tf.cast(result, images.dtype), images, wanted)
 
 
+def reconstruct(
+    images: Tensor, size: Any, *, scaler: str = "tensorflow:bilinear", method: str = "median", bandwidth: float = 2
+) -> Tensor:
+    """:func:`secure_resize.reconstruct` of a tensor, before ``scaler`` makes ``size`` = (height, width) of it.
+
+    >>> srtf.reconstruct(tf.zeros((768, 1024, 3), tf.uint8), (224, 224)).shape
+    TensorShape([768, 1024, 3])
+
+    ``images`` and ``size`` are :func:`resize`'s, ``scaler`` is a name in ``secure_resize.scalers.SCALERS``. On the host
+    alone, without gradients; shape and dtype stay.
+    """
+    check_options(method, bandwidth, None)
+    get_scaler(scaler)
+    images, wanted = _images(images), _size(size)
+    exact = tf.cast(images, tf.float32) if images.dtype in NARROW else images
+
+    def call(images: Array, size: Array) -> Array:
+        options: dict[str, Any] = {"scaler": scaler, "method": method, "bandwidth": bandwidth}
+        return sr.reconstruct(images, (int(size[0]), int(size[1])), **options)
+
+    sizes = tf.stack([tf.cast(n, tf.int64) for n in wanted])
+    if tf.executing_eagerly():
+        safe = tf.convert_to_tensor(call(np.asarray(exact), np.asarray(sizes)))
+    else:
+        safe = tf.numpy_function(call, [exact, sizes], exact.dtype, stateful=False)
+        safe.set_shape(exact.shape)
+    return tf.cast(safe, images.dtype)
+
+
+class _OfElement:
+    """A transform of images as one of a dataset's elements; see :class:`Resize`."""
+
+    key: str | tuple[str, ...]
+
+    def _transform(self, image: Any) -> Tensor:
+        raise NotImplementedError
+
+    @property
+    def _keys(self) -> tuple[str, ...]:
+        return self.key if isinstance(self.key, tuple) else (self.key,)
+
+    def _check_key(self) -> None:
+        if not self._keys or not all(isinstance(key, str) for key in self._keys):
+            raise TypeError(f"key must be a name or a tuple of names, got {self.key!r}")
+
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    def __call__(self, *element: Any) -> Any:
+        """The element transformed; see the class. KeyError where a dict lacks the key."""
+        if not element:
+            name = type(self).__name__
+            raise TypeError(f"{name} takes an image, or a dataset's element (image, ...) or {{'image': ...}}; got none")
+        return self._apply(element[0] if len(element) == 1 else element)
+
+    def _apply(self, element: Any) -> Any:
+        if isinstance(element, tuple):
+            changed_tuple = (self._apply(element[0]), *element[1:])
+            return type(element)(*changed_tuple) if hasattr(element, "_fields") else changed_tuple
+        if isinstance(element, Mapping):
+            missing = [key for key in self._keys if key not in element]
+            if missing:
+                raise KeyError(f"no key {missing[0]!r} in the element; its keys: {', '.join(map(repr, element))}")
+            changed: Any = copy.copy(element)
+            for key in self._keys:
+                changed[key] = self._apply(element[key])
+            return changed
+        return self._transform(element)
+
+
 @dataclass(frozen=True)
-class Resize:
+class Resize(_OfElement):
     """:func:`resize` with its arguments filled in, for ``Dataset.map``; it can be pickled, copied and compared.
 
     Called with an image or a batch it returns it resized. Of a tuple, or of several arguments (``Dataset.map`` spreads
@@ -142,33 +212,34 @@ class Resize:
         if _defense(self.defense, self.method, self.path) == "robust":
             _kernel(self.method)
         _path(self.path)
-        if not self._keys or not all(isinstance(key, str) for key in self._keys):
-            raise TypeError(f"key must be a name or a tuple of names, got {self.key!r}")
+        self._check_key()
 
-    @property
-    def _keys(self) -> tuple[str, ...]:
-        return self.key if isinstance(self.key, tuple) else (self.key,)
+    def _transform(self, image: Any) -> Tensor:
+        return resize(image, self.size, self.method, self.preserve_aspect_ratio, path=self.path, defense=self.defense)
 
-    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
-    def __call__(self, *element: Any) -> Any:
-        """The element resized; see the class. KeyError where a dict lacks the key."""
-        if not element:
-            raise TypeError("Resize takes an image, or a dataset's element (image, ...) or {'image': ...}; got none")
-        return self._apply(element[0] if len(element) == 1 else element)
 
-    def _apply(self, element: Any) -> Any:
-        if isinstance(element, tuple):
-            resized = (self._apply(element[0]), *element[1:])
-            return type(element)(*resized) if hasattr(element, "_fields") else resized
-        if isinstance(element, Mapping):
-            missing = [key for key in self._keys if key not in element]
-            if missing:
-                raise KeyError(f"no key {missing[0]!r} in the element; its keys: {', '.join(map(repr, element))}")
-            changed: Any = copy.copy(element)
-            for key in self._keys:
-                changed[key] = self._apply(element[key])
-            return changed
-        return resize(element, self.size, self.method, self.preserve_aspect_ratio, path=self.path, defense=self.defense)
+@dataclass(frozen=True)
+class Reconstruct(_OfElement):
+    """:func:`reconstruct` for ``Dataset.map``, directly before somebody else's resize; elements as in :class:`Resize`.
+
+    >>> dataset.map(srtf.Reconstruct((224, 224), "keras:bilinear")).map(keras.layers.Resizing(224, 224))
+    """
+
+    size: tuple[int, int]
+    scaler: str = "tensorflow:bilinear"
+    method: str = "median"
+    bandwidth: float = 2
+    _: KW_ONLY
+    key: str | tuple[str, ...] = "image"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", check_size(self.size))
+        check_options(self.method, self.bandwidth, None)
+        get_scaler(self.scaler)
+        self._check_key()
+
+    def _transform(self, image: Any) -> Tensor:
+        return reconstruct(image, self.size, scaler=self.scaler, method=self.method, bandwidth=self.bandwidth)
 
 
 # What the caller wrote, checked.
@@ -313,18 +384,9 @@ def _reconstruct_and_resize(
         wanted = _size(size)
         if preserve_aspect_ratio:
             wanted = _fit(wanted, _in_size(images))
-        exact = tf.cast(images, tf.float32) if images.dtype in NARROW else images
-
-        def call(images: Array, size: Array) -> Array:
-            out_size = int(size[0]), int(size[1])
-            return sr.reconstruct(images, out_size, scaler=f"tensorflow:{method}", method=defense)
-
         sizes = tf.stack([tf.cast(n, tf.int64) for n in wanted])
-        if tf.executing_eagerly():
-            safe = tf.convert_to_tensor(call(np.asarray(exact), np.asarray(sizes)))
-        else:
-            safe = tf.numpy_function(call, [exact, sizes], exact.dtype, stateful=False)
-            safe.set_shape(exact.shape)
+        exact = tf.cast(images, tf.float32) if images.dtype in NARROW else images
+        safe = reconstruct(exact, wanted, scaler=f"tensorflow:{method}", method=defense)
         scaled = tf.image.resize(safe, tf.cast(sizes, tf.int32), method=method, antialias=False)
         if images.dtype in (tf.uint8, tf.uint16):
             scaled = tf.clip_by_value(tf.round(tf.cast(scaled, tf.float32)), 0, images.dtype.max)

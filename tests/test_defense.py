@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import pickle
 
 import numpy as np
@@ -14,11 +15,13 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
 import PIL.Image  # noqa: E402
 from torchvision import tv_tensors  # noqa: E402
+from torchvision.transforms import v2 as stock  # noqa: E402
 
 from secure_resize.integrations.torchvision import functional, v2  # noqa: E402
 
 MODES = ["nearest", "nearest-exact", "bilinear", "bicubic"]
 DEFENSES = ["median", "random"]
+SIZED = ("size", "min_size", "max_size", "target_size", "scale_range", "scale", "ratio")
 SIZES = [(30, 41), (52, 60), (97, 20)]  # of 120 × 160: β from 1.2 to 8
 
 
@@ -56,6 +59,37 @@ def test_torchvision_crops_first(photo):
     top, left, height, width = v2.RandomResizedCrop(24).make_params([tensor]).values()
     crop = photo[top : top + height, left : left + width]
     assert np.array_equal(ours.movedim(0, -1).numpy(), expected(crop, (24, 24), "torchvision:nearest", "median"))
+
+
+@pytest.mark.parametrize("defense", DEFENSES)
+@pytest.mark.parametrize(
+    "transform",
+    [
+        v2.Resize(30),
+        v2.RandomResizedCrop(24),
+        v2.RandomResize(20, 40),
+        v2.RandomShortestSize([24, 30], max_size=50),
+        v2.ScaleJitter((30, 40), (0.5, 1.0)),
+    ],
+    ids=lambda transform: type(transform).__name__,
+)
+def test_every_resizing_transform_takes_a_defense(photo, transform, defense):
+    """Of the same random size, or crop, as torchvision's own from the same seed."""
+    tensor, cls = torch.from_numpy(photo).movedim(-1, 0).contiguous(), type(transform)
+    sized = {name: getattr(transform, name) for name in inspect.signature(cls).parameters if name in SIZED}
+    ours = cls(**sized, interpolation="nearest", defense=defense)
+    assert f"defense={defense}" in repr(ours)
+    torch.manual_seed(3)
+    out = pickle.loads(pickle.dumps(ours))(tensor)
+    torch.manual_seed(3)
+    assert out.shape == getattr(stock, cls.__name__)(**sized, interpolation="nearest")(tensor).shape
+    torch.manual_seed(3)
+    crop = photo
+    if cls is v2.RandomResizedCrop:
+        top, left, height, width = transform.make_params([tensor]).values()
+        crop = photo[top : top + height, left : left + width]
+    wanted = expected(crop, tuple(out.shape[-2:]), "torchvision:nearest", defense)
+    assert np.array_equal(out.movedim(0, -1).numpy(), wanted)
 
 
 def test_torchvision_floats_masks_and_boxes(photo):
@@ -140,6 +174,33 @@ def test_tensorflow(photo, method, defense, size):
     assert np.array_equal(image, wanted)
     if defense == "median":
         assert np.array_equal(transform(tf.constant(photo[None]))[0], wanted)
+
+
+@pytest.mark.parametrize("defense", DEFENSES)
+def test_tensorflow_reconstruct_before_a_third_party(photo, defense):
+    """Keras's layer after srtf.Reconstruct, in a pipeline, is reconstruct_resize; the rest of an element passes."""
+    tf, keras = pytest.importorskip("tensorflow"), pytest.importorskip("keras")
+    from secure_resize.integrations import tensorflow as srtf
+
+    transform, layer = srtf.Reconstruct((30, 40), "keras:bilinear", defense), keras.layers.Resizing(30, 40)
+    assert pickle.loads(pickle.dumps(transform)) == transform
+    wanted = sr.reconstruct(photo, (30, 40), scaler="keras:bilinear", method=defense)
+    small = sr.reconstruct_resize(photo, (30, 40), scaler="keras:bilinear", method=defense)
+    assert np.array_equal(transform(tf.constant(photo)), wanted)
+    dataset = tf.data.Dataset.from_tensors({"image": photo, "label": 3}).map(transform)
+    [element] = dataset.map(lambda element: element | {"small": layer(element["image"])})
+    assert np.array_equal(element["image"], wanted)
+    assert int(element["label"]) == 3
+    assert np.array_equal(np.round(element["small"]), small)
+    half = transform(tf.cast(photo, tf.float16))
+    assert (half.dtype, half.shape) == (tf.float16, photo.shape)
+    for bad, message in [
+        (("keras:blinear",), "unknown scaler"),
+        (("keras:bilinear", "mean"), "valid methods"),
+        (("keras:bilinear", "median", 0), "bandwidth"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            srtf.Reconstruct((30, 40), *bad)
 
 
 def test_tensorflow_bad_arguments():

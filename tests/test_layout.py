@@ -145,3 +145,31 @@ print(sorted(set(sys.modules) - before))
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "[]\n"
+
+
+def test_every_cache_is_bounded_and_threads_may_share_it():
+    """Of the core: no cache grows with the number of sizes, and results do not depend on who filled it."""
+    code = """
+import sys, numpy as np, secure_resize as sr
+from concurrent.futures import ThreadPoolExecutor
+caches = {id(value): value for name, module in list(sys.modules.items()) if name.startswith("secure_resize")
+          for value in vars(module).values() if hasattr(value, "cache_parameters")}.values()
+assert len(caches) >= 10, len(caches)
+image = np.random.default_rng(0).integers(0, 256, (64, 80, 3), np.uint8)
+sizes = [(5 + k % 60, 7 + k // 3) for k in range(300)]
+def work(size):
+    return (sr.resize(image, size).tobytes(), sr.resize(image, size, kernel="bicubic").tobytes(),
+            sr.reconstruct(image, size, scaler="opencv:linear").tobytes())
+with ThreadPoolExecutor(8) as pool:
+    results = list(pool.map(work, sizes * 2))
+assert results[:300] == results[300:]
+full = 0
+for cache in caches:
+    most = cache.cache_parameters()["maxsize"]
+    assert most is not None and cache.cache_info().currsize <= most <= 4096, cache
+    full += cache.cache_info().currsize == most
+    cache.cache_clear()
+assert full >= 3, full
+assert results[:300] == list(map(work, sizes))
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ)

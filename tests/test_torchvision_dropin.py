@@ -174,14 +174,12 @@ def test_functional_can_be_imported_as_a_module():
 
 
 @pytest.mark.parametrize("name", [*RESIZING, *sorted(OWN_FUNCTIONS)])
-def test_signatures_are_torchvisions_and_kernel(name):
+def test_signatures_are_torchvisions_with_kernel_and_defense(name):
     ours, theirs = (
         [(p.name, p.kind, p.default) for p in inspect.signature(getattr(module, name)).parameters.values()]
         for module in ((v2, stock) if name in RESIZING else (functional, stock.functional))
     )
-    own = [("kernel", inspect.Parameter.KEYWORD_ONLY, None)]
-    if name in ("Resize", "RandomResizedCrop", "resize", "resized_crop"):
-        own.append(("defense", inspect.Parameter.KEYWORD_ONLY, "robust"))
+    own = [("kernel", inspect.Parameter.KEYWORD_ONLY, None), ("defense", inspect.Parameter.KEYWORD_ONLY, "robust")]
     assert ours == [*theirs, *own]
 
 

@@ -127,9 +127,10 @@ def resize_image(
     antialias: bool | None = True,
     *,
     kernel: str | None = None,
+    defense: str = "robust",
 ) -> Any:
     """:func:`resize` under the name of torchvision's kernel for image tensors."""
-    return resize(image, size, interpolation, max_size, antialias, kernel=kernel)
+    return resize(image, size, interpolation, max_size, antialias, kernel=kernel, defense=defense)
 
 
 def resize_video(
@@ -140,9 +141,10 @@ def resize_video(
     antialias: bool | None = True,
     *,
     kernel: str | None = None,
+    defense: str = "robust",
 ) -> Any:
     """:func:`resize` under the name of torchvision's kernel for video tensors."""
-    return resize(video, size, interpolation, max_size, antialias, kernel=kernel)
+    return resize(video, size, interpolation, max_size, antialias, kernel=kernel, defense=defense)
 
 
 def resized_crop_image(
@@ -156,9 +158,10 @@ def resized_crop_image(
     antialias: bool | None = True,
     *,
     kernel: str | None = None,
+    defense: str = "robust",
 ) -> Any:
     """:func:`resized_crop` under the name of torchvision's kernel for image tensors."""
-    return resized_crop(image, top, left, height, width, size, interpolation, antialias, kernel=kernel)
+    return resized_crop(image, top, left, height, width, size, interpolation, antialias, kernel=kernel, defense=defense)
 
 
 def resized_crop_video(
@@ -172,9 +175,10 @@ def resized_crop_video(
     antialias: bool | None = True,
     *,
     kernel: str | None = None,
+    defense: str = "robust",
 ) -> Any:
     """:func:`resized_crop` under the name of torchvision's kernel for video tensors."""
-    return resized_crop(video, top, left, height, width, size, interpolation, antialias, kernel=kernel)
+    return resized_crop(video, top, left, height, width, size, interpolation, antialias, kernel=kernel, defense=defense)
 
 
 def is_image(inpt: Any) -> bool:

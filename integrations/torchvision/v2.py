@@ -1,10 +1,11 @@
 """``torchvision.transforms.v2`` with robust resizes of images; every other name is torchvision's own.
 
-The transforms that resize are subclasses of torchvision's, with the same arguments and one more, ``kernel``. They draw
-the same random numbers, and masks, bounding boxes and keypoints are left to the stock class. All share these rules:
+The transforms that resize are subclasses of torchvision's, with the same arguments and two more, ``kernel`` and
+``defense``. They draw the same random numbers, and masks, bounding boxes and keypoints are left to the stock class. All
+share these rules:
 
-- ``defense="median"`` or ``"random"`` (Resize and RandomResizedCrop) keeps torchvision's interpolation, without
-  antialiasing, and reconstructs the image before it; what follows is about the default, ``"robust"``.
+- ``defense="median"`` or ``"random"`` keeps torchvision's interpolation, without antialiasing, and reconstructs the
+  image before it; what follows is about the default, ``"robust"``.
 - Without ``kernel``, an image is resized with the antialiased kernel that ``interpolation`` names.
 - ``antialias=False`` warns and is ignored: it is what makes tensors attackable.
 - Nearest raises ValueError when an image, rather than a mask, meets it; so does a PIL image of mode P or 1.
@@ -37,7 +38,7 @@ class _RobustResizing(_stock.Transform):  # type: ignore[misc]
     kernel: str | None
     defense: str = "robust"
 
-    def _set_kernel(self, kernel: str | None, antialias: bool | None, defense: str = "robust") -> None:
+    def _set_kernel(self, kernel: str | None, antialias: bool | None, defense: str) -> None:
         functional.choose_kernel(self.interpolation, kernel)  # raises for unknown names now, not at the first image
         if functional.check_defense(defense, self.interpolation, kernel) == "robust":
             functional.warn_of_antialias(antialias, stacklevel=4)  # at the line that constructs the transform
@@ -53,7 +54,7 @@ class _RobustResizing(_stock.Transform):  # type: ignore[misc]
         """Resize one input to the ``params["size"]`` drawn for the sample."""
         if not functional.is_image(inpt):
             return super().transform(inpt, params)
-        return functional.resize(inpt, params["size"], self.interpolation, kernel=self.kernel)
+        return functional.resize(inpt, params["size"], self.interpolation, kernel=self.kernel, defense=self.defense)
 
     def extra_repr(self) -> str:
         shown: str = super().extra_repr()  # leaves out what is None
@@ -137,9 +138,10 @@ class RandomResize(_RobustResizing, _stock.RandomResize):  # type: ignore[misc]
         antialias: bool | None = True,
         *,
         kernel: str | None = None,
+        defense: str = "robust",
     ) -> None:
         super().__init__(min_size, max_size, interpolation, antialias)
-        self._set_kernel(kernel, antialias)
+        self._set_kernel(kernel, antialias, defense)
 
 
 class RandomShortestSize(_RobustResizing, _stock.RandomShortestSize):  # type: ignore[misc]
@@ -153,9 +155,10 @@ class RandomShortestSize(_RobustResizing, _stock.RandomShortestSize):  # type: i
         antialias: bool | None = True,
         *,
         kernel: str | None = None,
+        defense: str = "robust",
     ) -> None:
         super().__init__(min_size, max_size, interpolation, antialias)
-        self._set_kernel(kernel, antialias)
+        self._set_kernel(kernel, antialias, defense)
 
 
 class ScaleJitter(_RobustResizing, _stock.ScaleJitter):  # type: ignore[misc]
@@ -169,9 +172,10 @@ class ScaleJitter(_RobustResizing, _stock.ScaleJitter):  # type: ignore[misc]
         antialias: bool | None = True,
         *,
         kernel: str | None = None,
+        defense: str = "robust",
     ) -> None:
         super().__init__(target_size, scale_range, interpolation, antialias)
-        self._set_kernel(kernel, antialias)
+        self._set_kernel(kernel, antialias, defense)
 
 
 class Reconstruct(_stock.Transform):  # type: ignore[misc]

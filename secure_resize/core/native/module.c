@@ -188,10 +188,13 @@ static PyObject* module_run(PyObject* module, PyObject* args) {
     } else {
         Status status;
         atomic_fetch_add_explicit(&runs[plan->implementation], 1, memory_order_relaxed);
-        Py_BEGIN_ALLOW_THREADS status =
+        Py_BEGIN_ALLOW_THREADS
+        status =
             plan_run(plan, source.buf, source.strides[0], source.strides[1], target.buf, source.shape[0], num_threads);
-        Py_END_ALLOW_THREADS if (status != OK) { raise_status(status); }
-        else {
+        Py_END_ALLOW_THREADS
+        if (status != OK) {
+            raise_status(status);
+        } else {
             result = Py_NewRef(Py_None);
         }
     }
@@ -207,14 +210,14 @@ typedef struct {
     Py_buffer image, out, rows, cols, extra;
 } SelectArguments;
 
-static void release_select(SelectArguments *arguments) {
-    Py_buffer *buffers[] = {&arguments->image, &arguments->out, &arguments->rows, &arguments->cols, &arguments->extra};
+static void release_select(SelectArguments* arguments) {
+    Py_buffer* buffers[] = {&arguments->image, &arguments->out, &arguments->rows, &arguments->cols, &arguments->extra};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
         if (buffers[i]->obj != NULL) PyBuffer_Release(buffers[i]);
     }
 }
 
-static bool is_image(const Py_buffer *view, const Selection *selection) {
+static bool is_image(const Py_buffer* view, const Selection* selection) {
     return view->ndim == 3 && view->itemsize == 1 && view->shape[0] == selection->height &&
            view->shape[1] == selection->width && view->shape[2] == selection->channels &&
            (view->strides[2] == 1 || view->shape[2] == 1) &&
@@ -223,19 +226,20 @@ static bool is_image(const Py_buffer *view, const Selection *selection) {
 
 /* (image, out, rows, cols, half_rows, half_cols, network or key, level): images (H, W, C) of bytes, contiguous inside a
  * row. */
-static bool parse_select(PyObject *args, SelectArguments *arguments, Level *level) {
+static bool parse_select(PyObject* args, SelectArguments* arguments, Level* level) {
     PyObject *image, *out;
-    const char *level_wanted;
-    Selection *selection = &arguments->selection;
+    const char* level_wanted;
+    Selection* selection = &arguments->selection;
     if (!PyArg_ParseTuple(args, "OOy*y*iiy*s", &image, &out, &arguments->rows, &arguments->cols, &selection->half_rows,
                           &selection->half_cols, &arguments->extra, &level_wanted) ||
         !parse_level(level_wanted, level) || PyObject_GetBuffer(image, &arguments->image, PyBUF_STRIDES) != 0 ||
         PyObject_GetBuffer(out, &arguments->out, PyBUF_STRIDES | PyBUF_WRITABLE) != 0) {
         return false;
     }
-    const Py_buffer *view = &arguments->image;
+    const Py_buffer* view = &arguments->image;
     bool valid = view->ndim == 3 && view->shape[0] <= MAX_AXIS && view->shape[1] <= MAX_AXIS &&
-                 view->shape[2] <= MAX_CHANNELS && arguments->rows.len / 4 <= MAX_AXIS && arguments->cols.len / 4 <= MAX_AXIS;
+                 view->shape[2] <= MAX_CHANNELS && arguments->rows.len / 4 <= MAX_AXIS &&
+                 arguments->cols.len / 4 <= MAX_AXIS;
     if (valid) {
         selection->height = (int32_t)view->shape[0];
         selection->width = (int32_t)view->shape[1];
@@ -254,16 +258,17 @@ static bool parse_select(PyObject *args, SelectArguments *arguments, Level *leve
     return true;
 }
 
-static PyObject *finish_select(SelectArguments *arguments, Status status) {
+static PyObject* finish_select(SelectArguments* arguments, Status status) {
     release_select(arguments);
     if (status == OK) return Py_NewRef(Py_None);
     if (status == NO_MEMORY) return PyErr_NoMemory();
-    PyErr_SetString(PyExc_ValueError, "invalid selection: rows and cols must ascend inside the image, a window hold at most "
-                                      "16384 pixels, the network compare slots of it, a key have 32 bytes");
+    PyErr_SetString(PyExc_ValueError,
+                    "invalid selection: rows and cols must ascend inside the image, a window hold at most "
+                    "16384 pixels, the network compare slots of it, a key have 32 bytes");
     return NULL;
 }
 
-static PyObject *module_select_median(PyObject *module, PyObject *args) {
+static PyObject* module_select_median(PyObject* module, PyObject* args) {
     (void)module;
     SelectArguments arguments = {0};
     Level level;
@@ -281,7 +286,7 @@ static PyObject *module_select_median(PyObject *module, PyObject *args) {
     return finish_select(&arguments, status);
 }
 
-static PyObject *module_select_random(PyObject *module, PyObject *args) {
+static PyObject* module_select_random(PyObject* module, PyObject* args) {
     (void)module;
     SelectArguments arguments = {0};
     Level level;
@@ -298,16 +303,17 @@ static PyObject *module_select_random(PyObject *module, PyObject *args) {
     return finish_select(&arguments, status);
 }
 
-static PyObject *module_fingerprint(PyObject *module, PyObject *args) {
+static PyObject* module_fingerprint(PyObject* module, PyObject* args) {
     (void)module;
     Py_buffer data, key, hashes;
-    const char *level_wanted;
+    const char* level_wanted;
     Level level;
     if (!PyArg_ParseTuple(args, "y*y*w*s", &data, &key, &hashes, &level_wanted)) return NULL;
-    PyObject *result = NULL;
+    PyObject* result = NULL;
     if (parse_level(level_wanted, &level)) {
         if (key.len != FINGERPRINT_BLOCK || hashes.len / 8 != (data.len + FINGERPRINT_BLOCK - 1) / FINGERPRINT_BLOCK) {
-            PyErr_SetString(PyExc_ValueError, "the key must have 1024 bytes, hashes 8 for each 1024 bytes of data begun");
+            PyErr_SetString(PyExc_ValueError,
+                            "the key must have 1024 bytes, hashes 8 for each 1024 bytes of data begun");
         } else {
             Py_BEGIN_ALLOW_THREADS
             fingerprint(data.buf, (size_t)data.len, key.buf, hashes.buf, level);
@@ -363,7 +369,8 @@ static PyMethodDef module_methods[] = {
     {"plan", module_plan, METH_VARARGS, "plan(kind, rows, cols, rows_first, channels, itemsize, level) -> Plan"},
     {"run", module_run, METH_VARARGS, "run(plan, image, out, num_threads): resize image (N, H, W, C) into out."},
     {"select_median", module_select_median, METH_VARARGS,
-     "select_median(image, out, rows, cols, half_rows, half_cols, network, level): reference.select_median of one image."},
+     "select_median(image, out, rows, cols, half_rows, half_cols, network, level): reference.select_median of one "
+     "image."},
     {"select_random", module_select_random, METH_VARARGS,
      "select_random(image, out, rows, cols, half_rows, half_cols, key, level): reference.select_random of one image."},
     {"fingerprint", module_fingerprint, METH_VARARGS, "fingerprint(data, key, hashes, level): reference.fingerprint."},

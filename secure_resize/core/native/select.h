@@ -10,122 +10,122 @@ typedef struct {
     int32_t row_count, col_count;
     const int32_t *rows, *cols;
     int32_t half_rows, half_cols;
-    const int32_t *network; /* compare-exchanges (i, j, which) for a window's median; selection.py */
+    const int32_t* network; /* compare-exchanges (i, j, which) for a window's median; selection.py */
     int32_t exchanges;      /* 0: search the median bit by bit */
 } Selection;
 
 typedef struct {
-    const uint8_t *source; /* (height, width, channels), contiguous inside a row */
+    const uint8_t* source; /* (height, width, channels), contiguous inside a row */
     ptrdiff_t stride;
-    uint8_t *out; /* likewise; written at the read pixels */
+    uint8_t* out; /* likewise; written at the read pixels */
     ptrdiff_t out_stride;
 } Images;
 
 enum { MAX_WINDOW = 1 << 14, LANES = 64 /* values handled at a time: a read column's channel each */ };
 
-bool selection_valid(const Selection *selection);
-Status select_median(const Selection *selection, const Images *images, Level level);
-Status select_random(const Selection *selection, const Images *images, const uint8_t key[32], Level level);
+bool selection_valid(const Selection* selection);
+Status select_median(const Selection* selection, const Images* images, Level level);
+Status select_random(const Selection* selection, const Images* images, const uint8_t key[32], Level level);
 
 /* One uint64 for each FINGERPRINT_BLOCK bytes begun; `key` has FINGERPRINT_BLOCK bytes. */
 enum { FINGERPRINT_BLOCK = 1024 };
-void fingerprint(const uint8_t *data, size_t bytes, const uint8_t *key, uint64_t *hashes, Level level);
+void fingerprint(const uint8_t* data, size_t bytes, const uint8_t* key, uint64_t* hashes, Level level);
 
 /* The median's two steps, which the levels implement.
  *
  * A plane holds one image row's value for each lane (read column and channel) as seen from it at one horizontal offset:
  * plane[offset][lanes]. `gather` fills a row's planes; what lies outside the image is of no account. */
 typedef struct {
-    const Selection *selection;
-    int32_t lanes, padded; /* padded: to whole vectors, and one to spare for stores past the end */
-    int32_t offsets;       /* 2 * half_cols + 1 */
+    const Selection* selection;
+    int32_t lanes, padded;  /* padded: to whole vectors, and one to spare for stores past the end */
+    int32_t offsets;        /* 2 * half_cols + 1 */
     int32_t parts;          /* avx512: a vector's lanes are gathered in so many parts; 0: lane by lane */
     int32_t *base, *chunks; /* [vector][part]: where its pixels begin in a row, and the vectors that hold them */
-    uint8_t *index;         /* [lane]: byte after its part's base */
-    uint8_t *excluded;      /* [UNREAD, READ, OUTSIDE row][offset][padded]: 255 where a lane's pixel is no candidate */
-    bool *excludes;         /* [UNREAD, READ, OUTSIDE row][vector]: some are 255 */
+    uint8_t* index;         /* [lane]: byte after its part's base */
+    uint8_t* excluded;      /* [UNREAD, READ, OUTSIDE row][offset][padded]: 255 where a lane's pixel is no candidate */
+    bool* excludes;         /* [UNREAD, READ, OUTSIDE row][vector]: some are 255 */
 } Lanes;
 
 enum { UNREAD, READ, OUTSIDE };
 
-/* The median of one vector of lanes. planes[k]: of the window's row k, or of any row where it lies outside the image. */
+/* The median of one vector of lanes. planes[k]: of the window's row k, or of any row where it is outside. */
 typedef struct {
-    const Lanes *lanes;
+    const Lanes* lanes;
     int32_t vector;
-    const uint8_t *const *planes;
-    const uint8_t *kinds; /* UNREAD, READ or OUTSIDE for each row of the window */
-    uint8_t *slots;       /* scratch: [window][LANES] */
-    uint8_t *result;      /* [LANES] */
+    const uint8_t* const* planes;
+    const uint8_t* kinds; /* UNREAD, READ or OUTSIDE for each row of the window */
+    uint8_t* slots;       /* scratch: [window][LANES] */
+    uint8_t* result;      /* [LANES] */
 } Strip;
 
-typedef void Gather(const Lanes *lanes, const uint8_t *row, uint8_t *planes);
-typedef void Median(const Strip *strip);
+typedef void Gather(const Lanes* lanes, const uint8_t* row, uint8_t* planes);
+typedef void Median(const Strip* strip);
 
 Gather gather_portable;
 Median median_portable;
 #ifdef HAVE_X86
-Median *median_of_avx2(const Selection *selection);
+Median* median_of_avx2(const Selection* selection);
 Gather gather_avx512;
-Median *median_of_avx512(const Selection *selection);
+Median* median_of_avx512(const Selection* selection);
 #endif
 
-/* A read column's window, for [0] its unread and [1] its read rows: how many candidates a row has, where in the table their
- * columns begin, and ceil(2^32 / width), which times k < 2^32 / width, shifted down, is k / width rounded down. */
+/* A read column's window, for [0] its unread and [1] its read rows: how many candidates a row has, where in the table
+ * their columns begin, and ceil(2^32 / width), which times k < 2^32 / width, shifted down, is k / width. */
 typedef struct {
     int32_t width[2], first[2];
     uint64_t by_width[2];
 } Column;
 
-/* Words are drawn with for 16 columns at a time. Where windows have at most TWICE_LIMIT pixels, what the draws of 16 columns
- * leave of their words, the products' lower halves, are the words of the 16 columns after them. */
+/* Words are drawn with for 16 columns at a time. Where windows have at most TWICE_LIMIT pixels, what the draws of 16
+ * columns leave of their words, the products' lower halves, are the words of the 16 columns after them. */
 enum { DRAWS = 16, TWICE_LIMIT = 127 };
 
 typedef struct {
-    const Selection *selection;
-    const Images *images;
+    const Selection* selection;
+    const Images* images;
     bool twice;
-    Column *columns;
-    int32_t *table; /* all columns of the image, then those not read */
+    Column* columns;
+    int32_t* table; /* all columns of the image, then those not read */
 } Draws;
 
 /* The rows of a window, unread ones first: where they begin in the image. */
 typedef struct {
     int32_t unread, read;
     bool last; /* the image's last row is one of them */
-    ptrdiff_t *at;
+    ptrdiff_t* at;
 } WindowRows;
 
 /* Draws the pixels of the row `out`; `words`: 16 for each 16 columns begun, or for each 32. */
-void draw_row_portable(const Draws *draws, const WindowRows *window, const uint32_t *words, uint8_t *out);
+void draw_row_portable(const Draws* draws, const WindowRows* window, const uint32_t* words, uint8_t* out);
 
 #ifdef HAVE_X86
 /* Where a row's read bytes lie. For each vector of the row: which of its bytes are read, and where, counted among those
  * of the row, the first is; and for each byte which it is after that one. */
 typedef struct {
     int32_t vectors;
-    uint64_t *read;
-    int32_t *first;
-    uint8_t *index;
+    uint64_t* read;
+    int32_t* first;
+    uint8_t* index;
 } Scatter;
 
-size_t scatter_bytes(const Selection *selection);
-void scatter_prepare(const Selection *selection, uint8_t *memory, Scatter *scatter); /* zeroed memory of that size */
+size_t scatter_bytes(const Selection* selection);
+void scatter_prepare(const Selection* selection, uint8_t* memory, Scatter* scatter); /* zeroed memory of that size */
 /* Puts a row's values, and reads up to 64 bytes past them. */
-void scatter_avx512(const Scatter *scatter, const uint8_t *values, uint8_t *row);
+void scatter_avx512(const Scatter* scatter, const uint8_t* values, uint8_t* row);
 
-Status draws_prepare_avx512(Draws *draws, void **lanes); /* lanes: NULL where the portable code has to do */
-void draw_row_avx512(const Draws *draws, void *lanes, const WindowRows *window, const uint32_t *words, uint8_t *out);
+Status draws_prepare_avx512(Draws* draws, void** lanes); /* lanes: NULL where the portable code has to do */
+void draw_row_avx512(const Draws* draws, void* lanes, const WindowRows* window, const uint32_t* words, uint8_t* out);
 #endif
 
 /* Lane by lane: the lanes [first, last) of one offset's plane. */
-static ALWAYS_INLINE void gather_lanes(const Lanes *lanes, const uint8_t *row, int32_t offset, int32_t first,
-                                       int32_t last, uint8_t *plane) {
-    const Selection *selection = lanes->selection;
+static ALWAYS_INLINE void gather_lanes(const Lanes* lanes, const uint8_t* row, int32_t offset, int32_t first,
+                                       int32_t last, uint8_t* plane) {
+    const Selection* selection = lanes->selection;
     int32_t channels = selection->channels, end = selection->width - 1, shift = offset - selection->half_cols;
     for (int32_t j = first / channels; j * channels < last; j++) {
         int32_t x = selection->cols[j] + shift;
         x = x < 0 ? 0 : x > end ? end : x;
-        const uint8_t *pixel = row + (ptrdiff_t)x * channels;
+        const uint8_t* pixel = row + (ptrdiff_t)x * channels;
         for (int32_t c = 0; c < channels; c++) plane[j * channels + c] = pixel[c];
     }
 }

@@ -1,5 +1,5 @@
-/* The selective random filter: candidates drawn by the ChaCha8 keystream of the image's key, and the hash that the key is
- * made from (core/reference.py).
+/* The selective random filter: candidates drawn by the ChaCha8 keystream of the image's key, and the hash that the key
+ * is made from (core/reference.py).
  */
 #include <string.h>
 
@@ -13,44 +13,44 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "words are read as the
 
 enum { BLOCKS = DRAWS /* side by side */, BLOCK_WORDS = 16, BATCH = BLOCKS * BLOCK_WORDS };
 
-#define ADD_XOR_ROTATE(to, add, into, shift)                         \
-    state[to] += state[add];                                         \
-    state[into] ^= state[to];                                        \
+#define ADD_XOR_ROTATE(to, add, into, shift) \
+    state[to] += state[add];                 \
+    state[into] ^= state[to];                \
     state[into] = state[into] << (shift) | state[into] >> (32 - (shift));
 #define QUARTER_ROUND(a, b, c, d) \
     ADD_XOR_ROTATE(a, b, d, 16) ADD_XOR_ROTATE(c, d, b, 12) ADD_XOR_ROTATE(a, b, d, 8) ADD_XOR_ROTATE(c, d, b, 7)
 
 /* The words of blocks first .. first + 15: word 0 of each of them, then word 1 of each, and so on. LANES_AT_ONCE of the
  * blocks fill a vector (GNU C's). */
-#define KEYSTREAM(name, target, LANES_AT_ONCE)                                                                      \
-    target static void name(const uint32_t key[8], uint32_t first, uint32_t words[BATCH]) {                         \
-        typedef uint32_t Words __attribute__((vector_size(4 * LANES_AT_ONCE)));                                     \
+#define KEYSTREAM(name, target, LANES_AT_ONCE)                                                                        \
+    target static void name(const uint32_t key[8], uint32_t first, uint32_t words[BATCH]) {                           \
+        typedef uint32_t Words __attribute__((vector_size(4 * LANES_AT_ONCE)));                                       \
         static const uint32_t CONSTANTS[4] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574}; /* expand 32-byte k */ \
-        const Words zero = {0};                                                                                     \
-        for (uint32_t from = 0; from < BLOCKS; from += LANES_AT_ONCE) {                                             \
-            Words state[BLOCK_WORDS];                                                                               \
-            uint32_t numbers[LANES_AT_ONCE]; /* an image has fewer than 2^32 blocks */                              \
-            for (uint32_t l = 0; l < LANES_AT_ONCE; l++) numbers[l] = first + from + l;                             \
-            for (int w = 0; w < 4; w++) state[w] = zero + CONSTANTS[w];                                             \
-            for (int w = 0; w < 8; w++) state[4 + w] = zero + key[w];                                               \
-            memcpy(&state[12], numbers, sizeof state[12]);                                                          \
-            const Words number = state[12];                                                                         \
-            state[13] = state[14] = state[15] = zero;                                                               \
-            for (int round = 0; round < 4; round++) {                                                               \
-                QUARTER_ROUND(0, 4, 8, 12)                                                                          \
-                QUARTER_ROUND(1, 5, 9, 13)                                                                          \
-                QUARTER_ROUND(2, 6, 10, 14)                                                                         \
-                QUARTER_ROUND(3, 7, 11, 15)                                                                         \
-                QUARTER_ROUND(0, 5, 10, 15)                                                                         \
-                QUARTER_ROUND(1, 6, 11, 12)                                                                         \
-                QUARTER_ROUND(2, 7, 8, 13)                                                                          \
-                QUARTER_ROUND(3, 4, 9, 14)                                                                          \
-            }                                                                                                       \
-            for (int w = 0; w < 4; w++) state[w] += CONSTANTS[w];                                                   \
-            for (int w = 0; w < 8; w++) state[4 + w] += key[w];                                                     \
-            state[12] += number;                                                                                    \
-            for (int w = 0; w < BLOCK_WORDS; w++) memcpy(words + w * BLOCKS + from, &state[w], sizeof state[w]);    \
-        }                                                                                                           \
+        const Words zero = {0};                                                                                       \
+        for (uint32_t from = 0; from < BLOCKS; from += LANES_AT_ONCE) {                                               \
+            Words state[BLOCK_WORDS];                                                                                 \
+            uint32_t numbers[LANES_AT_ONCE]; /* an image has fewer than 2^32 blocks */                                \
+            for (uint32_t l = 0; l < LANES_AT_ONCE; l++) numbers[l] = first + from + l;                               \
+            for (int w = 0; w < 4; w++) state[w] = zero + CONSTANTS[w];                                               \
+            for (int w = 0; w < 8; w++) state[4 + w] = zero + key[w];                                                 \
+            memcpy(&state[12], numbers, sizeof state[12]);                                                            \
+            const Words number = state[12];                                                                           \
+            state[13] = state[14] = state[15] = zero;                                                                 \
+            for (int round = 0; round < 4; round++) {                                                                 \
+                QUARTER_ROUND(0, 4, 8, 12)                                                                            \
+                QUARTER_ROUND(1, 5, 9, 13)                                                                            \
+                QUARTER_ROUND(2, 6, 10, 14)                                                                           \
+                QUARTER_ROUND(3, 7, 11, 15)                                                                           \
+                QUARTER_ROUND(0, 5, 10, 15)                                                                           \
+                QUARTER_ROUND(1, 6, 11, 12)                                                                           \
+                QUARTER_ROUND(2, 7, 8, 13)                                                                            \
+                QUARTER_ROUND(3, 4, 9, 14)                                                                            \
+            }                                                                                                         \
+            for (int w = 0; w < 4; w++) state[w] += CONSTANTS[w];                                                     \
+            for (int w = 0; w < 8; w++) state[4 + w] += key[w];                                                       \
+            state[12] += number;                                                                                      \
+            for (int w = 0; w < BLOCK_WORDS; w++) memcpy(words + w * BLOCKS + from, &state[w], sizeof state[w]);      \
+        }                                                                                                             \
     }
 KEYSTREAM(keystream_portable, , 4)
 #ifdef HAVE_X86
@@ -59,29 +59,31 @@ KEYSTREAM(keystream_avx512, TARGET_AVX512, 16)
 #endif
 typedef void Keystream(const uint32_t key[8], uint32_t first, uint32_t words[BATCH]);
 
-static ALWAYS_INLINE uint64_t reciprocal(int32_t n) { return n > 0 ? ((1ull << 32) + (uint64_t)n - 1) / (uint64_t)n : 0; }
+static ALWAYS_INLINE uint64_t reciprocal(int32_t n) {
+    return n > 0 ? ((1ull << 32) + (uint64_t)n - 1) / (uint64_t)n : 0;
+}
 
 /* Whether a candidate lies in a read row is as good as a coin: no branches on it. */
-static ALWAYS_INLINE void draw_row(const Draws *draws, const WindowRows *window, const uint32_t *words, uint8_t *out,
+static ALWAYS_INLINE void draw_row(const Draws* draws, const WindowRows* window, const uint32_t* words, uint8_t* out,
                                    int32_t channels) {
     /* Copies: for all that the compiler knows, a pixel's bytes may be any of these. */
-    const uint8_t *source = draws->images->source;
-    const Column *column = draws->columns;
+    const uint8_t* source = draws->images->source;
+    const Column* column = draws->columns;
     const int32_t *table = draws->table, *cols = draws->selection->cols, col_count = draws->selection->col_count;
     const int32_t unread = window->unread, read = window->read;
     const bool twice = draws->twice;
-    const ptrdiff_t *at = window->at;
+    const ptrdiff_t* at = window->at;
     uint32_t left[DRAWS]; /* of the words, for the next draws */
     for (int32_t first = 0; first < col_count; first += DRAWS) {
         int32_t end = first + DRAWS < col_count ? first + DRAWS : col_count;
         bool again = twice && first / DRAWS % 2 == 1;
-        const uint32_t *word = again ? left : words + (twice ? first / 2 : first);
+        const uint32_t* word = again ? left : words + (twice ? first / 2 : first);
         for (int32_t j = first; j < end; j++, column++) {
             uint32_t apart = (uint32_t)(unread * column->width[0]);
             uint32_t count = apart + (uint32_t)(read * column->width[1]);
             uint64_t drawn = (uint64_t)word[j - first] * (count > 0 ? count : 1);
             left[j - first] = (uint32_t)drawn;
-            uint8_t *pixel = out + (ptrdiff_t)cols[j] * channels;
+            uint8_t* pixel = out + (ptrdiff_t)cols[j] * channels;
             if (count == 0) {
                 memset(pixel, 0, (size_t)channels);
                 continue;
@@ -97,7 +99,7 @@ static ALWAYS_INLINE void draw_row(const Draws *draws, const WindowRows *window,
     }
 }
 
-void draw_row_portable(const Draws *draws, const WindowRows *window, const uint32_t *words, uint8_t *out) {
+void draw_row_portable(const Draws* draws, const WindowRows* window, const uint32_t* words, uint8_t* out) {
     if (draws->selection->channels == 3) {
         draw_row(draws, window, words, out, 3);
     } else {
@@ -106,14 +108,14 @@ void draw_row_portable(const Draws *draws, const WindowRows *window, const uint3
 }
 
 /* The columns' windows. */
-static Status prepare(const Selection *selection, const Images *images, Draws *draws) {
+static Status prepare(const Selection* selection, const Images* images, Draws* draws) {
     int32_t count = selection->col_count, width = selection->width, free_count = 0;
     int32_t window = (2 * selection->half_rows + 1) * (2 * selection->half_cols + 1);
     *draws = (Draws){.selection = selection, .images = images, .twice = window <= TWICE_LIMIT};
     draws->table = alloc_array(2 * (size_t)width, sizeof *draws->table);
     draws->columns = alloc_array((size_t)count, sizeof *draws->columns);
     if (draws->table == NULL || draws->columns == NULL) return NO_MEMORY;
-    int32_t *free_cols = draws->table + width;
+    int32_t* free_cols = draws->table + width;
     for (int32_t x = 0, j = 0; x < width; x++) {
         draws->table[x] = x;
         if (j < count && selection->cols[j] == x) {
@@ -128,17 +130,17 @@ static Status prepare(const Selection *selection, const Images *images, Draws *d
         right = right > width ? width : right;
         while (begin < free_count && free_cols[begin] < left) begin++;
         while (end < free_count && free_cols[end] < right) end++;
-        draws->columns[j] = (Column){{right - left, end - begin},
-                                     {left, width + begin},
-                                     {reciprocal(right - left), reciprocal(end - begin)}};
+        draws->columns[j] = (Column){
+            {right - left, end - begin}, {left, width + begin}, {reciprocal(right - left), reciprocal(end - begin)}};
     }
     return OK;
 }
 
 /* The rows of read row i's window, unread ones first. */
-static void find_rows(const Draws *draws, const uint8_t *read_rows, int32_t i, WindowRows *window) {
-    const Selection *selection = draws->selection;
-    int32_t first = selection->rows[i] - selection->half_rows, last = selection->rows[i] + selection->half_rows, rows = 0;
+static void find_rows(const Draws* draws, const uint8_t* read_rows, int32_t i, WindowRows* window) {
+    const Selection* selection = draws->selection;
+    int32_t first = selection->rows[i] - selection->half_rows, last = selection->rows[i] + selection->half_rows,
+            rows = 0;
     for (int pass = 0; pass < 2; pass++) {
         for (int32_t y = first < 0 ? 0 : first; y <= last && y < selection->height; y++) {
             if (read_rows[y] == pass) window->at[rows++] = y * draws->images->stride;
@@ -149,8 +151,8 @@ static void find_rows(const Draws *draws, const uint8_t *read_rows, int32_t i, W
     window->last = last >= selection->height - 1;
 }
 
-Status select_random(const Selection *selection, const Images *images, const uint8_t key_bytes[32], Level level) {
-    Keystream *next = keystream_portable;
+Status select_random(const Selection* selection, const Images* images, const uint8_t key_bytes[32], Level level) {
+    Keystream* next = keystream_portable;
 #ifdef HAVE_X86
     if (level >= LEVEL_AVX2) next = keystream_avx2;
     if (level >= LEVEL_AVX512) next = keystream_avx512;
@@ -163,12 +165,13 @@ Status select_random(const Selection *selection, const Images *images, const uin
     Draws draws;
     WindowRows window = {0};
     Status status = prepare(selection, images, &draws);
-    uint8_t *read_rows = alloc_array((size_t)selection->height, 1);
+    uint8_t* read_rows = alloc_array((size_t)selection->height, 1);
     window.at = alloc_array(2 * (size_t)selection->half_rows + 1, sizeof *window.at);
     /* A row's words, after what is left of the batch before, and up to a batch more. */
-    size_t groups = ((size_t)selection->col_count + DRAWS - 1) / DRAWS, count = (draws.twice ? (groups + 1) / 2 : groups) * DRAWS;
-    uint32_t *words = alloc_array(count + 2 * BATCH, sizeof *words);
-    void *lanes = NULL;
+    size_t groups = ((size_t)selection->col_count + DRAWS - 1) / DRAWS,
+           count = (draws.twice ? (groups + 1) / 2 : groups) * DRAWS;
+    uint32_t* words = alloc_array(count + 2 * BATCH, sizeof *words);
+    void* lanes = NULL;
     if (read_rows == NULL || window.at == NULL || words == NULL) status = NO_MEMORY;
 #ifdef HAVE_X86
     if (status == OK && level >= LEVEL_AVX512) status = draws_prepare_avx512(&draws, &lanes);
@@ -183,7 +186,7 @@ Status select_random(const Selection *selection, const Images *images, const uin
         have -= used;
         for (used = 0; have < count; have += BATCH, block += BLOCKS) next(key, block, words + have);
         used = count;
-        uint8_t *out = images->out + selection->rows[i] * images->out_stride;
+        uint8_t* out = images->out + selection->rows[i] * images->out_stride;
 #ifdef HAVE_X86
         if (lanes != NULL) {
             draw_row_avx512(&draws, lanes, &window, words, out);
@@ -202,7 +205,7 @@ done:
     return status;
 }
 
-static uint64_t hash_portable(const uint8_t *block, const uint8_t *key) {
+static uint64_t hash_portable(const uint8_t* block, const uint8_t* key) {
     uint64_t sum = 0;
     for (int k = 0; k < FINGERPRINT_BLOCK; k += 8) {
         uint32_t m[2], n[2];
@@ -214,11 +217,11 @@ static uint64_t hash_portable(const uint8_t *block, const uint8_t *key) {
 }
 
 #ifdef HAVE_X86
-TARGET_AVX2 static uint64_t hash_avx2(const uint8_t *block, const uint8_t *key) {
+TARGET_AVX2 static uint64_t hash_avx2(const uint8_t* block, const uint8_t* key) {
     __m256i sum = _mm256_setzero_si256();
     for (int k = 0; k < FINGERPRINT_BLOCK; k += 32) {
-        __m256i words = _mm256_add_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(block + k)),
-                                         _mm256_loadu_si256((const __m256i *)(const void *)(key + k)));
+        __m256i words = _mm256_add_epi32(_mm256_loadu_si256((const __m256i*)(const void*)(block + k)),
+                                         _mm256_loadu_si256((const __m256i*)(const void*)(key + k)));
         sum = _mm256_add_epi64(sum, _mm256_mul_epu32(words, _mm256_srli_epi64(words, 32)));
     }
     uint64_t parts[4];
@@ -226,7 +229,7 @@ TARGET_AVX2 static uint64_t hash_avx2(const uint8_t *block, const uint8_t *key) 
     return parts[0] + parts[1] + parts[2] + parts[3];
 }
 
-TARGET_AVX512 static uint64_t hash_avx512(const uint8_t *block, const uint8_t *key) {
+TARGET_AVX512 static uint64_t hash_avx512(const uint8_t* block, const uint8_t* key) {
     __m512i sum = _mm512_setzero_si512();
     for (int k = 0; k < FINGERPRINT_BLOCK; k += 64) {
         __m512i words = _mm512_add_epi32(_mm512_loadu_si512(block + k), _mm512_loadu_si512(key + k));
@@ -239,8 +242,8 @@ TARGET_AVX512 static uint64_t hash_avx512(const uint8_t *block, const uint8_t *k
 }
 #endif
 
-void fingerprint(const uint8_t *data, size_t bytes, const uint8_t *key, uint64_t *hashes, Level level) {
-    uint64_t (*hash)(const uint8_t *, const uint8_t *) = hash_portable;
+void fingerprint(const uint8_t* data, size_t bytes, const uint8_t* key, uint64_t* hashes, Level level) {
+    uint64_t (*hash)(const uint8_t*, const uint8_t*) = hash_portable;
 #ifdef HAVE_X86
     if (level >= LEVEL_AVX2) hash = hash_avx2;
     if (level >= LEVEL_AVX512) hash = hash_avx512;

@@ -1,5 +1,4 @@
-/* The selective random filter's draws with AVX-512 VBMI, 16 pixels at a time, and putting a row's values into their places.
- */
+/* The selective random filter with AVX-512 VBMI: draws of 16 pixels at a time, and a row's values put into place. */
 #include <string.h>
 
 #include "select.h"
@@ -10,18 +9,19 @@
 /* A row of more bytes is left to memcpy: its table would be too large. */
 enum { MAX_ROW = 1 << 24 };
 
-size_t scatter_bytes(const Selection *selection) {
+size_t scatter_bytes(const Selection* selection) {
     size_t vectors = ((size_t)selection->width * (size_t)selection->channels + 63) / 64;
-    return vectors <= MAX_ROW / 64 ? round_up(vectors * sizeof(uint64_t)) + round_up(vectors * sizeof(int32_t)) + vectors * 64
-                                   : 0;
+    return vectors <= MAX_ROW / 64
+               ? round_up(vectors * sizeof(uint64_t)) + round_up(vectors * sizeof(int32_t)) + vectors * 64
+               : 0;
 }
 
-void scatter_prepare(const Selection *selection, uint8_t *memory, Scatter *scatter) {
+void scatter_prepare(const Selection* selection, uint8_t* memory, Scatter* scatter) {
     int32_t channels = selection->channels, vectors = (selection->width * channels + 63) / 64;
     scatter->vectors = vectors;
-    scatter->read = (uint64_t *)(void *)memory;
-    scatter->first = (int32_t *)(void *)(memory + round_up((size_t)vectors * sizeof(uint64_t)));
-    scatter->index = (uint8_t *)scatter->first + round_up((size_t)vectors * sizeof(int32_t));
+    scatter->read = (uint64_t*)(void*)memory;
+    scatter->first = (int32_t*)(void*)(memory + round_up((size_t)vectors * sizeof(uint64_t)));
+    scatter->index = (uint8_t*)scatter->first + round_up((size_t)vectors * sizeof(int32_t));
     int32_t value = 0;
     for (int32_t j = 0; j < selection->col_count; j++) {
         for (int32_t c = 0; c < channels; c++, value++) {
@@ -33,7 +33,7 @@ void scatter_prepare(const Selection *selection, uint8_t *memory, Scatter *scatt
     }
 }
 
-TARGET_AVX512 void scatter_avx512(const Scatter *scatter, const uint8_t *values, uint8_t *row) {
+TARGET_AVX512 void scatter_avx512(const Scatter* scatter, const uint8_t* values, uint8_t* row) {
     for (int32_t v = 0; v < scatter->vectors; v++) {
         __m512i bytes = _mm512_permutexvar_epi8(_mm512_load_si512(scatter->index + 64 * (ptrdiff_t)v),
                                                 _mm512_loadu_si512(values + scatter->first[v]));
@@ -41,8 +41,9 @@ TARGET_AVX512 void scatter_avx512(const Scatter *scatter, const uint8_t *values,
     }
 }
 
-/* The tables of 16 columns stand together: one stream for the prefetcher. `near` holds the columns' four-bit distances from
- * `left` of a window's unread columns. Products that change with the window's rows are kept while those are as many. */
+/* The tables of 16 columns stand together: one stream for the prefetcher. `near` holds the columns' four-bit distances
+ * from `left` of a window's unread columns. Products that change with the window's rows are kept while those are as
+ * many. */
 typedef struct {
     _Alignas(ALIGNMENT) int32_t count[16]; /* 1 where there is no candidate */
     int32_t apart[16], width[2][16], left[16], first[2][16];
@@ -52,37 +53,37 @@ typedef struct {
 } Columns;
 
 typedef struct {
-    Columns *columns;
+    Columns* columns;
     int32_t groups;
-    int32_t *at; /* where the window's rows begin */
-    uint8_t *values;
+    int32_t* at; /* where the window's rows begin */
+    uint8_t* values;
     Scatter scatter;
     bool near;
     int32_t unread, read; /* that count and apart were made for */
 } Lanes16;
 
-Status draws_prepare_avx512(Draws *draws, void **lanes) {
-    const Selection *selection = draws->selection;
-    const Images *images = draws->images;
+Status draws_prepare_avx512(Draws* draws, void** lanes) {
+    const Selection* selection = draws->selection;
+    const Images* images = draws->images;
     ptrdiff_t bytes = (selection->height - 1) * images->stride + 3 * (ptrdiff_t)selection->width;
     if (selection->channels != 3 || images->stride < 0 || bytes > INT32_MAX || bytes < 4) return OK;
     size_t groups = ((size_t)selection->col_count + 2 * DRAWS - 1) / (2 * DRAWS) * 2, head = round_up(sizeof(Lanes16));
     size_t columns = round_up(groups * sizeof(Columns)), values = round_up(48 * groups + 64);
     size_t at = round_up((2 * (size_t)selection->half_rows + 1) * sizeof(int32_t));
     if (scatter_bytes(selection) == 0) return OK;
-    uint8_t *memory = alloc_array(head + columns + values + at + scatter_bytes(selection), 1);
+    uint8_t* memory = alloc_array(head + columns + values + at + scatter_bytes(selection), 1);
     if (memory == NULL) return NO_MEMORY;
-    Lanes16 *made = *lanes = memory;
+    Lanes16* made = *lanes = memory;
     made->groups = (int32_t)groups;
-    made->columns = (Columns *)(void *)(memory += head);
+    made->columns = (Columns*)(void*)(memory += head);
     made->values = memory += columns;
-    made->at = (int32_t *)(void *)(memory += values);
+    made->at = (int32_t*)(void*)(memory += values);
     scatter_prepare(selection, memory + at, &made->scatter);
     made->unread = -1;
     made->near = 2 * selection->half_rows + 1 <= 16 && 2 * selection->half_cols + 1 <= 16;
     for (int32_t j = 0; j < selection->col_count; j++) {
-        Columns *group = &made->columns[j / 16];
-        const Column *column = &draws->columns[j];
+        Columns* group = &made->columns[j / 16];
+        const Column* column = &draws->columns[j];
         int l = j % 16;
         group->left[l] = column->first[0];
         for (int k = 0; k < 2; k++) {
@@ -100,16 +101,16 @@ Status draws_prepare_avx512(Draws *draws, void **lanes) {
 }
 
 /* The upper halves of a * b in each of 16 lanes, and the lower ones. */
-TARGET_AVX512 static ALWAYS_INLINE __m512i multiply(__m512i a, __m512i b, __m512i *low) {
+TARGET_AVX512 static ALWAYS_INLINE __m512i multiply(__m512i a, __m512i b, __m512i* low) {
     __m512i even = _mm512_mul_epu32(a, b), odd = _mm512_mul_epu32(_mm512_srli_epi64(a, 32), _mm512_srli_epi64(b, 32));
     *low = _mm512_mask_mov_epi32(even, 0xAAAA, _mm512_slli_epi64(odd, 32));
     return _mm512_mask_mov_epi32(_mm512_srli_epi64(even, 32), 0xAAAA, odd);
 }
 
-/* Leaves in `words` what is left of them. Reads four bytes a pixel; with `last`, the image's last pixel's one earlier. */
-TARGET_AVX512 static ALWAYS_INLINE void draw_columns(const Draws *draws, const Columns *group, const WindowRows *window,
-                                                     const int32_t *at, __m512i rows, __m512i *words,
-                                                     uint8_t *values, bool near, bool last) {
+/* Leaves in `words` what is left of them. Reads four bytes a pixel; with `last`, the last pixel's one earlier. */
+TARGET_AVX512 static ALWAYS_INLINE void draw_columns(const Draws* draws, const Columns* group, const WindowRows* window,
+                                                     const int32_t* at, __m512i rows, __m512i* words, uint8_t* values,
+                                                     bool near, bool last) {
     const __m512i zero = _mm512_setzero_si512();
     __m512i apart = _mm512_load_si512(group->apart), k = multiply(*words, _mm512_load_si512(group->count), words);
     __mmask16 some = group->some, in_read = _mm512_mask_cmpge_epu32_mask(some, k, apart);
@@ -133,9 +134,9 @@ TARGET_AVX512 static ALWAYS_INLINE void draw_columns(const Draws *draws, const C
         y = _mm512_mask_i32gather_epi32(zero, some, row, at, 4);
     }
     __m512i from = _mm512_add_epi32(y, _mm512_add_epi32(x, _mm512_slli_epi32(x, 1))), pixel;
-    const uint8_t *source = draws->images->source;
+    const uint8_t* source = draws->images->source;
     if (last) {
-        const Selection *selection = draws->selection;
+        const Selection* selection = draws->selection;
         ptrdiff_t end = (selection->height - 1) * draws->images->stride + 3 * (ptrdiff_t)selection->width;
         __m512i earlier = _mm512_min_epi32(from, _mm512_set1_epi32((int32_t)(end - 4)));
         pixel = _mm512_mask_i32gather_epi32(zero, some, earlier, source, 1);
@@ -143,21 +144,21 @@ TARGET_AVX512 static ALWAYS_INLINE void draw_columns(const Draws *draws, const C
     } else {
         pixel = _mm512_mask_i32gather_epi32(zero, some, from, source, 1);
     }
-    static const uint8_t PACK[64] = {0,  1,  2,  4,  5,  6,  8,  9,  10, 12, 13, 14, 16, 17, 18, 20, 21, 22, 24, 25, 26, 28,
-                                     29, 30, 32, 33, 34, 36, 37, 38, 40, 41, 42, 44, 45, 46, 48, 49, 50, 52, 53, 54, 56, 57,
-                                     58, 60, 61, 62};
+    static const uint8_t PACK[64] = {0,  1,  2,  4,  5,  6,  8,  9,  10, 12, 13, 14, 16, 17, 18, 20,
+                                     21, 22, 24, 25, 26, 28, 29, 30, 32, 33, 34, 36, 37, 38, 40, 41,
+                                     42, 44, 45, 46, 48, 49, 50, 52, 53, 54, 56, 57, 58, 60, 61, 62};
     _mm512_storeu_si512(values, _mm512_permutexvar_epi8(_mm512_loadu_si512(PACK), pixel));
 }
 
-TARGET_AVX512 void draw_row_avx512(const Draws *draws, void *lanes, const WindowRows *window, const uint32_t *words,
-                                   uint8_t *out) {
-    Lanes16 *made = lanes;
+TARGET_AVX512 void draw_row_avx512(const Draws* draws, void* lanes, const WindowRows* window, const uint32_t* words,
+                                   uint8_t* out) {
+    Lanes16* made = lanes;
     int32_t groups = made->groups, rows_in_window = window->unread + window->read;
     if (window->unread != made->unread || window->read != made->read) {
         made->unread = window->unread;
         made->read = window->read;
         for (int32_t g = 0; g < groups; g++) {
-            Columns *group = &made->columns[g];
+            Columns* group = &made->columns[g];
             for (int l = 0; l < 16; l++) {
                 group->apart[l] = window->unread * group->width[0][l];
                 group->count[l] = group->apart[l] + window->read * group->width[1][l];
@@ -167,7 +168,7 @@ TARGET_AVX512 void draw_row_avx512(const Draws *draws, void *lanes, const Window
             _mm512_store_si512(group->count, _mm512_max_epi32(counts, _mm512_set1_epi32(1)));
         }
     }
-    int32_t *at = made->at;
+    int32_t* at = made->at;
     for (int32_t k = 0; k < rows_in_window; k++) at[k] = (int32_t)window->at[k];
     __mmask16 inside = (__mmask16)(rows_in_window < 16 ? (1u << rows_in_window) - 1 : 0xFFFF);
     __m512i rows = _mm512_maskz_loadu_epi32(inside, at);
@@ -176,8 +177,9 @@ TARGET_AVX512 void draw_row_avx512(const Draws *draws, void *lanes, const Window
     int32_t lines = (made->scatter.vectors + groups - 1) / groups; /* of the row that is written to in the end */
     for (int32_t g = 0; g < groups; g++) {
         if (!draws->twice || g % 2 == 0) left = _mm512_loadu_si512(words + DRAWS * (draws->twice ? g / 2 : g));
-        uint8_t *values = made->values + 48 * g;
-        for (int32_t v = g * lines; v < (g + 1) * lines; v++) _mm_prefetch((const char *)out + 64 * (ptrdiff_t)v, _MM_HINT_T0);
+        uint8_t* values = made->values + 48 * g;
+        for (int32_t v = g * lines; v < (g + 1) * lines; v++)
+            _mm_prefetch((const char*)out + 64 * (ptrdiff_t)v, _MM_HINT_T0);
         if (near) {
             draw_columns(draws, &made->columns[g], window, at, rows, &left, values, true, false);
         } else {
