@@ -270,6 +270,30 @@ def test_what_it_finds(adaptive):
     assert not any(record["success"] for record in known if record["certified"])
 
 
+def test_success_rises_with_the_budget_to_all_pairs(adaptive):
+    """What an attack must show to be believed: half the budget reaches no more than all of it, and that reaches all."""
+    budgeted = [result for result in ev.summarise(adaptive[2]) if result.budget_curve()]
+    assert {result.attack for result in budgeted} == set(ADAPTIVE)
+    for result in budgeted:
+        shares = [reached.share for _, reached, _ in result.budget_curve()]
+        assert shares == sorted(shares), result.attack
+        assert shares[-1] == 1, result.attack
+    assert any(result.budget_curve()[0][1].share == 0 for result in budgeted)  # or the budgets say nothing
+
+
+def test_a_key_that_is_told_breaks_the_random_filter(adaptive):
+    """The replay succeeds on pairs on which the best attack without the key does not, and shows much less."""
+    told, best = (
+        [result for result in ev.summarise(adaptive[2]) if result.attack == name]
+        for name in ("replay", "expectation_random")
+    )
+    assert len(told) == len(best) == 2
+    for known, secret in zip(told, best, strict=True):
+        assert known.against.endswith(options.KNOWS_KEY)
+        assert known.rate("success") == ev.Rate(known.pairs, known.pairs)
+        assert known.median_best > secret.median_best + 1
+
+
 def test_the_records_are_what_craft_and_the_library_give(tmp_path):
     (record,) = ev.evaluate(
         ev.Options(pairs=1, size=(16, 16), scalers=("opencv:linear",), defenses=("none",)), tmp_path, jobs=0
@@ -507,6 +531,9 @@ def test_the_formats(adaptive):
     for text in (table, markdown, brief):
         assert "S1 where possible" in text
     assert "| `opencv:linear` | strong | from 4 | " in brief
+    # All ratios of an attack that knows its defence in one line.
+    told = [line for line in brief.splitlines() if "told the key" in line]
+    assert [line.split(" | ")[:4] for line in told] == [["| random", "`opencv:linear`", "replay, told the key", "2"]]
     rows = ev.FORMATS["csv"](results, settings).splitlines()
     assert len(rows) == len(results) + 1
     assert len({len(row.split(",")) for row in rows}) == 1

@@ -144,7 +144,7 @@ def test_text_is_where_it_is_dark():
 
 @pytest.mark.parametrize("grey", [False, True])
 def test_matched_histograms(photos, grey):
-    """The target has the clean output's distribution, and an attack has less to change."""
+    """The target has the clean output's distribution, and can be hidden like any other."""
     source, target = photos["astronaut.png"], sr.resize(photos["chelsea.png"], SIZE)
     if grey:
         source, target = source[..., 0], target[..., 0]

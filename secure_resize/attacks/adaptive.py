@@ -155,7 +155,7 @@ def craft_adaptive(
     bandwidth: float = 2.0,
     key: bytes | Sequence[bytes] | None = None,
     guess: bytes | None = None,
-    iterations: int = 40,
+    iterations: int = 80,
 ) -> Adapted:
     """Hide ``target`` in ``source`` so that reconstruction followed by ``scaler`` brings it out.
 

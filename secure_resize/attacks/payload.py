@@ -265,8 +265,8 @@ def _luminance(image: Image) -> FloatArray:
 def match_histogram(target: Image, clean: Image) -> Image:
     """``target`` with the histogram that ``clean`` has, channel by channel; uint8 like ``target``.
 
-    So that a histogram of the output gives nothing away (Quiring & Rieck 2020), and less has to change.
-    ``clean`` may have another height and width, but not other channels.
+    So that a histogram of the output gives nothing away (Quiring & Rieck 2020). The attack may have more to change for
+    it, or less. ``clean`` may have another height and width, but not other channels.
 
     Raises
     ------

@@ -7,7 +7,7 @@ from .formats import FORMATS, SUFFIXES
 from .options import DEFAULT_SCALERS, Attack, Options, Task, plan
 from .pairs import PAPER_RATIOS, Pair, draw_pairs, pair_images
 from .run import described, evaluate, read_records
-from .summary import FEASIBLE_FROM, Rate, Result, alarms, feasible, summarise
+from .summary import FEASIBLE_FROM, Rate, Result, alarms, feasible, pooled, summarise
 from .verdicts import judge
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "plan",
     "plot_curves",
     "plot_heat",
+    "pooled",
     "read_records",
     "register_defense",
     "summarise",

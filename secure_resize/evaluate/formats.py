@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from .summary import LEVEL, Rate, Result, feasible
+from .summary import LEVEL, Rate, Result, feasible, pooled
 
 __all__ = ["FORMATS", "SUFFIXES"]
 
@@ -58,9 +58,15 @@ def _brief_table(results: Results) -> Lines:
     lines = [["scaler", "attack", *(f"β = {ratio}" for ratio in ratios), *defenses]]
     for (scaler, attack), group in rows.items():
         bare = {result.ratio: result.rate("success") for result in group if result.defense == "none"}
-        through = {name: [result.rate("success") for result in group if result.defense == name] for name in defenses}
-        pooled = [Rate(sum(r.count for r in rates), sum(r.total for r in rates)) for rates in through.values()]
-        lines.append([f"`{scaler}`", attack, *(_bounded(bare.get(ratio)) for ratio in ratios), *map(_bounded, pooled)])
+        through = {result.defense: result.rate("success") for result in pooled(group)}
+        lines.append(
+            [
+                f"`{scaler}`",
+                attack,
+                *(_bounded(bare.get(ratio)) for ratio in ratios),
+                *(_bounded(through.get(name)) for name in defenses),
+            ]
+        )
     return lines
 
 
@@ -215,7 +221,7 @@ def as_brief(results: Results, settings: Settings) -> str:
 
 
 def _brief_adaptive(results: Results) -> Lines:
-    known = [result for result in results if result.against != "scaler"]
+    known = [result for result in pooled(results) if result.against != "scaler"]
     budgets = sorted({budget for result in known for budget, *_ in result.budget_curve()})
     header = ["defense", "scaler", "attack that knows it", "pairs", "S1", "S1 far", "S1 at 20 dB"]
     lines = [[*header, *(f"O1 at {100 * budget:g} %" for budget in budgets), "dB to source at O1"]]
@@ -233,7 +239,7 @@ def _brief_adaptive(results: Results) -> Lines:
 
 def _brief_seen(results: Results) -> Lines:
     lines = [["defense", "scaler", "attack", "pairs", "sees target", "sees source", "source, unattacked"]]
-    for result in results:
+    for result in pooled(results):
         rates = (
             result.seen("seen_as", "target"),
             result.seen("seen_as", "source"),

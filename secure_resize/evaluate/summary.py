@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from ..sampling import SAMPLING
 from ..scalers import load
 
-__all__ = ["FEASIBLE_FROM", "LEVEL", "Rate", "Result", "alarms", "feasible", "summarise"]
+__all__ = ["FEASIBLE_FROM", "LEVEL", "Rate", "Result", "alarms", "feasible", "pooled", "summarise"]
 
 Record = dict[str, Any]
 
@@ -208,23 +208,29 @@ def summarise(records: Sequence[Record]) -> list[Result]:
     return [Result(**dict(zip(names, key, strict=True)), records=tuple(group)) for key, group in groups.items()]
 
 
+def pooled(results: Sequence[Result]) -> list[Result]:
+    """All ratios of one scaler, attack and defence as one, whose ``ratio`` is ``"all"``."""
+    groups: dict[tuple[str, ...], list[Result]] = {}
+    for one in results:
+        groups.setdefault((one.scaler, one.version, one.attack, one.against, one.defense), []).append(one)
+    return [
+        replace(group[0], ratio="all", records=tuple(record for one in group for record in one.records))
+        for group in groups.values()
+    ]
+
+
 def feasible(results: Sequence[Result]) -> list[Result]:
     """Undefended, all ratios from ``FEASIBLE_FROM`` on as one: a result for each scaler and attack that has such pairs.
 
     Their ``ratio`` says from where on. What counts is the ratio of each pair, whatever bin it was drawn from.
     """
-    groups: dict[tuple[str, str, str], list[Record]] = {}
-    for result in results:
-        if (result.against, result.defense) == ("scaler", "none"):
-            least = FEASIBLE_FROM.get(result.scaler, np.inf)
-            groups.setdefault((result.scaler, result.version, result.attack), []).extend(
-                record for record in result.records if min(np.divide(record["in_size"], record["out_size"])) >= least
-            )
-    return [
-        Result(scaler, version, f"from {FEASIBLE_FROM[scaler]:g}", attack, "scaler", "none", tuple(records))
-        for (scaler, version, attack), records in groups.items()
-        if records
-    ]
+    found = []
+    for result in pooled([one for one in results if (one.against, one.defense) == ("scaler", "none")]):
+        least = FEASIBLE_FROM.get(result.scaler, np.inf)
+        far = tuple(r for r in result.records if min(np.divide(r["in_size"], r["out_size"])) >= least)
+        if far:
+            found.append(replace(result, ratio=f"from {least:g}", records=far))
+    return found
 
 
 def alarms(records: Sequence[Record]) -> list[str]:
