@@ -182,12 +182,14 @@ static int compare(bool broken, uint64_t* fingerprint) {
             col_table.weights[0] += 1 << 19, col_table.weights[1] -= 1 << 19;
         }
         resize(&c, &row_table.input, &col_table.input, (Level)level, source.data, result, bytes);
-        if (memcmp(expected, result, bytes + 2 * GUARD) != 0 || !untouched(result) || !untouched(result + GUARD + bytes)) {
+        if (memcmp(expected, result, bytes + 2 * GUARD) != 0 || !untouched(result) ||
+            !untouched(result + GUARD + bytes)) {
             different = 1;
-            fprintf(stderr, "%s: kind %d, %" PRId32 " bytes, %" PRId32 " channels, %" PRId32 "x%" PRId32 " -> %" PRId32
-                    "x%" PRId32 ", rows first %d, rows %d, cols %d, %" PRId32 " threads\n", level_name((Level)level),
-                    (int)c.kind, c.itemsize, c.channels, height, width, h_out, w_out, c.rows_first, c.has_rows,
-                    c.has_cols, c.threads);
+            fprintf(stderr,
+                    "%s: kind %d, %" PRId32 " bytes, %" PRId32 " channels, %" PRId32 "x%" PRId32 " -> %" PRId32
+                    "x%" PRId32 ", rows first %d, rows %d, cols %d, %" PRId32 " threads\n",
+                    level_name((Level)level), (int)c.kind, c.itemsize, c.channels, height, width, h_out, w_out,
+                    c.rows_first, c.has_rows, c.has_cols, c.threads);
         }
     }
     free(expected);

@@ -458,10 +458,9 @@ static Row output_row(const Plan* plan, Mode mode, const Span* span, const uint8
 static int32_t strip_rows(const Tables* tables, ptrdiff_t stride) {
     enum { SETS = 64, WAYS = 8, MOST = 40 };
     int32_t lines = (tables->row_bytes / tables->sets + tables->ahead) / WINDOW + 2;
+    const uint64_t all = SETS * WINDOW, step = (uint64_t)stride % all;
     int32_t spread = 1; /* sets that the rows' first bytes fall into, if the stride is whole lines */
-    for (uint64_t bytes = (uint64_t)stride % (SETS * WINDOW); spread < SETS && bytes * (uint64_t)spread % (SETS * WINDOW) != 0;) {
-        spread *= 2;
-    }
+    while (spread < SETS && step * (uint64_t)spread % all != 0) spread *= 2;
     int32_t rows = WAYS * (spread < SETS / lines ? spread : SETS / lines);
     return rows < MOST ? rows : MOST;
 }

@@ -220,8 +220,8 @@ static ALWAYS_INLINE void divide(uint32_t d, const uint32_t* totals, uint8_t* ou
         for (int k = 0; k < 4; k++) {
             words[k] = vmovn_u32(quotients(vld1q_u32(totals + x + 4 * k), d, reciprocal, half, fast));
         }
-        uint8x16_t pixels = vcombine_u8(vmovn_u16(vcombine_u16(words[0], words[1])),
-                                        vmovn_u16(vcombine_u16(words[2], words[3])));
+        uint8x16_t pixels =
+            vcombine_u8(vmovn_u16(vcombine_u16(words[0], words[1])), vmovn_u16(vcombine_u16(words[2], words[3])));
         if (count - x >= 16) {
             vst1q_u8(out + x, pixels);
         } else {

@@ -130,8 +130,8 @@ static ALWAYS_INLINE void pass_along_lanes(const Plan* plan, const uint8_t* row,
     make_index(index[true], EXCESS, (uint8_t)channels);
     for (int32_t i = 0; i < plan->cols.n_out; i++, line += channels, weights += tables->window) {
         const Start* start = &tables->start[i];
-        int32x4_t sums = sum_lanes(row + start->byte, weights, tables->steps, index[channels == 3 && start->late],
-                                   channels);
+        int32x4_t sums =
+            sum_lanes(row + start->byte, weights, tables->steps, index[channels == 3 && start->late], channels);
         uint16x4_t words = finished(sums);
         uint32_t bytes = vget_lane_u32(vreinterpret_u32_u8(vqmovn_u16(vcombine_u16(words, words))), 0);
         memcpy(line, &bytes, sizeof bytes);
