@@ -68,6 +68,16 @@ def test_windows_searched_bit_by_bit(half):
     assert_parity(image, selection_of(rng, 60, 80, half, 11.3), rng.integers(0, 256, (1, 32), np.uint8))
 
 
+@pytest.mark.parametrize("half", [(0, 20), (1, 24), (3, 48), (6, 60), (0, 199)])
+def test_draws_from_wide_windows(half):
+    """Thousands of divisions by widths at which 1 / width times a multiple of it is rounded below a whole number."""
+    rng = np.random.default_rng(6)
+    for step in (2, 7):
+        rows, cols = (np.arange(0, n, step, dtype=np.int32) for n in (60, 400))
+        image = rng.integers(0, 256, (1, 60, 400, 3), np.uint8)
+        assert_parity(image, Selection((60, 400), rows, cols, half), rng.integers(0, 256, (1, 32), np.uint8))
+
+
 @pytest.mark.parametrize("layout", ["rows", "crop", "columns", "planar", "reversed"])
 def test_layouts(layout):
     rng = np.random.default_rng(2)
