@@ -41,6 +41,7 @@ CASES = [
     ((3000, 4000), (224, 224)),
 ]
 KERNELS = ("bilinear", "bicubic", "lanczos")
+DECODERS = ("JPEG decode (torchvision)", "JPEG decode (OpenCV)")
 AT_LEAST = 0.004  # seconds a turn
 
 # Runs under the interpreter that has Pillow-SIMD: reads a case a line, answers with seconds a call.
@@ -153,6 +154,7 @@ def contenders(image: np.ndarray, size: tuple[int, int]) -> dict[str, Callable[[
     import PIL.Image
     import tensorflow as tf
     import torch
+    import torchvision
     from torchvision.transforms.v2 import functional
 
     torch.set_num_threads(1)
@@ -174,7 +176,9 @@ def contenders(image: np.ndarray, size: tuple[int, int]) -> dict[str, Callable[[
         "ours area, numpy": lambda: by_reference(image, size, "area"),
     }
     jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1]
-    calls["JPEG decode"] = lambda: cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+    encoded = torch.from_numpy(jpeg)
+    calls["JPEG decode (OpenCV)"] = lambda: cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
+    calls["JPEG decode (torchvision)"] = lambda: torchvision.io.decode_jpeg(encoded)
     for level in lower_levels():
         calls[f"ours area, {level}"] = at_level(level, ours(image, size, "area"))
     for kernel in KERNELS:
@@ -278,7 +282,7 @@ def main() -> None:
     ]
     rows += [(f"Pillow box / ours area, {level}", "Pillow box", f"ours area, {level}") for level in lower_levels()]
     rows.append(("Pillow box / ours area, numpy", "Pillow box", "ours area, numpy"))
-    rows.append(("JPEG decode (OpenCV) / ours area", "JPEG decode", "ours area"))
+    rows += [(f"{name} / ours area", name, "ours area") for name in DECODERS]
     rows.append(("ours area / reading the source once", "ours area", "floor"))
     results = [{**result, **pair} for result, pair in zip(results, threads, strict=True)]
     rows.append(("ours area, one thread / two threads", "one thread", "two threads"))
