@@ -150,47 +150,41 @@ def reconstruct(
     return tf.cast(safe, images.dtype)
 
 
-class _OfElement:
-    """A transform of images as one of a dataset's elements; see :class:`Resize`."""
+# What a transform of images makes of one of a dataset's elements.
 
-    key: str | tuple[str, ...]
 
-    def _transform(self, image: Any) -> Tensor:
-        raise NotImplementedError
+def _keys(key: Any) -> tuple[str, ...]:
+    keys = key if isinstance(key, tuple) else (key,)
+    if not keys or not all(isinstance(name, str) for name in keys):
+        raise TypeError(f"key must be a name or a tuple of names, got {key!r}")
+    return keys
 
-    @property
-    def _keys(self) -> tuple[str, ...]:
-        return self.key if isinstance(self.key, tuple) else (self.key,)
 
-    def _check_key(self) -> None:
-        if not self._keys or not all(isinstance(key, str) for key in self._keys):
-            raise TypeError(f"key must be a name or a tuple of names, got {self.key!r}")
+def _of_element(element: tuple[Any, ...], transform: Callable[[Any], Tensor], owner: Resize | Reconstruct) -> Any:
+    """The arguments that ``owner`` was called with, their image or images transformed."""
+    if not element:
+        name = type(owner).__name__
+        raise TypeError(f"{name} takes an image, or a dataset's element (image, ...) or {{'image': ...}}; got none")
+    return _changed(element[0] if len(element) == 1 else element, transform, _keys(owner.key))
 
-    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
-    def __call__(self, *element: Any) -> Any:
-        """The element transformed; see the class. KeyError where a dict lacks the key."""
-        if not element:
-            name = type(self).__name__
-            raise TypeError(f"{name} takes an image, or a dataset's element (image, ...) or {{'image': ...}}; got none")
-        return self._apply(element[0] if len(element) == 1 else element)
 
-    def _apply(self, element: Any) -> Any:
-        if isinstance(element, tuple):
-            changed_tuple = (self._apply(element[0]), *element[1:])
-            return type(element)(*changed_tuple) if hasattr(element, "_fields") else changed_tuple
-        if isinstance(element, Mapping):
-            missing = [key for key in self._keys if key not in element]
-            if missing:
-                raise KeyError(f"no key {missing[0]!r} in the element; its keys: {', '.join(map(repr, element))}")
-            changed: Any = copy.copy(element)
-            for key in self._keys:
-                changed[key] = self._apply(element[key])
-            return changed
-        return self._transform(element)
+def _changed(element: Any, transform: Callable[[Any], Tensor], keys: tuple[str, ...]) -> Any:
+    if isinstance(element, tuple):
+        changed_tuple = (_changed(element[0], transform, keys), *element[1:])
+        return type(element)(*changed_tuple) if hasattr(element, "_fields") else changed_tuple
+    if isinstance(element, Mapping):
+        missing = [key for key in keys if key not in element]
+        if missing:
+            raise KeyError(f"no key {missing[0]!r} in the element; its keys: {', '.join(map(repr, element))}")
+        changed: Any = copy.copy(element)
+        for key in keys:
+            changed[key] = _changed(element[key], transform, keys)
+        return changed
+    return transform(element)
 
 
 @dataclass(frozen=True)
-class Resize(_OfElement):
+class Resize:
     """:func:`resize` with its arguments filled in, for ``Dataset.map``; it can be pickled, copied and compared.
 
     Called with an image or a batch it returns it resized. Of a tuple, or of several arguments (``Dataset.map`` spreads
@@ -212,14 +206,19 @@ class Resize(_OfElement):
         if _defense(self.defense, self.method, self.path) == "robust":
             _kernel(self.method)
         _path(self.path)
-        self._check_key()
+        _keys(self.key)
 
-    def _transform(self, image: Any) -> Tensor:
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    def __call__(self, *element: Any) -> Any:
+        """The element resized; see the class. KeyError where a dict lacks the key."""
+        return _of_element(element, self._resize, self)
+
+    def _resize(self, image: Any) -> Tensor:
         return resize(image, self.size, self.method, self.preserve_aspect_ratio, path=self.path, defense=self.defense)
 
 
 @dataclass(frozen=True)
-class Reconstruct(_OfElement):
+class Reconstruct:
     """:func:`reconstruct` for ``Dataset.map``, directly before somebody else's resize; elements as in :class:`Resize`.
 
     >>> dataset.map(srtf.Reconstruct((224, 224), "keras:bilinear")).map(keras.layers.Resizing(224, 224))
@@ -236,9 +235,14 @@ class Reconstruct(_OfElement):
         object.__setattr__(self, "size", check_size(self.size))
         check_options(self.method, self.bandwidth, None)
         get_scaler(self.scaler)
-        self._check_key()
+        _keys(self.key)
 
-    def _transform(self, image: Any) -> Tensor:
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    def __call__(self, *element: Any) -> Any:
+        """The element reconstructed; see the class. KeyError where a dict lacks the key."""
+        return _of_element(element, self._reconstruct, self)
+
+    def _reconstruct(self, image: Any) -> Tensor:
         return reconstruct(image, self.size, scaler=self.scaler, method=self.method, bandwidth=self.bandwidth)
 
 

@@ -116,6 +116,30 @@ def test_area_is_the_reference(rows, cols, count, dtype, threads, saturated, str
     assert_parity(image, "apply_area", area_taps(height, h_out), area_taps(*cols), threads=threads)
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+@pytest.mark.parametrize("width", [97, 113, 128])
+def test_area_at_every_number_of_taps(count, width):
+    """From 1 to 80 taps an output, that is every split into groups and folds, on both sides of a whole ratio.
+
+    The 40 output rows are several strips, and sums and divisors come in every size.
+    """
+    for ratio in (*range(1, 12), 13, 17, 20, 31, 47, 79):
+        for n_in in (width * ratio // 8, width * ratio // 8 + 1):
+            image = random_image((1, 100 + 7 * ratio, max(n_in, 64), count), "uint8", seed=ratio)
+            image[:, ::3] = 255
+            rows, cols = area_taps(image.shape[1], 40), area_taps(image.shape[2], width // 8)
+            assert_parity(image, "apply_area", rows, cols)
+
+
+@pytest.mark.parametrize("stride", [4096, 8192, 4096 + 64, 4096 - 1, 6144])
+def test_area_of_rows_that_share_cache_sets(stride):
+    """Strips are cut by what fits into the cache; their bytes are the same."""
+    room = random_image((200, stride), "uint8")
+    for count in (1, 3, 4):
+        view = room[:, : 900 // count * count].reshape(200, 900 // count, count)[None]
+        assert_parity(view, "apply_area", area_taps(200, 61), area_taps(view.shape[2], 37))
+
+
 @settings(max_examples=150, deadline=None)
 @given(
     axis,

@@ -244,6 +244,7 @@ def used_transforms(library, image):
     else:
         from secure_resize.integrations import tensorflow as srtf
 
-        used = [srtf.Resize((4, 4), defense="random")]
-        used[0](image)
+        used = [srtf.Resize((4, 4), defense="random"), srtf.Reconstruct((4, 4), method="random")]
+        for transform in used:
+            transform(image)
     return used

@@ -209,11 +209,10 @@ def as_brief(results: Results, settings: Settings) -> str:
     ]
     pairs = {result.ratio: result.pairs + result.alike for result in oblivious}
     defended = any(result.defense != "none" for result in oblivious)
+    through = ", then through each defence at all ratios" if defended else ""
     what = [
         f"Success S1 in % of the pairs that need hiding, with the end of its {100 * LEVEL:g} % interval: undefended at "
-        f"each ratio ({_range(list(pairs.values()))} pairs each)"
-        + ", then through each defence at all ratios"
-        * defended
+        f"each ratio ({_range(list(pairs.values()))} pairs each){through}"
     ]
     if settings.get("accuracy"):
         what.append(f"the classifier's {_accuracy(settings)}")
