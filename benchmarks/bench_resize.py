@@ -20,6 +20,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
@@ -41,7 +42,8 @@ CASES = [
     ((3000, 4000), (224, 224)),
 ]
 KERNELS = ("bilinear", "bicubic", "lanczos")
-DECODERS = ("JPEG decode (torchvision)", "JPEG decode (OpenCV)")
+DECODERS = ("JPEG decode (torchvision)", "JPEG decode (OpenCV)", "JPEG decode (torchvision), enlarged, quality 90")
+PAUSE = 0.003  # seconds, after which the threads sleep
 AT_LEAST = 0.004  # seconds a turn
 
 # Runs under the interpreter that has Pillow-SIMD: reads a case a line, answers with seconds a call.
@@ -193,9 +195,12 @@ def contenders(image: np.ndarray, size: tuple[int, int]) -> dict[str, Callable[[
     }
     jpeg = jpeg_file(image.shape[:2])
     encoded = torch.from_numpy(jpeg)
-    assert torchvision.io.decode_jpeg(encoded).shape[1:] == image.shape[:2]
+    smooth = torch.from_numpy(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])[1])
+    for file in (encoded, smooth):
+        assert torchvision.io.decode_jpeg(file).shape[1:] == image.shape[:2]
     calls["JPEG decode (OpenCV)"] = lambda: cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
     calls["JPEG decode (torchvision)"] = lambda: torchvision.io.decode_jpeg(encoded)
+    calls["JPEG decode (torchvision), enlarged, quality 90"] = lambda: torchvision.io.decode_jpeg(smooth)
     for level in lower_levels():
         calls[f"ours area, {level}"] = at_level(level, ours(image, size, "area"))
     for kernel in KERNELS:
@@ -246,8 +251,17 @@ def measure_threads(rounds: int) -> list[dict[str, list[float]]]:
         image = photograph(source)
         calls = {"one thread": ours(image, size, "area"), "two threads": ours(image, size, "area", threads=2)}
         timers = {name: (lambda call=call: timing.seconds(call, AT_LEAST)) for name, call in calls.items()}
-        results.append(timing.take_turns(timers, rounds))
+        rested = {f"{name}, rested": (lambda call=call: after_a_pause(call)) for name, call in calls.items()}
+        results.append(timing.take_turns(timers, rounds) | timing.take_turns(rested, 3 * rounds))
     return results
+
+
+def after_a_pause(call: Callable[[], object]) -> float:
+    """Seconds of one call, as one image now and then takes."""
+    time.sleep(PAUSE)
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
 
 
 def table(rows: list[tuple[str, str, str]], results: list[dict[str, list[float]]]) -> str:
@@ -303,6 +317,7 @@ def main() -> None:
     rows.append(("ours area / reading the source once", "ours area", "floor"))
     results = [{**result, **pair} for result, pair in zip(results, threads, strict=True)]
     rows.append(("ours area, one thread / two threads", "one thread", "two threads"))
+    rows.append((f"the same, {1000 * PAUSE:.0f} ms after the last image", "one thread, rested", "two threads, rested"))
     print(table(rows, results))
     print(f"\n{timing.machine()}, one core; backend {sr.backend()}; {versions(simd)}; {options.rounds} rounds.")
 
