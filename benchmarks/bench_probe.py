@@ -18,9 +18,9 @@ IN_SIZE, OUT_SIZE = (3000, 4000), (224, 224)
 
 def measure(name: str) -> None:
     import secure_resize as sr
-    from secure_resize.exposure import exposure
-    from secure_resize.probe import probe
-    from secure_resize.scalers import get_scaler
+    from secure_resize.measure.exposure import exposure
+    from secure_resize.measure.probe import probe
+    from secure_resize.measure.scalers import get_scaler
 
     scaler = get_scaler(name)
     scaler(np.zeros((32, 32, 3), np.uint8), (8, 8))  # the library's own loading is not the probe's

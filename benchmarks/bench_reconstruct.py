@@ -25,7 +25,7 @@ import timing
 
 import secure_resize as sr
 from secure_resize.core import native, reference
-from secure_resize.scalers import SCALERS
+from secure_resize.measure.scalers import SCALERS
 
 CASES = [((480, 640), 224), ((768, 1024), 224), ((1080, 1920), 224), ((2000, 3000), 299), ((3000, 4000), 224)]
 SPEED_SCALERS = ("opencv:linear", "opencv:nearest")

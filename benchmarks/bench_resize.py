@@ -30,8 +30,8 @@ import timing
 
 import secure_resize as sr
 from secure_resize.core import reference
-from secure_resize.core.plan import area_taps, fixed_taps
-from secure_resize.resize import PASS_ORDERS
+from secure_resize.core.taps import area_taps, fixed_taps
+from secure_resize.scaling import PASS_ORDERS
 
 # (source, output), both (height, width): the sizes of the project's speed goals.
 CASES = [

@@ -13,9 +13,10 @@ from collections import Counter
 
 import numpy as np
 
-from secure_resize.exposure import exposure, least_attack
-from secure_resize.probe import ProbeError, probe
-from secure_resize.scalers import SCALERS
+from secure_resize.measure.certificates import least_attack
+from secure_resize.measure.exposure import exposure
+from secure_resize.measure.probe import ProbeError, probe
+from secure_resize.measure.scalers import SCALERS
 
 SIZES = [((48, 40), (12, 10)), ((49, 37), (11, 13)), ((35, 45), (7, 9))]
 KINDS = ("random", "singular", "optimised")

@@ -23,12 +23,12 @@ import numpy.typing as npt
 import tensorflow as tf
 
 import secure_resize as sr
-from secure_resize.core.plan import PRECISION_BITS, area_taps, fixed_point, fixed_taps
-from secure_resize.kernels import Kernel, get_kernel
-from secure_resize.operator import integrated_weights, sampled_weights
-from secure_resize.reconstruct import check_options
-from secure_resize.resize import MAX_AXIS, MAX_PIXELS, PASS_ORDERS, check_size
-from secure_resize.scalers import get_scaler
+from secure_resize.core.kernels import Kernel, get_kernel
+from secure_resize.core.operator import integrated_weights, sampled_weights
+from secure_resize.core.taps import PRECISION_BITS, area_taps, fixed_point, fixed_taps
+from secure_resize.measure.scalers import get_scaler
+from secure_resize.reconstruction.filters import check_options
+from secure_resize.scaling import MAX_AXIS, MAX_PIXELS, PASS_ORDERS, check_size
 
 __all__ = ["Reconstruct", "Resize", "reconstruct", "resize"]
 
@@ -129,8 +129,8 @@ def reconstruct(
     >>> srtf.reconstruct(tf.zeros((768, 1024, 3), tf.uint8), (224, 224)).shape
     TensorShape([768, 1024, 3])
 
-    ``images`` and ``size`` are :func:`resize`'s, ``scaler`` is a name in ``secure_resize.scalers.SCALERS``. On the host
-    alone, without gradients; shape and dtype stay.
+    ``images`` and ``size`` are :func:`resize`'s, ``scaler`` a name such as ``"keras:bilinear"``. On the host alone, no
+    gradients; shape and dtype stay.
     """
     check_options(method, bandwidth, None)
     get_scaler(scaler)
@@ -467,7 +467,7 @@ class _Taps(NamedTuple):
     """Output i of an axis is ``sum(weights[i, k] * pixel[start[i] + k]) / unit``.
 
     ``start`` int64 (n_out,), ``weights`` float64 (n_out, width), integers unless the images are floating; ``unit``
-    int64. The tables of :mod:`secure_resize.core.plan` as tensors.
+    int64. The tables of :mod:`secure_resize.core.taps` as tensors.
     """
 
     n_in: Dim

@@ -8,13 +8,14 @@ from pathlib import Path as _Path
 
 from . import attacks
 from .core import backend
-from .exposure import Certificate, Exposure, exposure, least_attack, pair_certificate
-from .kernels import KERNELS, Kernel, get_kernel
-from .operator import AxisOperator, Provenance, ScalingOperator, axis_operator, scaling_operator
-from .probe import ProbeError, predict, probe
-from .reconstruct import reconstruct, reconstruct_resize
-from .reconstruction import ReconstructionInfo, reconstruction_info
-from .resize import resize
+from .core.kernels import KERNELS, Kernel, get_kernel
+from .core.operator import AxisOperator, Provenance, ScalingOperator, axis_operator, scaling_operator
+from .measure.certificates import Certificate, least_attack, pair_certificate
+from .measure.exposure import Exposure, exposure
+from .measure.probe import ProbeError, predict, probe
+from .reconstruction.filters import reconstruct, reconstruct_resize
+from .reconstruction.info import ReconstructionInfo, reconstruction_info
+from .scaling import resize
 
 __all__ = [
     "KERNELS",

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from secure_resize.kernels import KERNELS, Kernel
+from secure_resize.core.kernels import KERNELS, Kernel
 
 SOURCE = Path(__file__).with_name("table_proof.c")
 # The order of `Fault` in table_proof.c.

@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from secure_resize.core import native, reference
-from secure_resize.core.plan import Taps, area_taps, fixed_taps
+from secure_resize.core.kernels import KERNELS
+from secure_resize.core.operator import AxisOperator, axis_operator
 from secure_resize.core.selection import Selection
-from secure_resize.kernels import KERNELS
-from secure_resize.operator import AxisOperator, axis_operator
+from secure_resize.core.taps import Taps, area_taps, fixed_taps
 
 Array = npt.NDArray[Any]
 AXES_PER_ROUND = 12  # axes made at a time; making them costs more than resizing with them

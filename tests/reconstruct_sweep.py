@@ -34,9 +34,9 @@ from typing import ClassVar
 import numpy as np
 
 import secure_resize as sr
-from secure_resize.probe import ProbeError
-from secure_resize.reconstruct import make_plan
-from secure_resize.scalers import SCALERS
+from secure_resize.measure.probe import ProbeError
+from secure_resize.measure.scalers import SCALERS
+from secure_resize.reconstruction.filters import make_plan
 
 BANDWIDTHS = (1, 2, 3)
 # Of the columns, while β is swept along the rows: ratios of 1.5, 2.9 and 4.
@@ -204,7 +204,9 @@ class Axes:
     known: ClassVar[dict[tuple[object, ...], object]] = {}
 
     def __init__(self):
-        self.probe, self.user = (sys.modules[f"secure_resize.{name}"] for name in ("probe", "reconstruct"))
+        self.probe, self.user = (
+            sys.modules[f"secure_resize.{name}"] for name in ("measure.probe", "reconstruction.filters")
+        )
         self.whole = self.probe.probe, self.probe._Bench, self.probe._recover_axis
         self.full = 0
 

@@ -1,4 +1,4 @@
-"""Attacks that know the defence: their parts by definition, and that what should break does break."""
+"""Attacks that know the defense: their parts by definition, and that what should break does break."""
 
 import hashlib
 import itertools
@@ -13,8 +13,8 @@ from secure_resize.attacks.craft import known_operator
 from secure_resize.attacks.defended import Middle, Windows, candidate_means, expected_random
 from secure_resize.attacks.payload import local_success, local_trigger
 from secure_resize.attacks.replay import collide, grind, known_draws, write_drawn
-from secure_resize.reconstruct import _image_keys, make_plan
-from secure_resize.scalers import SCALERS
+from secure_resize.measure.scalers import SCALERS
+from secure_resize.reconstruction.filters import _image_keys, make_plan
 
 pytest.importorskip("cv2")
 KEY, OTHER = bytes(range(32)), bytes(range(32, 64))
@@ -153,7 +153,7 @@ def test_the_expected_error_is_what_keys_give_and_its_derivative_one(scaler, in_
 
 
 @pytest.mark.parametrize(("scaler", "in_size", "out_size"), CASES)
-def test_the_median_model_is_the_defence(scaler, in_size, out_size):
+def test_the_median_model_is_the_defense(scaler, in_size, out_size):
     """Its output, before the scaler's rounding, is the real one; its weights are a mean's."""
     plan, operator = planned(scaler, in_size, out_size)
     model = Middle(plan, Windows(plan.selection, everything(plan)), candidate_means(plan, operator))
@@ -192,9 +192,9 @@ def test_the_target_is_reached_through_the_real_pipeline(pair, scaler, method):
     found = craft_adaptive(source, target, scaler, method=method, budget=FULL[method], key=keys, guess=KEY)
     assert found.reached_rate == 1
     assert found.feasible
-    defence = ADAPTIVE[method].defence
+    defense = ADAPTIVE[method].defense
     for key, trial in zip(keys, found.trials, strict=False):
-        output = sr.reconstruct_resize(found.image, (24, 24), scaler=scaler, method=defence, key=key)
+        output = sr.reconstruct_resize(found.image, (24, 24), scaler=scaler, method=defense, key=key)
         assert psnr(output, target) == trial
     assert found.psnr_source == psnr(found.image, source)
     assert found.psnr_target == psnr(found.scaled, target) == found.trials[0]
@@ -284,7 +284,7 @@ def test_a_block_leaves_the_rest_alone(pair):
         assert changed.max() < 14 * 4 + 2
 
 
-# Replays. A broken defence is broken; ours, by who has its key.
+# Replays. A broken defense is broken; ours, by who has its key.
 
 
 def broken(image, size, scaler):

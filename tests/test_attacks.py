@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import secure_resize as sr
 from secure_resize.attacks import METHODS, craft, psnr, register_method
 from secure_resize.attacks.craft import Task
-from secure_resize.scalers import SCALERS
+from secure_resize.measure.scalers import SCALERS
 
 # Sampling filters, of three libraries: what the direct attack is for.
 SAMPLING = [

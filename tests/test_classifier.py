@@ -1,4 +1,4 @@
-"""The classifier: trained for real, run in numpy, and what it sees before and after a defence."""
+"""The classifier: trained for real, run in numpy, and what it sees before and after a defense."""
 
 import numpy as np
 import pytest

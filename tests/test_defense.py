@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import secure_resize as sr
-from secure_resize.scalers import SCALERS
+from secure_resize.measure.scalers import SCALERS
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
@@ -104,7 +104,7 @@ def test_torchvision_floats_masks_and_boxes(photo):
 
 
 def test_torchvision_attack_fails_and_plain_would_not(photo):
-    """Pixels that nearest reads set to white show without the defence, and not with it."""
+    """Pixels that nearest reads set to white show without the defense, and not with it."""
     attacked = photo.copy()
     attacked[::4, ::4] = 255
     tensor = torch.from_numpy(attacked).movedim(-1, 0).contiguous()

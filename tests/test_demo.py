@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 import secure_resize as sr
-from secure_resize import cli, demo
+from secure_resize import cli
+from secure_resize.cli import demo
 
 pytest.importorskip("skimage")
 

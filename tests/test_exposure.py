@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 import secure_resize as sr
 from secure_resize.attacks import craft, psnr
-from secure_resize.exposure import VERDICTS, Exposure, exposure, least_attack, pair_certificate, worst_change
-from secure_resize.operator import AxisOperator, ScalingOperator
-from secure_resize.probe import probe
-from secure_resize.scalers import SCALERS
+from secure_resize.core.operator import AxisOperator, ScalingOperator
+from secure_resize.measure.certificates import least_attack, pair_certificate, worst_change
+from secure_resize.measure.exposure import VERDICTS, Exposure, exposure
+from secure_resize.measure.probe import probe
+from secure_resize.measure.scalers import SCALERS
 
 
 def axis(rows):

@@ -13,14 +13,23 @@ import secure_resize
 PACKAGE = Path(secure_resize.__file__).parent
 # Each module may import those of the lines above it, and those of its own line.
 LAYERS = [
-    {"kernels"},
-    {"operator"},
-    {"solver"},
-    {"core", "core.plan", "core.reference", "core.selection", "core.native"},
-    {"resize", "scalers"},
-    {"blackbox"},
-    {"probe", "exposure", "sampling"},
-    {"reconstruct", "reconstruction"},
+    {"registry"},
+    {"core.kernels"},
+    {"core.operator"},
+    {"core", "core.taps", "core.reference", "core.selection", "core.native"},
+    {"scaling"},
+    {"measure"},
+    {"measure.sampling", "measure.solver"},
+    {"measure.scalers"},
+    {"measure.blackbox"},
+    {"measure.probe"},
+    {"measure.exposure"},
+    {"measure.certificates"},
+    {"measure.survey"},
+    {"measure.plots"},
+    {"reconstruction"},
+    {"reconstruction.filters"},
+    {"reconstruction.info"},
     {
         "attacks",
         "attacks.craft",
@@ -30,12 +39,11 @@ LAYERS = [
         "attacks.adaptive",
         "attacks.payload",
     },
-    {"demo", "matrix"},
     {"evaluate.pairs", "evaluate.defenses", "evaluate.summary"},
     {"evaluate.verdicts", "evaluate.options", "evaluate.classifier", "evaluate.formats", "evaluate.figures"},
     {"evaluate.run"},
     {"evaluate"},
-    {"plots"},
+    {"cli.demo"},
     {"cli"},
     {"__main__"},
 ]
@@ -70,7 +78,7 @@ def test_every_module_has_its_place():
 def test_dependencies_point_one_way():
     for name, path in modules():
         for imported in relative_imports(name, path):
-            if imported in ("__version__", EXTENSION) or (name == "demo" and imported.startswith("integrations")):
+            if imported in ("__version__", EXTENSION) or (name == "cli.demo" and imported.startswith("integrations")):
                 continue  # the demo runs our transforms, lazily
             assert ORDER[imported] <= ORDER[name], f"{name} imports {imported}"
 

@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 
 from secure_resize import backend, resize
 from secure_resize.core import reference
-from secure_resize.core.plan import Taps, area_taps, fixed_taps
-from secure_resize.kernels import KERNELS
-from secure_resize.operator import axis_operator
+from secure_resize.core.kernels import KERNELS
+from secure_resize.core.operator import axis_operator
+from secure_resize.core.taps import Taps, area_taps, fixed_taps
 
 _native = pytest.importorskip("secure_resize.core.native._native", reason="the C extension was not built")
 from secure_resize.core import native  # noqa: E402

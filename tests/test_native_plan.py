@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secure_resize.core.plan import area_taps, fixed_taps
-from secure_resize.kernels import KERNELS, Kernel
+from secure_resize.core.kernels import KERNELS, Kernel
+from secure_resize.core.taps import area_taps, fixed_taps
 
 sys.path.insert(0, str(Path(__file__).parent))
 import exhaustive_index_proof as proof

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import secure_resize as sr
-from secure_resize.core.plan import area_taps, fixed_taps
-from secure_resize.kernels import get_kernel, register_kernel
+from secure_resize.core.kernels import get_kernel, register_kernel
+from secure_resize.core.taps import area_taps, fixed_taps
 
 lengths = st.one_of(st.integers(1, 12), st.integers(1, 300))
 
@@ -45,7 +45,7 @@ def test_kernels_at_points_that_a_person_can_check():
 
 
 def test_sine_is_a_sine():
-    from secure_resize.kernels import _sin
+    from secure_resize.core.kernels import _sin
 
     y = np.concatenate([np.linspace(-3, 3, 100_001) * math.pi, np.arange(-6, 7) * (math.pi / 2)])
     exact = np.array([math.sin(value) for value in y])

@@ -1,4 +1,4 @@
-"""What is hidden: local triggers, text and matched histograms, through the real libraries and the defences."""
+"""What is hidden: local triggers, text and matched histograms, through the real libraries and the defenses."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from secure_resize.attacks.payload import (
     text_levels,
     text_payload,
 )
-from secure_resize.scalers import SCALERS
+from secure_resize.measure.scalers import SCALERS
 
 pytest.importorskip("cv2")
 SIZE = (112, 112)
@@ -26,7 +26,7 @@ def source(photos):
 
 
 def outputs(image, scaler):
-    """What the pipeline and each defence make of an image."""
+    """What the pipeline and each defense make of an image."""
     yield "bare", SCALERS[scaler](image, SIZE)
     yield "area", sr.resize(image, SIZE)
     for method in ("median", "random"):
@@ -36,7 +36,7 @@ def outputs(image, scaler):
 @pytest.mark.parametrize("scaler", SAMPLING)
 @pytest.mark.parametrize("seed", range(3))
 def test_local_triggers(source, scaler, seed):
-    """Undefended, a block moves by 72 levels and little shows; the defences leave a fraction of it."""
+    """Undefended, a block moves by 72 levels and little shows; the defenses leave a fraction of it."""
     pytest.importorskip(SCALERS[scaler].module)
     clean = dict(outputs(source, scaler))
     target, block = local_trigger(clean["bare"], seed=seed)
@@ -52,10 +52,10 @@ def test_local_triggers(source, scaler, seed):
 
 
 @pytest.mark.parametrize("method", ["median", "random", "surrogate_median", "expectation_random"])
-def test_local_triggers_that_know_the_defence(source, method):
+def test_local_triggers_that_know_the_defense(source, method):
     """They move the block, and are seen there: its footprint falls below 15 dB."""
-    defence = "random" if "random" in method else "median"
-    clean = dict(outputs(source, "opencv:nearest"))[defence]
+    defense = "random" if "random" in method else "median"
+    clean = dict(outputs(source, "opencv:nearest"))[defense]
     target, block = local_trigger(clean, place=(91, 68), levels=80)
     crafted = craft_adaptive(source, target, "opencv:nearest", method=method, budget=1.0, block=block, key=bytes(16))
     local = local_success(crafted.image, source, crafted.scaled, clean)

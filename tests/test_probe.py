@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import secure_resize as sr
-from secure_resize.probe import LAYOUTS, ProbeError, predict, probe
-from secure_resize.scalers import SCALERS, Scaler
+from secure_resize.measure.probe import LAYOUTS, ProbeError, predict, probe
+from secure_resize.measure.scalers import SCALERS, Scaler
 
 # Shrinking by an integer, by no integer, by an odd integer (whose outputs lie on pixels' centres), one axis up and one
 # down, and axes of one pixel.

@@ -13,15 +13,15 @@ import pytest
 import secure_resize as sr
 from secure_resize.core import reference
 from secure_resize.core.selection import NETWORK_LIMIT, Selection, median_network
-from secure_resize.sampling import SAMPLING, sampled_axis
-from secure_resize.scalers import SCALERS, Scaler
+from secure_resize.measure.sampling import sampled_axis
+from secure_resize.measure.scalers import SCALERS, Scaler
 
 sys.path.insert(0, str(Path(__file__).parent))
 import reconstruct_sweep
 
-module = sys.modules["secure_resize.reconstruct"]
+module = sys.modules["secure_resize.reconstruction.filters"]
 KEY = bytes(range(32))
-CLOSED_FORM = [name for name in SAMPLING if SCALERS[name].installed]
+CLOSED_FORM = [name for name, scaler in SCALERS.items() if scaler.sampling and scaler.installed]
 pytest.importorskip("cv2")
 
 
@@ -120,7 +120,7 @@ def test_closed_forms_hold_all_that_is_read(name):
     sizes += [((7 * 49, 5 * 7), (7, 5)), ((300, 211), (40, 223)), ((97, 64), (97, 16)), ((65, 33), (64, 32))]
     unread = 0
     for in_size, out_size in sizes:
-        axes = [sampled_axis(SAMPLING[name], *pair) for pair in zip(in_size, out_size, strict=True)]
+        axes = [sampled_axis(SCALERS[name].sampling, *pair) for pair in zip(in_size, out_size, strict=True)]
         read = np.multiply.outer(axes[0].read, axes[1].read)
         unread += int((~read).sum())
         for dtype in ("uint8", "float32"):
@@ -137,7 +137,7 @@ def test_closed_forms_hold_no_more_than_rounding_may_bring_in(name, sizes):
     pytest.importorskip(SCALERS[name].module)
     operator = module.probe(name, *sizes)
     for axis, pair in zip((operator.rows, operator.cols), zip(*sizes, strict=True), strict=True):
-        closed = sampled_axis(SAMPLING[name], *pair)
+        closed = sampled_axis(SCALERS[name].sampling, *pair)
         assert (closed.read >= axis.read(0.01)).all()
         exact = closed.operator.read(1e-9)
         assert closed.read.sum() <= exact.sum() + 0.5 * pair[1]
@@ -182,7 +182,7 @@ def installed(name):
 @pytest.mark.parametrize("name", SCALERS)
 def test_the_two_ways_agree(name, one_thread):
     """A small part of ``reconstruct_sweep.py pairs 200``; the probes in full for one pair, by axes for three."""
-    count = 40 if name in SAMPLING else 4
+    count = 40 if SCALERS[name].sampling else 4
     seen = reconstruct_sweep.sweep_pairs(installed(name), count, np.random.default_rng(count), probed_in_full=1)
     assert set(seen) == {"equal"}, seen
 
@@ -190,10 +190,10 @@ def test_the_two_ways_agree(name, one_thread):
 @pytest.mark.parametrize("name", SCALERS)
 def test_no_read_pixel_keeps_its_influence(name, one_thread):
     """A small part of ``reconstruct_sweep.py ratios 500``."""
-    count = 50 if name in SAMPLING else 5
+    count = 50 if SCALERS[name].sampling else 5
     seen = reconstruct_sweep.sweep_ratios(installed(name), count, np.random.default_rng(6))
     assert all(map(reconstruct_sweep.good, seen)), seen
-    if name in SAMPLING:
+    if SCALERS[name].sampling:
         assert {"prefilter", "median"} <= set(seen)
 
 
@@ -465,7 +465,7 @@ def test_more_bad_arguments():
 def test_a_given_operator_is_what_is_read():
     """The same as by name, of a probed or hand-made operator."""
     image = np.random.default_rng(19).integers(0, 256, (64, 80, 3), np.uint8)
-    axes = [sampled_axis(SAMPLING["opencv:linear"], *pair) for pair in ((64, 8), (80, 20))]
+    axes = [sampled_axis(SCALERS["opencv:linear"].sampling, *pair) for pair in ((64, 8), (80, 20))]
     given = sr.reconstruct(image, (8, 20), scaler=sr.ScalingOperator(axes[0].operator, axes[1].operator))
     assert np.array_equal(given, sr.reconstruct(image, (8, 20), scaler="opencv:linear"))
 

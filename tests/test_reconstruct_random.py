@@ -17,7 +17,7 @@ import secure_resize as sr
 from secure_resize.attacks.replay import replay
 from secure_resize.core import reference
 
-module = sys.modules["secure_resize.reconstruct"]
+module = sys.modules["secure_resize.reconstruction.filters"]
 KEY = bytes(range(32))
 pytest.importorskip("cv2")
 

@@ -10,7 +10,7 @@ from PIL import Image
 from PIL import __version__ as pillow_version
 
 import secure_resize as sr
-from secure_resize.resize import MAX_AXIS, PASS_ORDERS
+from secure_resize.scaling import MAX_AXIS, PASS_ORDERS
 
 PILLOW = {
     "box": Image.Resampling.BOX,

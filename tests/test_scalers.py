@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import secure_resize as sr
-from secure_resize.scalers import DEVIATIONS, SCALERS, Scaler, get_scaler, load, register_scaler
+from secure_resize.measure.scalers import DEVIATIONS, SCALERS, Scaler, get_scaler, load, register_scaler
 
 IMAGE = np.random.default_rng(1).integers(0, 256, (37, 50, 3), np.uint8)
 SIZE = (9, 14)
@@ -118,7 +118,7 @@ def test_deviations_concern_scalers_and_have_reasons():
 def test_tensorflow_before_torchvision_does_not_end_the_process():
     for module in ("triton", "tensorflow", "torchvision"):
         pytest.importorskip(module)
-    code = "from secure_resize.scalers import load; load('tensorflow'); load('torchvision'); print('alive')"
+    code = "from secure_resize.measure.scalers import load; load('tensorflow'); load('torchvision'); print('alive')"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.stdout.strip() == "alive", run.stderr[-500:]
 
@@ -126,7 +126,7 @@ def test_tensorflow_before_torchvision_does_not_end_the_process():
 def test_what_would_end_the_process_is_refused():
     for module in ("triton", "tensorflow", "torchvision"):
         pytest.importorskip(module)
-    code = "import tensorflow; from secure_resize.scalers import load; load('torchvision')"
+    code = "import tensorflow; from secure_resize.measure.scalers import load; load('torchvision')"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 1  # an exception, not the abort (a negative code)
     assert "ImportError: TensorFlow was imported first" in run.stderr

@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import secure_resize as sr
-from secure_resize.sampling import SAMPLING, sampled_axis
-from secure_resize.solver import Near, dual_value, least_change, reach
+from secure_resize.measure.sampling import sampled_axis
+from secure_resize.measure.scalers import SCALERS
+from secure_resize.measure.solver import Near, dual_value, least_change, reach
 
 
 def operators():
@@ -20,7 +21,7 @@ def operators():
         size = tuple(max(1, round(n * f)) for n, f in zip(in_size, share, strict=True))
         if name in sr.KERNELS:
             return sr.scaling_operator(in_size, size, name)
-        axes = [sampled_axis(SAMPLING[name], a, b).operator for a, b in zip(in_size, size, strict=True)]
+        axes = [sampled_axis(SCALERS[name].sampling, a, b).operator for a, b in zip(in_size, size, strict=True)]
         return sr.ScalingOperator(*axes)
 
     names = [*sr.KERNELS, "opencv:nearest", "opencv:linear", "opencv:cubic"]
@@ -82,7 +83,7 @@ def test_it_is_the_optimum_of_the_quadratic_program(operator, seed, epsilon):
 @given(seed=st.integers(0, 2**32 - 1), name=st.sampled_from(["opencv:nearest", "opencv:linear", "opencv:cubic"]))
 def test_apart_and_together_give_the_same(seed, name):
     """Outputs that share no pixel are solved one by one; as any other linear map, all at once."""
-    operator = sr.ScalingOperator(*(sampled_axis(SAMPLING[name], n, 5).operator for n in (29, 40)))
+    operator = sr.ScalingOperator(*(sampled_axis(SCALERS[name].sampling, n, 5).operator for n in (29, 40)))
     random = np.random.default_rng(seed)
     source = random.uniform(0, 255, (29, 40, 3))
     goal = reach(operator.apply(source), random.uniform(0, 255, (5, 5, 3)), 1.0)

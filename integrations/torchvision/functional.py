@@ -221,7 +221,7 @@ def choose_kernel(interpolation: Interpolation, kernel: str | None) -> str | Non
 
 
 DEFENSES = ("robust", "median", "random")
-# Under "median" and "random": torchvision's own interpolation, and what it reads by the name of secure_resize.scalers.
+# Under "median" and "random": torchvision's own interpolation, and the scaler that tells what it reads.
 SAMPLED = {
     mode: f"torchvision:{mode.replace('-', '_')}" for mode in ("nearest", "nearest-exact", "bilinear", "bicubic")
 }

@@ -183,7 +183,7 @@ class Reconstruct(_stock.Transform):  # type: ignore[misc]
 
     >>> v2.Compose([v2.Reconstruct((224, 224), scaler="opencv:linear"), their_resize])
 
-    ``size`` is the (height, width) that ``scaler`` (a name in ``secure_resize.scalers.SCALERS``) will make of the
+    ``size`` is the (height, width) that ``scaler`` (such as ``"opencv:linear"``) will make of the
     image. Images keep their type; masks, boxes and everything else pass through.
     """
 

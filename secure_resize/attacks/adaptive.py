@@ -1,7 +1,7 @@
-"""Attacks that know the defence: image reconstruction is part of what they aim at.
+"""Attacks that know the defense: image reconstruction is part of what they aim at.
 
 Reconstruction replaces every pixel that a scaler reads by the median, or by a random one, of the *candidates* around it
-(:mod:`secure_resize.reconstruct`), so an attacker has to change the candidates. What an attack reaches is always
+(:mod:`..reconstruction.filters`), so an attacker has to change the candidates. What an attack reaches is always
 measured through the real pipeline: reconstruction, then the real library.
 
 References: Quiring et al., *Adversarial Preprocessing*, USENIX Security 2020, section 5.4 (``median``, ``random``); Gao
@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..operator import AxisOperator, ScalingOperator
-from ..reconstruct import Plan, make_plan, reconstruct, reconstruct_resize
-from ..scalers import Scaler, get_scaler
+from ..core.operator import AxisOperator, ScalingOperator
+from ..measure.scalers import Scaler, get_scaler
+from ..reconstruction.filters import Plan, make_plan, reconstruct, reconstruct_resize
 from .craft import REACHED_DB, Crafted, as_levels, check_epsilons, check_pair, craft, known_operator, psnr
 from .defended import Middle, Model, Windows, absolute, candidate_means, expected_random, ranked, restricted
 from .replay import replay
@@ -62,7 +62,7 @@ class Adapted(Crafted):
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """What an attack works on: ``source`` uint8 (H, W, C), the scaler, the defence's plan and the options of
+    """What an attack works on: ``source`` uint8 (H, W, C), the scaler, the defense's plan and the options of
     :func:`craft_adaptive`; of the output, only the block that is attacked: ``target`` uint8 and ``operator``.
     """
 
@@ -113,13 +113,13 @@ Run = Callable[[Case, float], Image]
 
 @dataclass(frozen=True)
 class AdaptiveAttack:
-    """``attack(case, budget) -> image`` uint8 (H, W, C), aimed at the ``defence`` "median" or "random".
+    """``attack(case, budget) -> image`` uint8 (H, W, C), aimed at the ``defense`` "median" or "random".
 
     ``budget`` is the one that it has by default.
     """
 
     name: str
-    defence: str
+    defense: str
     budget: float
     run: Run
 
@@ -131,13 +131,13 @@ class AdaptiveAttack:
 ADAPTIVE: dict[str, AdaptiveAttack] = {}
 
 
-def register_adaptive(name: str, defence: str, budget: float = 1.0) -> Callable[[Run], Run]:
+def register_adaptive(name: str, defense: str, budget: float = 1.0) -> Callable[[Run], Run]:
     """Register the decorated function as the adaptive attack ``name``; a name that is taken raises ValueError."""
 
     def register(run: Run) -> Run:
         if name in ADAPTIVE:
             raise ValueError(f"attack {name!r} is already registered; registered attacks: {', '.join(ADAPTIVE)}")
-        ADAPTIVE[name] = AdaptiveAttack(name, defence, budget, run)
+        ADAPTIVE[name] = AdaptiveAttack(name, defense, budget, run)
         return run
 
     return register
@@ -183,22 +183,22 @@ def craft_adaptive(
         every key, or else the one that comes nearest (O1 counts before O2). ``"median"`` and ``"random"``: the share of
         a window's candidates that may be moved for its sake, rounded up (overlapping windows move more, and
         ``"median"`` visits each up to four times). The others: how much of the way to the target is gone, from what the
-        defence makes of the source. By default the method's.
+        defense makes of the source. By default the method's.
     epsilon
         For ``"median"``, ``"random"`` and ``"replay"``: levels by which the values wanted of the read pixels may miss
         the target.
     block
         (top, left, height, width) in output pixels: all of the target that counts, for the attack as for its success.
     bandwidth, key
-        The defence's, see :func:`secure_resize.reconstruct`. Of several keys each is tried on the finished image.
+        The defense's, see :func:`secure_resize.reconstruct`. Of several keys each is tried on the finished image.
     guess
-        The key that ``"replay"`` takes the defence to use.
+        The key that ``"replay"`` takes the defense to use.
     iterations
         The most steps of an iterative method.
 
     Returns
     -------
-    The attack image with what it does. A target out of reach is no error. Where the defence leaves the scaler as it is
+    The attack image with what it does. A target out of reach is no error. Where the defense leaves the scaler as it is
     (a robust one), it is the strong attack's image. ``feasible`` tells whether O1 was met with every key, ``gap`` is
     nan: these methods prove nothing.
 
@@ -222,7 +222,7 @@ def craft_adaptive(
     if not isinstance(scaler, Scaler):
         raise TypeError(f"scaler must be a name or a Scaler, got {type(scaler).__name__}")
     keys: list[bytes | None] = [key] if key is None or isinstance(key, bytes) else [*key]
-    if attack.defence == "median" or not keys:
+    if attack.defense == "median" or not keys:
         keys = [None]
     in_size, size = (source.shape[0], source.shape[1]), (target.shape[0], target.shape[1])
     plan = make_plan(scaler, in_size, size, float(bandwidth), "uint8")
@@ -232,7 +232,7 @@ def craft_adaptive(
     operator = known_operator(scaler, in_size, size)
     operator = ScalingOperator(_cropped(operator.rows, here[0]), _cropped(operator.cols, here[1]))
     case = Case(first, last, scaler, operator, plan, epsilon, iterations, guess)
-    defend = partial(reconstruct_resize, size=size, scaler=scaler, method=attack.defence, bandwidth=bandwidth)
+    defend = partial(reconstruct_resize, size=size, scaler=scaler, method=attack.defense, bandwidth=bandwidth)
     best: Adapted | None = None
     for budget in budgets:
         image = craft(first, last, operator).image if plan.unchanged else attack(case, budget)
@@ -449,5 +449,5 @@ def _descend(case: Case, model: Model, budget: float, margin: float = _MARGIN) -
 @register_adaptive("replay", "random")
 def _replay(case: Case, budget: float) -> Image:
     if case.guess is None:
-        raise ValueError("a replay needs a guess, the key that the defence is taken to use")
+        raise ValueError("a replay needs a guess, the key that the defense is taken to use")
     return replay(case.source, case.wanted, case.plan, case.guess, case.counts)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ..operator import AxisOperator
-from ..solver import FEASIBLE, reach
+from ..core.operator import AxisOperator
+from ..measure.solver import FEASIBLE, reach
 from .craft import METHODS, FloatArray, Found, Task, kept, register_method
 
 IntArray = npt.NDArray[np.intp]

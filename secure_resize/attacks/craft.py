@@ -1,6 +1,6 @@
 """The attacks that know the scaler: :func:`craft`, and its methods that change as little as possible.
 
-:mod:`.area` has the methods for scalers that average, :mod:`.adaptive` the attacks that know a defence.
+:mod:`.area` has the methods for scalers that average, :mod:`.adaptive` the attacks that know a defense.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..blackbox import open_box
-from ..exposure import HIDDEN_DB, least_attack
-from ..operator import ScalingOperator, scaling_operator
-from ..probe import probe
-from ..scalers import SCALERS, Scaler, get_scaler
-from ..solver import FEASIBLE, Goal, Near, least_change, reach
+from ..core.operator import ScalingOperator, scaling_operator
+from ..measure.blackbox import open_box
+from ..measure.certificates import HIDDEN_DB, least_attack
+from ..measure.probe import probe
+from ..measure.scalers import SCALERS, Scaler, get_scaler
+from ..measure.solver import FEASIBLE, Goal, Near, least_change, reach
 
 __all__ = [
     "HIDDEN_DB",
@@ -150,7 +150,7 @@ def craft(
         ScalingOperator, whose output is rounded and cut off to [0, 255], for there is no library to ask.
     method
         ``"strong"``: the least change, in the 2-norm and inside [0, 255], that takes every output pixel to within
-        ``epsilon`` of the target; the whole quadratic program at once, see :mod:`secure_resize.solver`, where Xiao et
+        ``epsilon`` of the target; the whole quadratic program at once, see :mod:`..measure.solver`, where Xiao et
         al. (section 4) and Quiring et al. (section 2.2) solve one axis after the other, which changes more.
         ``"strong_rms"``: the least change with which the output's root mean square distance to the target is
         ``epsilon``: 14.3 levels are 25 dB, so that nobody reaches 25 dB with less.

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from ..core.operator import AxisOperator, ScalingOperator
 from ..core.selection import Selection
-from ..operator import AxisOperator, ScalingOperator
-from ..reconstruct import Plan, as_operator
+from ..reconstruction.filters import Plan, as_operator
 
 __all__ = [
     "CandidateMeans",

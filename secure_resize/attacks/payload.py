@@ -1,6 +1,6 @@
 """What is worth hiding: targets made from the clean output, and measures of whether they came through.
 
-``clean`` is what the deployed pipeline makes of the source: scale(S), or, behind a defence, its own output. References:
+``clean`` is what the deployed pipeline makes of the source: scale(S), or, behind a defense, its own output. References:
 local triggers and matched histograms, Quiring & Rieck, *Backdooring and Poisoning Neural Networks with Image-Scaling
 Attacks*, DLS 2020; hidden text, Trail of Bits, *Weaponizing image scaling against production AI systems*, 2025.
 """

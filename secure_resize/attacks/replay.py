@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from .. import core
 from ..core.reference import FINGERPRINT_KEY_BYTES
-from ..reconstruct import Plan, _hash_keys, _image_keys
+from ..reconstruction.filters import Plan, _hash_keys, _image_keys
 
 __all__ = ["collide", "grind", "known_draws", "replay", "write_drawn"]
 

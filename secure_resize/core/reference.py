@@ -18,9 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..operator import AxisOperator
-from .plan import PRECISION_BITS, Taps
+from .operator import AxisOperator
 from .selection import NETWORK_LIMIT, TWICE_LIMIT, Selection, median_network
+from .taps import PRECISION_BITS, Taps
 
 __all__ = ["apply_area", "apply_fixed", "apply_float", "fingerprint", "select_median", "select_random"]
 

@@ -1,4 +1,4 @@
-"""The paper's experiments, re-run: pairs × scalers × attacks × defences, judged by the field's definitions."""
+"""The paper's experiments, re-run: pairs × scalers × attacks × defenses, judged by the field's definitions."""
 
 from .classifier import Network, load_network, train
 from .defenses import DEFENSES, Defense, Linear, get_defense, register_defense
@@ -7,13 +7,12 @@ from .formats import FORMATS, SUFFIXES
 from .options import DEFAULT_SCALERS, Attack, Options, Task, plan
 from .pairs import PAPER_RATIOS, Pair, draw_pairs, pair_images
 from .run import described, evaluate, read_records
-from .summary import FEASIBLE_FROM, Rate, Result, alarms, feasible, pooled, summarise
+from .summary import Rate, Result, alarms, feasible, pooled, summarise
 from .verdicts import judge
 
 __all__ = [
     "DEFAULT_SCALERS",
     "DEFENSES",
-    "FEASIBLE_FROM",
     "FORMATS",
     "PAPER_RATIOS",
     "SUFFIXES",

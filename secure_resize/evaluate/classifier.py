@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..kernels import KERNELS
-from ..resize import resize
-from ..scalers import load
+from ..core.kernels import KERNELS
+from ..measure.scalers import load
+from ..scaling import resize
 from .pairs import brought_to, load_picture, picture_names
 
 __all__ = ["Network", "load_network", "train"]

@@ -1,7 +1,7 @@
 """What stands between an attack image and the model: the scaler alone, robust scaling, image reconstruction.
 
-A defence is one row of :data:`DEFENSES`: a function of the image under ``@register_defense``. Those that are linear
-also name their operator, from which follows what no attack can do (:mod:`secure_resize.exposure`).
+A defense is one row of :data:`DEFENSES`: a function of the image under ``@register_defense``. Those that are linear
+also name their operator, from which follows what no attack can do (:mod:`secure_resize.measure.exposure`).
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..attacks.craft import known_operator
-from ..exposure import exposure
-from ..kernels import KERNELS
-from ..operator import ScalingOperator, scaling_operator
-from ..probe import ProbeError
-from ..reconstruct import METHODS, reconstruct_resize
-from ..resize import resize
-from ..scalers import Scaler
+from ..core.kernels import KERNELS
+from ..core.operator import ScalingOperator, scaling_operator
+from ..measure.exposure import exposure
+from ..measure.probe import ProbeError
+from ..measure.scalers import Scaler
+from ..reconstruction.filters import METHODS, reconstruct_resize
+from ..scaling import resize
 
 __all__ = ["DEFENSES", "Defense", "Linear", "get_defense", "register_defense"]
 
@@ -32,7 +32,7 @@ DefenseCall = Callable[[Image, Size, Scaler, bytes], Image]
 
 @dataclass(frozen=True)
 class Linear:
-    """What is known of a linear defence: ``gain`` ≥ RMS(output change)/RMS(source change), up to ``rounding``.
+    """What is known of a linear defense: ``gain`` ≥ RMS(output change)/RMS(source change), up to ``rounding``.
 
     ``gain`` is G of :mod:`.exposure`, its uncertainty included; ``rounding`` the levels by which one output may lie
     from the linear map's.
@@ -47,7 +47,7 @@ class Defense:
     """``defense(image, size, scaler, key)`` is what the model sees, uint8 (h, w, 3).
 
     ``scaler`` is the pipeline's own, which robust scaling replaces; ``key`` the secret of a random choice, unknown to
-    the attacker. ``linear(scaler, in_size, out_size)`` is what is known where the defence is linear, else None.
+    the attacker. ``linear(scaler, in_size, out_size)`` is what is known where the defense is linear, else None.
     """
 
     name: str
@@ -65,11 +65,11 @@ DEFENSES: dict[str, Defense] = {}
 def register_defense(
     name: str, *, linear: Callable[[Scaler, Size, Size], Linear | None] = lambda scaler, in_size, out_size: None
 ) -> Callable[[DefenseCall], DefenseCall]:
-    """Register the decorated function as the defence ``name``; a name that is taken raises ValueError."""
+    """Register the decorated function as the defense ``name``; a name that is taken raises ValueError."""
 
     def register(call: DefenseCall) -> DefenseCall:
         if name in DEFENSES:
-            raise ValueError(f"defence {name!r} is already registered; registered defences: {', '.join(DEFENSES)}")
+            raise ValueError(f"defense {name!r} is already registered; registered defenses: {', '.join(DEFENSES)}")
         DEFENSES[name] = Defense(name, call, linear)
         return call
 
@@ -77,9 +77,9 @@ def register_defense(
 
 
 def get_defense(name: str) -> Defense:
-    """The defence called ``name``; ValueError with the valid names otherwise."""
+    """The defense called ``name``; ValueError with the valid names otherwise."""
     if name not in DEFENSES:
-        raise ValueError(f"unknown defence {name!r}; valid defences: {', '.join(DEFENSES)}")
+        raise ValueError(f"unknown defense {name!r}; valid defenses: {', '.join(DEFENSES)}")
     return DEFENSES[name]
 
 

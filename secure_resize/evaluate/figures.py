@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..scalers import load
+from ..measure.scalers import load
 from .summary import Result
 
 __all__ = ["plot_curves", "plot_heat"]
@@ -25,14 +25,14 @@ def _subject(result: Result) -> str:
 
 
 def plot_heat(results: Sequence[Result], path: Path) -> None:
-    """The share of pairs attacked (S1) for each scaler, ratio and attack (rows) and each defence (columns).
+    """The share of pairs attacked (S1) for each scaler, ratio and attack (rows) and each defense (columns).
 
-    Of the attacks that know the defence, only the one that succeeds most often is shown, in a row of its own.
+    Of the attacks that know the defense, only the one that succeeds most often is shown, in a row of its own.
     """
     names = list(dict.fromkeys(result.defense for result in results))
     rows: dict[str, dict[str, float]] = {}
     for result in sorted(results, key=lambda one: one.against != "scaler"):
-        knows = f"the best that knows the defence{result.against.removeprefix(result.defense)}"
+        knows = f"the best that knows the defense{result.against.removeprefix(result.defense)}"
         attack = result.attack if result.against == "scaler" else knows
         row = rows.setdefault(f"{_subject(result)}, β = {result.ratio}, {attack}", {})
         share = result.rate("success").share
@@ -82,7 +82,7 @@ def plot_curves(results: Sequence[Result], path: Path) -> None:
 
 
 def _styled(results: Sequence[Result]) -> list[tuple[Result, str, str]]:
-    """Each with its dashes, which tell attacks and ratios apart, and its label; ◆ marks those that know the defence."""
+    """Each with its dashes, which tell attacks and ratios apart, and its label; ◆ marks those that know the defense."""
     kinds = list(dict.fromkeys((result.attack, result.against == "scaler", result.ratio) for result in results))
     several = len({result.ratio for result in results}) > 1
     found = []
@@ -101,7 +101,7 @@ def _draw_visibility(panel: Any, results: Sequence[Result], colours: dict[str, A
         shown = label if max(y) > 0 else None
         panel.plot(x, 100 * np.array(y), dash, color=colours[result.defense], label=shown, alpha=0.85)
     if nowhere:
-        panel.plot([], [], color="grey", label=f"all other defences: 0 ({nowhere} lines)")
+        panel.plot([], [], color="grey", label=f"all other defenses: 0 ({nowhere} lines)")
     panel.axvline(15, color="black", linewidth=0.8, linestyle=":")
     panel.set(xlabel="PSNR of attack image and source, at least (dB)", xlim=(45, 0))
 

@@ -21,12 +21,12 @@ Lines = list[list[str]]
 
 
 def _oblivious(results: Results) -> list[Result]:
-    """Attacks that know of no defence."""
+    """Attacks that know of no defense."""
     return [result for result in results if result.against == "scaler"]
 
 
 def _rows(results: Results) -> dict[tuple[str, str, str], dict[str, Result]]:
-    """By (scaler, ratio, attack), and then by defence."""
+    """By (scaler, ratio, attack), and then by defense."""
     rows: dict[tuple[str, str, str], dict[str, Result]] = {}
     for result in _oblivious(results):
         rows.setdefault((result.scaler, result.ratio, result.attack), {})[result.defense] = result
@@ -49,7 +49,7 @@ def _success_table(results: Results) -> Lines:
 
 
 def _brief_table(results: Results) -> Lines:
-    """A line a scaler and attack: undefended at each ratio, then each defence over all ratios."""
+    """A line a scaler and attack: undefended at each ratio, then each defense over all ratios."""
     rows: dict[tuple[str, str], list[Result]] = {}
     for result in _oblivious(results):
         rows.setdefault((result.scaler, result.attack), []).append(result)
@@ -118,7 +118,7 @@ def _seen_table(results: Results) -> Lines:
         rates = [result.seen(*asked) for asked in (("seen_as", "target"), ("seen_as", "source"))]
         clean = result.seen("clean_seen_as", "source")
         if clean is not None:
-            attack = result.attack if result.against == "scaler" else f"{result.attack} (knows the defence)"
+            attack = result.attack if result.against == "scaler" else f"{result.attack} (knows the defense)"
             lines.append(
                 [
                     *(result.defense, result.scaler, result.ratio, attack, str(result.pairs)),
@@ -137,9 +137,9 @@ def _sections(results: Results, settings: Settings) -> list[tuple[str, Lines]]:
     """The tables that have a body, each under what it shows."""
     interval = f"in % of the pairs that need hiding [{100 * LEVEL:g} % interval]"
     sections = [
-        (f"attacks that know of no defence, success S1 {interval}", _success_table(results)),
+        (f"attacks that know of no defense, success S1 {interval}", _success_table(results)),
         (f"undefended, all ratios at which the attack is feasible, S1 {interval}", _feasible_table(results)),
-        (f"attacks that know the defence, {interval}", _adaptive_table(results)),
+        (f"attacks that know the defense, {interval}", _adaptive_table(results)),
         (f"what the classifier sees ({_accuracy(settings)}), {interval}", _seen_table(results)),
     ]
     return [(title, lines) for title, lines in sections if len(lines) > 1]
@@ -163,7 +163,7 @@ def _notes(results: Results, settings: Settings) -> list[str]:
     if any(result.success_far != result.rate("success") for result in results if result.against != "scaler"):
         notes.append("far: without the pairs so near, within 12.6 dB, that a visible blend of both meets the goals")
     if alike:
-        notes.append(f"left out, target and output already within 15 dB: {alike} of pair, scaler and defence")
+        notes.append(f"left out, target and output already within 15 dB: {alike} of pair, scaler and defense")
     errors: dict[str, int] = {}
     for record in records:
         if record["error"]:
@@ -195,7 +195,7 @@ def as_markdown(results: Results, settings: Settings) -> str:
 
 
 def as_brief(results: Results, settings: Settings) -> str:
-    """Markdown tables of shares alone, ratios pooled for the defences, and a note on how to read them."""
+    """Markdown tables of shares alone, ratios pooled for the defenses, and a note on how to read them."""
     oblivious = _oblivious(results)
     parts = [
         _markdown(lines, words)
@@ -209,7 +209,7 @@ def as_brief(results: Results, settings: Settings) -> str:
     ]
     pairs = {result.ratio: result.pairs + result.alike for result in oblivious}
     defended = any(result.defense != "none" for result in oblivious)
-    through = ", then through each defence at all ratios" if defended else ""
+    through = ", then through each defense at all ratios" if defended else ""
     what = [
         f"Success S1 in % of the pairs that need hiding, with the end of its {100 * LEVEL:g} % interval: undefended at "
         f"each ratio ({_range(list(pairs.values()))} pairs each){through}"

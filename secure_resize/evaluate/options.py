@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ..attacks import ADAPTIVE, METHODS
-from ..kernels import KERNELS
-from ..matrix import select
-from ..resize import check_size
-from ..scalers import SCALERS
+from ..core.kernels import KERNELS
+from ..measure.scalers import SCALERS
+from ..measure.survey import select
+from ..scaling import check_size
 from .defenses import DEFENSES, get_defense
 from .pairs import Pair, draw_pairs, fingerprint, parse_ratio, picture_names
 
@@ -31,7 +31,7 @@ KNOWS_KEY = " and its key"
 
 @dataclass(frozen=True)
 class Attack:
-    """An attack to craft: ``method`` against ``against`` (``"scaler"``, or the name of the defence it knows of).
+    """An attack to craft: ``method`` against ``against`` (``"scaler"``, or the name of the defense it knows of).
 
     ``against`` ends in ``KNOWS_KEY`` if it is told even the secret key. ``budget`` is that of an attack on image
     reconstruction, else None. The attack image is run through each
@@ -67,7 +67,7 @@ class Options:
 
     ``pictures``: a folder, or None for scikit-image's photographs. ``pairs``: in all, dealt to the ``ratios`` in turn.
     ``scalers``: names or patterns. ``size``: (height, width) of the outputs. ``attacks``: methods crafted on the bare
-    scaler, which know of no defence. ``adaptive``: also those that know which defence they face, with each of
+    scaler, which know of no defense. ``adaptive``: also those that know which defense they face, with each of
     ``budgets``. ``epsilons``: levels that the scaled attack image may miss the target by, the first that succeeds.
     ``classifier``: also train a small network and ask what it sees.
     """
@@ -158,9 +158,9 @@ def _attacks_on_scaler(options: Options) -> tuple[Attack, ...]:
     attacks = [Attack(method, "scaler", None, options.defenses) for method in options.attacks]
     if options.adaptive:
         attacks += [
-            Attack(name, attack.defence + KNOWS_KEY * replays, budget, (attack.defence,))
+            Attack(name, attack.defense + KNOWS_KEY * replays, budget, (attack.defense,))
             for name, attack in ADAPTIVE.items()
-            if attack.defence in options.defenses
+            if attack.defense in options.defenses
             for replays in [name == "replay"]
             for budget in (options.budgets[-1:] if replays else options.budgets)  # a replay knows no half measures
         ]

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..resize import resize
-from ..scalers import load
+from ..measure.scalers import load
+from ..scaling import resize
 
 __all__ = [
     "PAPER_RATIOS",

@@ -1,4 +1,4 @@
-"""The evaluation's loop: pairs × scalers × attacks × defences, in processes, into a file that a restart continues."""
+"""The evaluation's loop: pairs × scalers × attacks × defenses, in processes, into a file that a restart continues."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..attacks import craft, craft_adaptive
-from ..scalers import SCALERS, Scaler, load
+from ..measure.scalers import SCALERS, Scaler, load
 from .classifier import Network, load_network, train
 from .defenses import get_defense
 from .options import KNOWS_KEY, Attack, Options, Task, plan, settings
@@ -62,7 +62,7 @@ def evaluate(options: Options, out: Path, *, jobs: int = 1, progress: bool = Fal
     out
         Made if need be. ``records.jsonl`` gets a line a record, ``options.json`` what it was made with.
     jobs
-        Processes, each with one library and one thread. 0: in this process, which sees scalers and defences that were
+        Processes, each with one library and one thread. 0: in this process, which sees scalers and defenses that were
         registered here, and where TensorFlow and torch may get in each other's way.
     progress
         Show a bar (tqdm) on the terminal.

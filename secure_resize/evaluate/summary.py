@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ..sampling import SAMPLING
-from ..scalers import load
+from ..measure.scalers import SCALERS, load
 
-__all__ = ["FEASIBLE_FROM", "LEVEL", "Rate", "Result", "alarms", "feasible", "pooled", "summarise"]
+__all__ = ["LEVEL", "Rate", "Result", "alarms", "feasible", "pooled", "summarise"]
 
 Record = dict[str, Any]
 
@@ -20,11 +19,6 @@ Record = dict[str, Any]
 LEVEL = 0.95
 # PSNR of attack image and source, in dB, at which the curves are read off.
 VISIBILITY = tuple(range(60, -1, -1))
-# The ratio on both axes from which the undefended attack is expected to hide nearly everything: 3 for nearest, 4 for
-# linear and cubic, 5 for Lanczos. Below, the pixels that a filter leaves unread are too few to hide in.
-FEASIBLE_FROM = {name: 4.0 if filter.support else 3.0 for name, filter in SAMPLING.items()} | dict.fromkeys(
-    ("opencv:lanczos4", "albumentations:lanczos4", "tensorflow:lanczos3", "tensorflow:lanczos5"), 5.0
-)
 
 
 @dataclass(frozen=True)
@@ -65,7 +59,7 @@ def _interval(count: int, total: int) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Result:
-    """One attack on one scaler at one ratio through one defence; its records, and what they come to.
+    """One attack on one scaler at one ratio through one defense; its records, and what they come to.
 
     Rates are over the ``pairs`` that need hiding and for which the attack made an image, each pair counted once: an
     attack with several budgets succeeds if it does with any. ``alike`` pairs need no hiding, for ``failed`` ones no
@@ -124,7 +118,7 @@ class Result:
 
     @property
     def success_possible(self) -> Rate:
-        """S1 over the pairs for which it is not proved impossible; those of a defence without a proof all count."""
+        """S1 over the pairs for which it is not proved impossible; those of a defense without a proof all count."""
         open_ = [group for group in self._counted if not group[0]["certified"]]
         return Rate.of(any(record["success"] for record in group) for group in open_)
 
@@ -200,7 +194,7 @@ class Result:
 
 
 def summarise(records: Sequence[Record]) -> list[Result]:
-    """The records by scaler, ratio, attack, what it knows of, and defence, in the order in which they first come."""
+    """The records by scaler, ratio, attack, what it knows of, and defense, in the order in which they first come."""
     groups: dict[tuple[str, ...], list[Record]] = {}
     names = ("scaler", "version", "ratio", "attack", "against", "defense")
     for record in records:
@@ -209,7 +203,7 @@ def summarise(records: Sequence[Record]) -> list[Result]:
 
 
 def pooled(results: Sequence[Result]) -> list[Result]:
-    """All ratios of one scaler, attack and defence as one, whose ``ratio`` is ``"all"``."""
+    """All ratios of one scaler, attack and defense as one, whose ``ratio`` is ``"all"``."""
     groups: dict[tuple[str, ...], list[Result]] = {}
     for one in results:
         groups.setdefault((one.scaler, one.version, one.attack, one.against, one.defense), []).append(one)
@@ -220,13 +214,13 @@ def pooled(results: Sequence[Result]) -> list[Result]:
 
 
 def feasible(results: Sequence[Result]) -> list[Result]:
-    """Undefended, all ratios from ``FEASIBLE_FROM`` on as one: a result for each scaler and attack that has such pairs.
+    """Undefended, all ratios from ``Scaler.feasible_from`` on as one: a result a scaler and attack.
 
     Their ``ratio`` says from where on. What counts is the ratio of each pair, whatever bin it was drawn from.
     """
     found = []
     for result in pooled([one for one in results if (one.against, one.defense) == ("scaler", "none")]):
-        least = FEASIBLE_FROM.get(result.scaler, np.inf)
+        least = SCALERS[result.scaler].feasible_from
         far = tuple(r for r in result.records if min(np.divide(r["in_size"], r["out_size"])) >= least)
         if far:
             found.append(replace(result, ratio=f"from {least:g}", records=far))

@@ -1,6 +1,6 @@
 """Whether an attack worked, by the field's definitions, and whether it did what was proved impossible.
 
-With A the attack image for source S and target T, and D what a defence (or the bare scaler) makes of an image: O1 holds
+With A the attack image for source S and target T, and D what a defense (or the bare scaler) makes of an image: O1 holds
 from 25 dB of PSNR(D(A), T) on, O2 from 15 dB of PSNR(A, S) on, and an attack succeeds, S1, if both hold (Quiring et
 al., USENIX Security 2020, section 2). A pair whose D(S) already lies within 15 dB of T needs no hiding; it is counted
 apart.
@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from ..attacks import HIDDEN_DB, REACHED_DB
 from ..attacks.payload import LOCAL_DB, LOCAL_LEVELS, most_moved
-from ..scalers import load
+from ..measure.scalers import load
 from .defenses import Linear
 
 __all__ = ["HIDDEN_DB", "REACHED_DB", "SAME_DB", "distance", "judge", "rms"]
@@ -43,10 +43,10 @@ def judge(
     seen: Array,
     linear: Linear | None,
 ) -> dict[str, Any]:
-    """The figures and verdicts of one attack image under one defence, as plain numbers in a fixed order.
+    """The figures and verdicts of one attack image under one defense, as plain numbers in a fixed order.
 
     ``source`` and ``attack`` (H, W, C), ``target``, ``clean`` and ``seen`` (h, w, C), uint8: ``clean`` is what the
-    defence makes of the source, ``seen`` what it makes of the attack image. dB are PSNRs, ``SAME_DB`` for equal images;
+    defense makes of the source, ``seen`` what it makes of the attack image. dB are PSNRs, ``SAME_DB`` for equal images;
     ``rms_*`` and ``local_levels`` are in levels.
     """
     moved, changed = rms(seen, clean), rms(attack, source)
@@ -87,7 +87,7 @@ def judge(
 
 
 def distance(clean: Array, target: Array) -> dict[str, Any]:
-    """How far the pair's target lies from what the defence makes of the source, before any attack."""
+    """How far the pair's target lies from what the defense makes of the source, before any attack."""
     away = rms(clean, target)
     needs_hiding = decibels(away) < HIDDEN_DB
     return {

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...operator import AxisOperator
 from .. import reference
-from ..plan import Taps
+from ..operator import AxisOperator
 from ..selection import NETWORK_LIMIT, Selection, median_network
+from ..taps import Taps
 
 # By their names: where there is no extension that raises ModuleNotFoundError, `from . import _native` would not.
 from ._native import Plan, level, levels, run, runs

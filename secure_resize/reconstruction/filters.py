@@ -1,4 +1,4 @@
-"""Image reconstruction, the defence that keeps the scaler (Quiring et al., USENIX Security 2020, section 4.2).
+"""Image reconstruction, the defense that keeps the scaler (Quiring et al., USENIX Security 2020, section 4.2).
 
 The pixels that a vulnerable scaler reads are replaced, each by the median, or a random one, of the pixels around it
 that the scaler does not read; then the scaler may run as it is. What it is fed no longer depends on the pixels that an
@@ -22,15 +22,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import core
-from .core.plan import Taps
-from .core.selection import Selection
-from .exposure import exposure
-from .operator import AxisOperator, ScalingOperator
-from .probe import SIGNIFICANT, ProbeError, probe
-from .resize import _FROM_BATCH, _as_batch, check_size
-from .sampling import SAMPLING, sampled_axis
-from .scalers import SCALERS, Scaler, get_scaler
+from .. import core
+from ..core.operator import AxisOperator, ScalingOperator
+from ..core.selection import Selection
+from ..core.taps import Taps
+from ..measure.exposure import exposure
+from ..measure.probe import SIGNIFICANT, ProbeError, probe
+from ..measure.sampling import sampled_axis
+from ..measure.scalers import SCALERS, Scaler, get_scaler
+from ..scaling import _FROM_BATCH, _as_batch, check_size
 
 __all__ = [
     "METHODS",
@@ -80,7 +80,7 @@ def reconstruct(
         (height, width) that the image will be scaled to.
     scaler
         What will scale it: a name in ``scalers.SCALERS``, a Scaler, or its ScalingOperator, probed for instance. What a
-        sampling filter of a known library reads is known in closed form (``sampling.SAMPLING``); any other scaler is
+        sampling filter of a known library reads is known in closed form (``Scaler.sampling``); any other scaler is
         probed, once for each pair of sizes, which takes from a tenth of a second to some seconds; one that does more
         than its operator says is taken to read every pixel.
     method
@@ -250,7 +250,7 @@ def make_plan(scaler: AnyScaler, in_size: Size, out_size: Size, bandwidth: float
 def _cached_plan(scaler: Scaler | ScalingOperator, in_size: Size, out_size: Size, bandwidth: float, dtype: str) -> Plan:
     # By its name only if it is the registered one: a name is a claim.
     known = isinstance(scaler, Scaler) and SCALERS.get(scaler.name) is scaler
-    sampling = SAMPLING.get(scaler.name) if known and isinstance(scaler, Scaler) else None
+    sampling = scaler.sampling if known and isinstance(scaler, Scaler) else None
     tolerance, gain_db = (0.0, 0.0), None
     if sampling is not None:
         axes = [sampled_axis(sampling, n_in, n_out) for n_in, n_out in zip(in_size, out_size, strict=True)]

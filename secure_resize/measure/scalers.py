@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache, partial
@@ -19,14 +20,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .kernels import KERNELS
-from .resize import resize
+from ..core.kernels import KERNELS
+from ..registry import Registry
+from ..scaling import resize
+from .sampling import CORNER, CUBIC, CUBIC_SHARP, LINEAR, NEAREST, Sampling
 
 __all__ = ["DEVIATIONS", "SCALERS", "Deviation", "Scaler", "get_scaler", "load", "register_scaler"]
 
 Image = npt.NDArray[Any]
 Size = tuple[int, int]
 ScalerCall = Callable[[Image, Size], Image]
+Facts = Mapping[str, Any]  # by algorithm
+NO_FACTS: Mapping[str, Facts] = {}
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,10 @@ class Scaler:
     ``name`` is ``library:algorithm``, with ``+antialias`` where the library is asked for it; ``module`` is what has to
     be installed; ``dtype`` the one in which the library computes when it is given a uint8 image the way its users give
     it (``"float32"``: the image is converted before, and the result rounded after); ``default`` tells whether the
-    library does this unless it is asked for something else.
+    library does this unless it is asked for something else. ``kernel``: which of our own kernels this is, if any.
+    ``sampling``: the filter of fixed width that it is known to be, if any, from which follows what it reads.
+    ``feasible_from``: the ratio on both axes from which on an undefended attack is expected to hide nearly everything;
+    below it the pixels that the filter leaves unread are too few.
     """
 
     name: str
@@ -59,6 +67,9 @@ class Scaler:
     module: str
     dtype: str = "uint8"
     default: bool = False
+    kernel: str = ""
+    sampling: Sampling | None = None
+    feasible_from: float = math.inf
 
     def __call__(self, image: Image, size: Size) -> Image:
         """Scale ``image`` to ``size`` = (height, width) through the real library; the result has the image's dtype."""
@@ -92,18 +103,17 @@ class Scaler:
         return tuple(d for d in DEVIATIONS if fnmatchcase(self.name, d.scalers) and d.where(in_size, out_size))
 
 
-SCALERS: dict[str, Scaler] = {}
+SCALERS: Registry[Scaler] = Registry("scaler")
 
 
-def register_scaler(
-    name: str, module: str, *, dtype: str = "uint8", default: bool = False
-) -> Callable[[ScalerCall], ScalerCall]:
-    """Register the decorated function as the scaler ``name``; a name that is taken raises ValueError."""
+def register_scaler(name: str, module: str, **facts: Any) -> Callable[[ScalerCall], ScalerCall]:
+    """Register the decorated function as the scaler ``name``; a name that is taken raises ValueError.
+
+    ``facts`` are the other fields of :class:`Scaler`.
+    """
 
     def register(call: ScalerCall) -> ScalerCall:
-        if name in SCALERS:
-            raise ValueError(f"scaler {name!r} is already registered; registered scalers: {', '.join(SCALERS)}")
-        SCALERS[name] = Scaler(name, call, module, dtype, default)
+        SCALERS.add(Scaler(name, call, module, **facts))
         return call
 
     return register
@@ -111,11 +121,10 @@ def register_scaler(
 
 def get_scaler(name: str) -> Scaler:
     """The scaler called ``name``; ValueError with the valid names otherwise, ImportError where it is not installed."""
-    if name not in SCALERS:
-        raise ValueError(f"unknown scaler {name!r}; valid scalers: {', '.join(SCALERS)}")
-    if not SCALERS[name].installed:
-        raise ImportError(f"the scaler {name!r} needs {SCALERS[name].module!r}, which is not installed")
-    return SCALERS[name]
+    scaler = SCALERS[name]
+    if not scaler.installed:
+        raise ImportError(f"the scaler {name!r} needs {scaler.module!r}, which is not installed")
+    return scaler
 
 
 def load(module: str) -> Any:
@@ -139,17 +148,33 @@ def load(module: str) -> Any:
 
 
 def _family(
-    library: str, module: str, options: dict[str, Any], *, dtype: str = "uint8", default: str = ""
+    library: str,
+    module: str,
+    options: dict[str, Any],
+    *,
+    dtype: str = "uint8",
+    default: str = "",
+    facts: Mapping[str, Facts] = NO_FACTS,
 ) -> Callable[[Callable[..., Image]], Callable[..., Image]]:
-    """Register ``function(option, image, size)`` as the scaler ``library:algorithm`` for every algorithm: option."""
+    """Register ``function(option, image, size)`` as the scaler ``library:algorithm`` for every algorithm: option.
+
+    ``facts`` are further fields of :class:`Scaler`, each by algorithm.
+    """
 
     def register(function: Callable[..., Image]) -> Callable[..., Image]:
         for algorithm, option in options.items():
-            call = partial(function, option)
-            register_scaler(f"{library}:{algorithm}", module, dtype=dtype, default=algorithm == default)(call)
+            own = {fact: known[algorithm] for fact, known in facts.items() if algorithm in known}
+            own |= {"dtype": dtype, "default": algorithm == default}
+            register_scaler(f"{library}:{algorithm}", module, **own)(partial(function, option))
         return function
 
     return register
+
+
+def _sampled(**filters: Sampling) -> dict[str, Facts]:
+    """The facts of the algorithms that are filters of fixed width."""
+    feasible = {name: 4.0 if filter.support else 3.0 for name, filter in filters.items()}
+    return {"sampling": filters, "feasible_from": feasible}
 
 
 def _antialiased(options: dict[str, Any]) -> dict[str, tuple[Any, bool]]:
@@ -161,7 +186,10 @@ def _float_levels(image: Image) -> npt.NDArray[np.float32]:
     return np.ascontiguousarray(image, dtype=np.float32)
 
 
-@_family("secure_resize", "secure_resize", {name: name for name in KERNELS}, default="area")
+OURS = {name: name for name in KERNELS}
+
+
+@_family("secure_resize", "secure_resize", OURS, default="area", facts={"kernel": OURS})
 def _ours(kernel: str, image: Image, size: Size) -> Image:
     return resize(image, size, kernel=kernel)
 
@@ -177,7 +205,12 @@ OPENCV = {
 }
 
 
-@_family("opencv", "cv2", OPENCV, default="linear")
+# Lanczos reads six or eight pixels an axis: 5 instead of the 4 of linear and cubic.
+_OPENCV_FILTERS = _sampled(nearest=CORNER, nearest_exact=NEAREST, linear=LINEAR, linear_exact=LINEAR, cubic=CUBIC_SHARP)
+_OPENCV_FILTERS["feasible_from"] = {**_OPENCV_FILTERS["feasible_from"], "lanczos4": 5.0}
+
+
+@_family("opencv", "cv2", OPENCV, default="linear", facts=_OPENCV_FILTERS)
 def _opencv(interpolation: str, image: Image, size: Size) -> Image:
     cv2 = load("cv2")
     return np.asarray(cv2.resize(image, size[::-1], interpolation=getattr(cv2, interpolation)))
@@ -186,7 +219,17 @@ def _opencv(interpolation: str, image: Image, size: Size) -> Image:
 TENSORFLOW = ("bilinear", "nearest", "bicubic", "area", "gaussian", "lanczos3", "lanczos5", "mitchellcubic")
 
 
-@_family("tensorflow", "tensorflow", _antialiased({name: name for name in TENSORFLOW}), default="bilinear")
+_TENSORFLOW_FILTERS = _sampled(nearest=NEAREST, bilinear=LINEAR, bicubic=CUBIC)
+_TENSORFLOW_FILTERS["feasible_from"] = {**_TENSORFLOW_FILTERS["feasible_from"], "lanczos3": 5.0, "lanczos5": 5.0}
+
+
+@_family(
+    "tensorflow",
+    "tensorflow",
+    _antialiased({name: name for name in TENSORFLOW}),
+    default="bilinear",
+    facts=_TENSORFLOW_FILTERS,
+)
 def _tensorflow(option: tuple[str, bool], image: Image, size: Size) -> Image:
     method, antialias = option
     return np.asarray(load("tensorflow").image.resize(np.atleast_3d(image), size, method=method, antialias=antialias))
@@ -225,7 +268,7 @@ PILLOW = {
 }
 
 
-@_family("pillow", "PIL", PILLOW, default="bicubic")
+@_family("pillow", "PIL", PILLOW, default="bicubic", facts=_sampled(nearest=NEAREST))
 def _pillow(option: tuple[str, float | None, str | None], image: Image, size: Size) -> Image:
     module = load("PIL.Image")
     name, reducing_gap, mode = option
@@ -260,7 +303,10 @@ def _through_tensor(function: Callable[[Any], Any], image: Image) -> Image:
     return np.moveaxis(function(planes)[0].numpy(), 0, -1)
 
 
-@_family("torch", "torch", TORCH, default="nearest")
+_TORCH_FILTERS: dict[str, Sampling] = {"nearest": CORNER, "bilinear": LINEAR, "bicubic": CUBIC_SHARP}
+
+
+@_family("torch", "torch", TORCH, default="nearest", facts=_sampled(**_TORCH_FILTERS, **{"nearest-exact": NEAREST}))
 def _torch(option: tuple[str, bool], image: Image, size: Size) -> Image:
     mode, antialias = option
     interpolate = load("torch").nn.functional.interpolate
@@ -275,7 +321,13 @@ TORCHVISION = {
 TORCHVISION["lanczos+antialias"] = TORCHVISION.pop("lanczos")
 
 
-@_family("torchvision", "torchvision", TORCHVISION, default="bilinear+antialias")
+@_family(
+    "torchvision",
+    "torchvision",
+    TORCHVISION,
+    default="bilinear+antialias",
+    facts=_sampled(**_TORCH_FILTERS, nearest_exact=NEAREST),
+)
 def _torchvision(option: tuple[str, bool], image: Image, size: Size) -> Image:
     load("torchvision")
     functional = load("torchvision.transforms.v2.functional")
@@ -299,7 +351,7 @@ def _albumentations_transform(interpolation: str, size: Size) -> Any:
     return load("albumentations").Resize(*size, interpolation=getattr(load("cv2"), interpolation))
 
 
-@_family("albumentations", "albumentations", OPENCV, default="linear")
+@_family("albumentations", "albumentations", OPENCV, default="linear", facts=_OPENCV_FILTERS)
 def _albumentations(interpolation: str, image: Image, size: Size) -> Image:
     return np.asarray(_albumentations_transform(interpolation, size)(image=image)["image"])
 

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..core.operator import AxisOperator, Provenance, ScalingOperator
+from ..scaling import check_size
 from .blackbox import DTYPES, LAYOUTS, PEDESTAL, BlackBox, ProbeError, constant_image, open_box
-from .operator import AxisOperator, Provenance, ScalingOperator
-from .resize import check_size
 from .scalers import Scaler
 
 __all__ = ["DTYPES", "LAYOUTS", "ProbeError", "predict", "probe"]

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from numpy.ma import MaskedArray
 
 from . import core
-from .core.plan import area_taps, fixed_taps
-from .kernels import KERNELS, get_kernel
-from .operator import axis_operator
+from .core.kernels import KERNELS, get_kernel
+from .core.operator import axis_operator
+from .core.taps import area_taps, fixed_taps
 
 __all__ = ["MAX_AXIS", "MAX_PIXELS", "PASS_ORDERS", "check_size", "resize"]
 

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .attacks import HIDDEN_DB, REACHED_DB, craft, psnr
-from .resize import resize
+from ..attacks import HIDDEN_DB, REACHED_DB, craft, psnr
+from ..scaling import resize
 
 __all__ = ["Row", "main", "run"]
 
@@ -76,7 +76,7 @@ def _tensorflow_stock(path: Path, size: tuple[int, int]) -> Image:
 
 
 def _tensorflow_ours(path: Path, size: tuple[int, int]) -> Image:
-    from .integrations import tensorflow as srtf
+    from ..integrations import tensorflow as srtf
 
     return _tf_data(srtf.Resize(size))(path)
 
@@ -102,7 +102,7 @@ def _torch_stock(path: Path, size: tuple[int, int]) -> Image:
 
 
 def _torchvision_ours(path: Path, size: tuple[int, int]) -> Image:
-    from .integrations.torchvision import v2
+    from ..integrations.torchvision import v2
 
     return _data_loader(v2.Compose([v2.Resize(size)]), path)
 

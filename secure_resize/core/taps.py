@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..operator import area_overlaps, axis_operator
+from .operator import area_overlaps, axis_operator
 
 __all__ = ["PRECISION_BITS", "Taps", "area_taps", "fixed_point", "fixed_taps"]
 

@@ -1,8 +1,9 @@
 """What the usual sampling filters read, in closed form: coefficient matrices of other libraries' resizes.
 
 Image reconstruction has to know which pixels a scaler reads. Asking the scaler (:mod:`.probe`) takes its time at every
-new size; for the filters of this table the answer is known. ``tests/test_reconstruct.py`` asks the libraries whether it
-is right. A filter whose weights change with the ratio (antialiasing, ``area``) is not in it.
+new size; for the scalers whose row in :mod:`.scalers` names a filter of this module the answer is known.
+``tests/test_reconstruct.py`` asks the libraries whether it is right. A filter whose weights change with the ratio
+(antialiasing, ``area``) is not among them.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .operator import AxisOperator
+from ..core.operator import AxisOperator
 
-__all__ = ["SAMPLING", "SampledAxis", "Sampling", "sampled_axis"]
+__all__ = ["CORNER", "CUBIC", "CUBIC_SHARP", "LINEAR", "NEAREST", "SampledAxis", "Sampling", "sampled_axis"]
 
 Array = npt.NDArray[Any]
 
@@ -55,34 +56,9 @@ def _keys(a: float) -> Callable[[Array], Array]:
     return kernel
 
 
-_CORNER, _NEAREST = Sampling(0, corner=True), Sampling(0)
-_LINEAR = Sampling(1, _triangle)
-_CUBIC, _CUBIC_SHARP = Sampling(2, _keys(-0.5)), Sampling(2, _keys(-0.75))
-
-SAMPLING: dict[str, Sampling] = {
-    "opencv:nearest": _CORNER,
-    "opencv:nearest_exact": _NEAREST,
-    "opencv:linear": _LINEAR,
-    "opencv:linear_exact": _LINEAR,
-    "opencv:cubic": _CUBIC_SHARP,
-    "albumentations:nearest": _CORNER,
-    "albumentations:nearest_exact": _NEAREST,
-    "albumentations:linear": _LINEAR,
-    "albumentations:linear_exact": _LINEAR,
-    "albumentations:cubic": _CUBIC_SHARP,
-    "torch:nearest": _CORNER,
-    "torch:nearest-exact": _NEAREST,
-    "torch:bilinear": _LINEAR,
-    "torch:bicubic": _CUBIC_SHARP,
-    "torchvision:nearest": _CORNER,
-    "torchvision:nearest_exact": _NEAREST,
-    "torchvision:bilinear": _LINEAR,
-    "torchvision:bicubic": _CUBIC_SHARP,
-    "tensorflow:nearest": _NEAREST,
-    "tensorflow:bilinear": _LINEAR,
-    "tensorflow:bicubic": _CUBIC,
-    "pillow:nearest": _NEAREST,
-}
+CORNER, NEAREST = Sampling(0, corner=True), Sampling(0)
+LINEAR = Sampling(1, _triangle)
+CUBIC, CUBIC_SHARP = Sampling(2, _keys(-0.5)), Sampling(2, _keys(-0.75))
 
 
 @dataclass(frozen=True, eq=False)

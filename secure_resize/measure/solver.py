@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from .operator import AxisOperator, ScalingOperator
+from ..core.operator import AxisOperator, ScalingOperator
 
 __all__ = ["FEASIBLE", "Between", "Goal", "Linear", "Near", "Solution", "dual_value", "least_change", "reach"]
 

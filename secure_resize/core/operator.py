@@ -2,7 +2,7 @@
 
 An :class:`AxisOperator` is the banded matrix of one axis, a :class:`ScalingOperator` the two of an image. They are the
 currency of everything that reasons about a resize; the integer tables that the pixels really meet are made from them in
-:mod:`secure_resize.core.plan`.
+:mod:`secure_resize.core.taps`.
 """
 
 from __future__ import annotations

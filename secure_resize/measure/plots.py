@@ -1,4 +1,4 @@
-"""Pictures of operators and of the matrix, drawn with matplotlib."""
+"""Pictures of operators and of the survey, drawn with matplotlib."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from ..core.operator import AxisOperator, ScalingOperator
 from .exposure import VERDICTS, exposure
-from .matrix import Row
-from .operator import AxisOperator, ScalingOperator
 from .scalers import load
+from .survey import Row
 
-__all__ = ["plot_matrix", "plot_operator"]
+__all__ = ["plot_operator", "plot_survey"]
 
 # Robust, weak, vulnerable: blue to red, told apart by those who see no green.
 COLOURS = ("#2166ac", "#f4a582", "#b2182b")
@@ -85,7 +85,7 @@ def _draw_read(panel: Any, operator: ScalingOperator) -> None:
     panel.figure.colorbar(image, ax=panel)
 
 
-def plot_matrix(rows: Sequence[Row], path: Path) -> None:
+def plot_survey(rows: Sequence[Row], path: Path) -> None:
     """A bar a scaler, grouped by library: its largest stealth gain, with the verdict's colour, and every ratio's."""
     figure, panel = _figure(9, 1.2 + 0.19 * len(rows))
     limits = list(VERDICTS.values())[1:]

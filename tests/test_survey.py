@@ -1,4 +1,4 @@
-"""The commands ``probe`` and ``matrix``, and the pictures that they draw."""
+"""The commands ``probe`` and ``survey``, and the pictures that they draw."""
 
 import json
 
@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import secure_resize as sr
-from secure_resize import matrix
 from secure_resize.cli import main
-from secure_resize.scalers import SCALERS
+from secure_resize.measure import survey
+from secure_resize.measure.scalers import SCALERS
 
 PIPELINE = """
 import numpy as np
@@ -108,10 +108,10 @@ def test_pictures_show_what_they_should(tmp_path, capsys):
 @pytest.fixture(scope="module")
 def measured():
     pytest.importorskip("cv2")
-    return matrix.measure(["opencv:linear", "secure_resize:area", "opencv:area"], {"2": 112, "4": 224})
+    return survey.measure(["opencv:linear", "secure_resize:area", "opencv:area"], {"2": 112, "4": 224})
 
 
-def test_the_matrix_holds_what_probe_says(measured):
+def test_the_survey_holds_what_probe_says(measured):
     rows, missing = measured
     assert not missing
     assert [row.scaler for row in rows] == ["opencv:linear", "secure_resize:area", "opencv:area"]
@@ -122,44 +122,44 @@ def test_the_matrix_holds_what_probe_says(measured):
 
 
 def test_its_formats(measured):
-    table = matrix.as_table(*measured)
+    table = survey.as_table(*measured)
     (line,) = [line for line in table.splitlines() if line.startswith("opencv:linear")]
     assert line.split() == ["opencv:linear", "(default)", SCALERS["opencv:linear"].version, "0.0", "6.0", "vulnerable"]
-    markdown = matrix.as_markdown(*measured).splitlines()
+    markdown = survey.as_markdown(*measured).splitlines()
     assert markdown[0].startswith("| scaler | version | β = 2 | β = 4 |")
     assert len({line.count("|") for line in markdown}) == 1
     assert "**vulnerable**" in markdown[2]
-    printed = json.loads(matrix.as_json(*measured))
+    printed = json.loads(survey.as_json(*measured))
     assert printed["rows"][0]["cells"]["4"]["stealth_gain_db"] == pytest.approx(6.02, abs=0.05)
 
 
 def test_what_is_missing_is_named(monkeypatch):
     absent = SCALERS["opencv:linear"].__class__("gone:linear", lambda image, size: image, "nowhere_to_be_found")
     monkeypatch.setitem(SCALERS, absent.name, absent)
-    rows, missing = matrix.measure([absent.name], {"2": 112})
+    rows, missing = survey.measure([absent.name], {"2": 112})
     assert (rows, missing) == ([], {"nowhere_to_be_found": ["gone:linear"]})
-    assert "left out, nowhere_to_be_found is not installed: gone:linear" in matrix.as_table(rows, missing)
+    assert "left out, nowhere_to_be_found is not installed: gone:linear" in survey.as_table(rows, missing)
 
 
 def test_a_library_without_a_model_is_a_finding_not_a_gap():
-    cell = matrix.Cell((8, 8), (4, 4), None, None, (), "off by 50 levels")
-    row = matrix.Row("opencv:linear", "1", True, {"2": cell})
+    cell = survey.Cell((8, 8), (4, 4), None, None, (), "off by 50 levels")
+    row = survey.Row("opencv:linear", "1", True, {"2": cell})
     assert row.worst is None
-    assert "no model" in matrix.as_table([row], {})
-    assert "off by 50 levels" in matrix.as_table([row], {})
+    assert "no model" in survey.as_table([row], {})
+    assert "off by 50 levels" in survey.as_table([row], {})
 
 
 def test_selection():
-    assert matrix.select(["opencv:*"], defaults=True) == ["opencv:linear"]
-    assert len(matrix.select([])) == len(SCALERS)
+    assert survey.select(["opencv:*"], defaults=True) == ["opencv:linear"]
+    assert len(survey.select([])) == len(SCALERS)
     with pytest.raises(ValueError, match=r"no scaler matches opncv:\*; valid scalers: .*opencv:linear"):
-        matrix.select(["opncv:*"])
+        survey.select(["opncv:*"])
 
 
-def test_the_matrix_command_draws_and_prints(tmp_path, capsys):
+def test_the_survey_command_draws_and_prints(tmp_path, capsys):
     pytest.importorskip("matplotlib")
-    path = tmp_path / "matrix.png"
-    assert main(["matrix", "secure_resize:a*", "--ratios", "2", "--format", "markdown", "--plot", str(path)]) == 0
+    path = tmp_path / "survey.png"
+    assert main(["survey", "secure_resize:a*", "--ratios", "2", "--format", "markdown", "--plot", str(path)]) == 0
     assert capsys.readouterr().out.startswith("| scaler | version | β = 2 | verdict |")
     assert pixels(path).std() > 5
-    assert main(["matrix", "opncv:*"]) == 2
+    assert main(["survey", "opncv:*"]) == 2

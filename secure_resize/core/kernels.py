@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from ..registry import Registry
+
 __all__ = ["KERNELS", "Kernel", "get_kernel", "register_kernel"]
 
 Array = Any  # an array of the namespace xp
@@ -38,7 +40,7 @@ class Kernel:
     integrated: bool = False
 
 
-KERNELS: dict[str, Kernel] = {}
+KERNELS: Registry[Kernel] = Registry("kernel")
 
 
 def register_kernel(
@@ -47,9 +49,7 @@ def register_kernel(
     """Register the decorated function as the kernel ``name``; a name that is taken raises ValueError."""
 
     def register(function: Callable[..., Array]) -> Callable[..., Array]:
-        if name in KERNELS:
-            raise ValueError(f"kernel {name!r} is already registered; registered kernels: {', '.join(KERNELS)}")
-        KERNELS[name] = Kernel(name, support, function, integrated)
+        KERNELS.add(Kernel(name, support, function, integrated))
         return function
 
     return register

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .core.plan import Taps
-from .exposure import Exposure, exposure
-from .operator import AxisOperator, ScalingOperator
-from .probe import probe
-from .reconstruct import ROBUST_DB, AnyScaler, Plan, as_operator, check_options, in_size_of, make_plan
-from .resize import _as_batch, check_size
+from ..core.operator import AxisOperator, ScalingOperator
+from ..core.taps import Taps
+from ..measure.exposure import Exposure, exposure
+from ..measure.probe import probe
+from ..scaling import _as_batch, check_size
+from .filters import ROBUST_DB, AnyScaler, Plan, as_operator, check_options, in_size_of, make_plan
 
 __all__ = ["ReconstructionInfo", "reconstruction_info"]
 

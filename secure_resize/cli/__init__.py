@@ -16,13 +16,15 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from . import __version__, demo, evaluate, matrix
-from .attacks import METHODS
-from .blackbox import DTYPES, LAYOUTS
-from .exposure import exposure
-from .probe import probe
-from .resize import check_size
-from .scalers import SCALERS, get_scaler
+from .. import __version__, evaluate
+from ..attacks import METHODS
+from ..measure import survey
+from ..measure.blackbox import DTYPES, LAYOUTS
+from ..measure.exposure import exposure
+from ..measure.probe import probe
+from ..measure.scalers import SCALERS, get_scaler
+from ..scaling import check_size
+from . import demo
 
 __all__ = ["main"]
 
@@ -58,7 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     command.set_defaults(run=lambda options: demo.main(options.source, options.target, options.size, options.out))
     _add_probe(commands)
-    _add_matrix(commands)
+    _add_survey(commands)
     _add_evaluate(commands)
     return parser
 
@@ -74,7 +76,7 @@ def _add_probe(commands: Any) -> None:
     command.add_argument(
         "resize",
         metavar="NAME|module:callable",
-        help="a scaler such as opencv:linear (secure-resize matrix lists them), or anything importable that takes an "
+        help="a scaler such as opencv:linear (secure-resize survey lists them), or anything importable that takes an "
         "image and returns it resized",
     )
     for option, name, what in (("--in", "in_size", "source"), ("--out", "out_size", "output")):
@@ -91,7 +93,7 @@ def _run_probe(options: argparse.Namespace) -> int:
     found, known = exposure(model), model.provenance
     assert known is not None
     if options.plot:
-        from .plots import plot_operator
+        from ..measure.plots import plot_operator
 
         plot_operator(model, known.name, options.plot)
     if options.json:
@@ -143,28 +145,28 @@ def _imported(module: str) -> Any:
         raise ValueError(f"cannot import {module!r} ({error}); libraries with scalers: {libraries}") from None
 
 
-def _add_matrix(commands: Any) -> None:
+def _add_survey(commands: Any) -> None:
     command = commands.add_parser(
-        "matrix",
+        "survey",
         help="who is vulnerable on this machine: every library, every algorithm, several scaling ratios",
         description="Probes every resize that is installed here and prints its stealth gain in dB at each ratio.",
     )
     command.add_argument("scalers", nargs="*", metavar="PATTERN", help="names such as 'opencv:*' (default: all)")
     command.add_argument("--defaults", action="store_true", help="only what each library does by default")
     command.add_argument(
-        "--ratios", nargs="+", choices=matrix.RATIOS, default=list(matrix.RATIOS), help="default: all of them"
+        "--ratios", nargs="+", choices=survey.RATIOS, default=list(survey.RATIOS), help="default: all of them"
     )
-    command.add_argument("--format", choices=matrix.FORMATS, default="table", help="default: %(default)s")
+    command.add_argument("--format", choices=survey.FORMATS, default="table", help="default: %(default)s")
     command.add_argument("--plot", type=Path, metavar="PNG", help="draw it")
-    command.set_defaults(run=_run_matrix)
+    command.set_defaults(run=_run_survey)
 
 
-def _run_matrix(options: argparse.Namespace) -> int:
-    names = matrix.select(options.scalers, defaults=options.defaults)
+def _run_survey(options: argparse.Namespace) -> int:
+    names = survey.select(options.scalers, defaults=options.defaults)
     show = sys.stderr.isatty()
-    rows, missing = matrix.measure(
+    rows, missing = survey.measure(
         names,
-        {ratio: matrix.RATIOS[ratio] for ratio in options.ratios},
+        {ratio: survey.RATIOS[ratio] for ratio in options.ratios},
         progress=lambda name: print(f"\r\033[Kprobing {name}", end="", file=sys.stderr, flush=True) if show else None,
     )
     if show:
@@ -172,10 +174,10 @@ def _run_matrix(options: argparse.Namespace) -> int:
     if not rows:
         raise ImportError(f"nothing to measure: none of {', '.join(missing)} is installed")
     if options.plot:
-        from .plots import plot_matrix
+        from ..measure.plots import plot_survey
 
-        plot_matrix(rows, options.plot)
-    print(matrix.FORMATS[options.format](rows, missing))
+        plot_survey(rows, options.plot)
+    print(survey.FORMATS[options.format](rows, missing))
     return 0
 
 
@@ -183,9 +185,9 @@ def _add_evaluate(commands: Any) -> None:
     default = evaluate.Options()
     command = commands.add_parser(
         "evaluate",
-        help="attack pairs of photographs through every scaler and every defence, and count what succeeds",
+        help="attack pairs of photographs through every scaler and every defense, and count what succeeds",
         description="Hides one photograph in another, for many pairs, and runs the attack images through the scalers "
-        "and the defences. A run that was interrupted goes on where it stopped, with the same options and --out. Exit "
+        "and the defenses. A run that was interrupted goes on where it stopped, with the same options and --out. Exit "
         "code 1: an attack did what was proved impossible, or the default resize showed a hidden picture.",
     )
     command.add_argument("--pictures", type=Path, metavar="DIR", help="default: scikit-image's photographs")
@@ -214,7 +216,7 @@ def _add_evaluate(commands: Any) -> None:
     command.add_argument(
         "--defenses", nargs="+", default=[], metavar="NAME", help=f"of {', '.join(evaluate.DEFENSES)} (default: all)"
     )
-    command.add_argument("--adaptive", action="store_true", help="also attacks that know which defence they face")
+    command.add_argument("--adaptive", action="store_true", help="also attacks that know which defense they face")
     command.add_argument(
         "--epsilons",
         nargs="+",

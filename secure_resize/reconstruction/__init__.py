@@ -1,0 +1,1 @@
+"""Image reconstruction (defense 2): what a scaler reads is replaced by what lies around it."""
