@@ -139,9 +139,9 @@ def check_kernel(kernel: str, in_size: tuple[int, int], out_size: tuple[int, int
     gain = sum(_gain_db(n_in, n_out, kernel) for n_in, n_out in zip(in_size, out_size, strict=True))
     if gain >= REFUSED_DB:
         raise ValueError(
-            f"the kernel {kernel!r} weighs source pixels unevenly from {in_size[0]}x{in_size[1]} to "
-            f"{out_size[0]}x{out_size[1]}, some not at all: {gain:.1f} dB of stealth gain for an image-scaling attack; "
-            "use kernel='area'"
+            f"the kernel {kernel!r} weighs some source pixels less than others, or not at all, from "
+            f"{in_size[0]}x{in_size[1]} to {out_size[0]}x{out_size[1]}: {gain:.1f} dB of stealth gain for an "
+            "image-scaling attack; use kernel='area'"
         )
 
 
