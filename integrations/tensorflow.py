@@ -26,7 +26,7 @@ import secure_resize as sr
 from secure_resize.core.kernels import Kernel, get_kernel
 from secure_resize.core.taps import PRECISION_BITS, area_taps, axis_weights, fixed_taps
 from secure_resize.measure.scalers import get_scaler
-from secure_resize.reconstruction.filters import check_options
+from secure_resize.reconstruction.plan import check_options
 from secure_resize.scaling import MAX_AXIS, MAX_PIXELS, PASS_ORDERS, check_size
 
 __all__ = ["Reconstruct", "Resize", "reconstruct", "resize"]

@@ -28,6 +28,8 @@ LAYERS = [
     {"measure.survey"},
     {"measure.plots"},
     {"reconstruction"},
+    {"reconstruction.plan"},
+    {"reconstruction.keys"},
     {"reconstruction.filters"},
     {"reconstruction.info"},
     {

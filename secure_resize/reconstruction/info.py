@@ -13,8 +13,8 @@ from ..core.operator import AxisOperator, ScalingOperator
 from ..core.taps import Taps
 from ..measure.exposure import Exposure, exposure
 from ..measure.probe import probe
-from ..scaling import _as_batch, check_size
-from .filters import ROBUST_DB, AnyScaler, Plan, check_options, in_size_of, make_plan
+from ..scaling import as_batch, check_size
+from .plan import ROBUST_DB, AnyScaler, Plan, check_options, in_size_of, make_plan
 
 __all__ = ["ReconstructionInfo", "reconstruction_info"]
 
@@ -42,7 +42,7 @@ def reconstruction_info(
     Arguments and errors are :func:`reconstruct`'s.
     """
     check_options(method, bandwidth, None)
-    batch = _as_batch(image)
+    batch = as_batch(image)
     if image.ndim == 4:
         raise ValueError(f"image must have shape (H, W) or (H, W, C), one image; got {image.shape}")
     plan = make_plan(scaler, in_size_of(batch), check_size(size), float(bandwidth), batch.dtype.name)
