@@ -15,8 +15,8 @@ PACKAGE = Path(secure_resize.__file__).parent
 LAYERS = [
     {"registry", "tables"},
     {"core.kernels"},
-    {"core.operator"},
-    {"core", "core.taps", "core.reference", "core.selection", "core.native"},
+    {"core.taps", "core.selection"},
+    {"core.operator", "core", "core.reference", "core.native"},
     {"scaling"},
     {"measure"},
     {"measure.sampling", "measure.solver"},
