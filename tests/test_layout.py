@@ -13,7 +13,7 @@ import secure_resize
 PACKAGE = Path(secure_resize.__file__).parent
 # Each module may import those of the lines above it, and those of its own line.
 LAYERS = [
-    {"registry"},
+    {"registry", "tables"},
     {"core.kernels"},
     {"core.taps", "core.selection"},
     {"core.operator", "core", "core.reference", "core.native"},
@@ -45,7 +45,9 @@ LAYERS = [
     {"evaluate.verdicts", "evaluate.options", "evaluate.classifier", "evaluate.formats", "evaluate.figures"},
     {"evaluate.run"},
     {"evaluate"},
-    {"cli.demo"},
+    {"cli.outcome", "cli.arguments"},
+    {"cli.demo", "cli.probe", "cli.survey", "cli.evaluate"},
+    {"cli.app"},
     {"cli"},
     {"__main__"},
 ]
