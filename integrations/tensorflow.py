@@ -24,11 +24,10 @@ import tensorflow as tf
 
 import secure_resize as sr
 from secure_resize.core.kernels import Kernel, get_kernel
-from secure_resize.core.operator import integrated_weights, sampled_weights
-from secure_resize.core.taps import PRECISION_BITS, area_taps, fixed_point, fixed_taps
+from secure_resize.core.taps import PRECISION_BITS, area_taps, axis_weights, fixed_taps
 from secure_resize.measure.scalers import get_scaler
-from secure_resize.reconstruction.filters import check_options
-from secure_resize.scaling import MAX_AXIS, MAX_PIXELS, PASS_ORDERS, check_size
+from secure_resize.reconstruction.plan import check_options
+from secure_resize.scaling import MAX_AXIS, MAX_PIXELS, PASS_ORDERS, check_kernel, check_size
 
 __all__ = ["Reconstruct", "Resize", "reconstruct", "resize"]
 
@@ -67,7 +66,8 @@ def resize(
     size
         (height, width): two whole numbers, or an integer tensor of shape (2,).
     method
-        ``"area"``, ``"bilinear"``, ``"bicubic"``, ``"lanczos3"`` (= ``"lanczos"``), ``"box"`` or ``"hamming"``; the
+        ``"area"``, ``"bilinear"``, ``"bicubic"``, ``"lanczos3"`` (= ``"lanczos"``), ``"hamming"`` or, where it leaves
+        no pixels out (on the graph path: at sizes known when it is traced), ``"box"``; the
         constants of ``tf.image.ResizeMethod`` are such strings. All but area give Pillow's bytes in uint8.
     preserve_aspect_ratio
         Fit the image into ``size``, by ``tf.image.resize``'s own formula.
@@ -403,6 +403,7 @@ def _reconstruct_and_resize(
 def _resize_graph(images: Tensor, size: Size, kernel: Kernel) -> Tensor:
     images, size = _bounded(images, size)
     in_size, channels = _in_size(images), _dim(images, -1)
+    _check_kernel(kernel, in_size, size)
     batch = tf.reshape(images, [-1, *in_size, channels])
     rows, cols = (_taps(n_in, n_out, kernel, images.dtype) for n_in, n_out in zip(in_size, size, strict=True))
     if images.dtype == tf.float32:
@@ -415,6 +416,17 @@ def _resize_graph(images: Tensor, size: Size, kernel: Kernel) -> Tensor:
     else:
         result = _apply_fixed(batch, rows, cols)
     return tf.reshape(result, tf.concat([tf.shape(images, tf.int64)[:-3], [*size, channels]], 0))
+
+
+def _check_kernel(kernel: Kernel, in_size: Size, size: Size) -> None:
+    """ValueError where ``kernel`` leaves pixels out, or might at sizes that are known only when the graph runs."""
+    if all(isinstance(n, int) for n in (*in_size, *size)):
+        check_kernel(kernel.name, in_size, size)
+    elif not kernel.robust:
+        raise ValueError(
+            f"the kernel {kernel.name!r} leaves pixels out at some sizes, and the graph path does not know these, "
+            f"{in_size} to {size}, before it runs; use 'area', or path='host'"
+        )
 
 
 def _bounded(images: Tensor, size: Size) -> tuple[Tensor, Size]:
@@ -500,15 +512,8 @@ def _known_taps(n_in: int, n_out: int, kernel: Kernel, dtype: tf.DType) -> tuple
 
 def _computed_taps(n_in: _Array, n_out: _Array, kernel: Kernel, dtype: tf.DType) -> tuple[Tensor, Tensor, Tensor]:
     """The same where a size is known only when the graph runs."""
-    if kernel.integrated:
-        start, overlaps = integrated_weights(n_in, n_out, n_in, n_out, _XP)
-        if dtype == tf.float32:
-            return start.tensor, (overlaps / n_in).tensor, 1
-        return start.tensor, overlaps.tensor, n_in.tensor
-    start, weights = sampled_weights(n_in, n_out, kernel, _XP)
-    if dtype == tf.float32:
-        return start.tensor, weights.tensor, 1
-    return start.tensor, fixed_point(weights, dtype == tf.uint16, _XP).tensor, 1 << PRECISION_BITS
+    start, weights, unit = axis_weights(n_in, n_out, kernel, dtype.name, _XP)
+    return start.tensor, weights.tensor, getattr(unit, "tensor", unit)
 
 
 def _apply(x: Tensor, taps: _Taps, axis: int, *, transposed: bool = False) -> Tensor:
@@ -538,7 +543,7 @@ def _apply(x: Tensor, taps: _Taps, axis: int, *, transposed: bool = False) -> Te
     return tf.transpose(sums, np.argsort(front))
 
 
-# A namespace and an array with numpy's face, for kernels.py and operator.py to run on.
+# A namespace and an array with numpy's face, for core/kernels.py and core/taps.py to run on.
 
 
 class _Array:

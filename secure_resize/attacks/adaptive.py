@@ -21,7 +21,8 @@ import numpy.typing as npt
 
 from ..core.operator import AxisOperator, ScalingOperator
 from ..measure.scalers import Scaler, get_scaler
-from ..reconstruction.filters import Plan, make_plan, reconstruct, reconstruct_resize
+from ..reconstruction.filters import reconstruct, reconstruct_resize
+from ..reconstruction.plan import Plan, make_plan
 from .craft import REACHED_DB, Crafted, as_levels, check_epsilons, check_pair, craft, known_operator, psnr
 from .defended import Middle, Model, Windows, absolute, candidate_means, expected_random, ranked, restricted
 from .replay import replay

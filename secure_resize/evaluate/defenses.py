@@ -21,7 +21,8 @@ from ..measure.exposure import exposure
 from ..measure.probe import ProbeError
 from ..measure.rounding import rounding
 from ..measure.scalers import Scaler
-from ..reconstruction.filters import METHODS, reconstruct_resize
+from ..reconstruction.filters import reconstruct_resize
+from ..reconstruction.plan import METHODS
 from ..scaling import resize_unchecked
 
 __all__ = ["DEFENSES", "Defense", "Linear", "get_defense", "register_defense"]
