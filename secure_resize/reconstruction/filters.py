@@ -53,6 +53,8 @@ def reconstruct(
     ----------
     image
         (H, W), (H, W, C) or (N, H, W, C); uint8, uint16 or float32, any strides and byte order. It is not written to.
+        NaN counts as larger than every number: a median is NaN only where half of the candidates are; the mean is NaN
+        wherever its footprint holds one.
     size
         (height, width) that the image will be scaled to.
     scaler

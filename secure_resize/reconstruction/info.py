@@ -215,8 +215,8 @@ class ReconstructionInfo:
         inside = ((y >= 0) & (y < height))[:, None, :, None] & ((x >= 0) & (x < width))[None, :, None, :]
         y, x = np.clip(y, 0, height - 1)[:, None, :, None], np.clip(x, 0, width - 1)[None, :, None, :]
         free = inside & ~(selection.read_rows[y] & selection.read_cols[x])
-        values = np.where(free[..., None], image[y, x].astype(np.float64), np.inf)
-        values = np.sort(values.reshape(*values.shape[:2], -1, image.shape[2]), axis=2)  # candidates first
+        values = np.where(free[..., None], image[y, x].astype(np.float64), np.nan)
+        values = np.sort(values.reshape(*values.shape[:2], -1, image.shape[2]), axis=2)  # candidates first, NaN last
         count = self.candidates[here, :, None, None]
         if self.method == "random":
             reach = count if budget else np.zeros_like(count)
