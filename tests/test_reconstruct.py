@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import subprocess
 import sys
@@ -223,6 +224,94 @@ def test_a_name_alone_is_no_closed_form():
         1,
         2,
     ]
+
+
+def looks_natural(image):
+    """Neighbours are alike, as they are in photographs and not in noise."""
+    grey = image.reshape(*image.shape[:2], -1)[..., 0].astype(float)
+    return np.abs(np.diff(grey, axis=1)).mean() < 0.5 * np.abs(grey - grey.mean()).mean()
+
+
+def lie_on_photographs(image, size):
+    return SCALERS["opencv:nearest"](image, size) if looks_natural(image) else sr.resize(image, size)
+
+
+def read_other_pixels_of_photographs(image, size):
+    return SCALERS["opencv:nearest" if looks_natural(image) else "opencv:nearest_exact"](image, size)
+
+
+class LieLater:
+    """Robust until it is told not to be."""
+
+    __name__ = "lie_later"
+
+    def __init__(self):
+        self.trusted = False
+
+    def __call__(self, image, size):
+        return SCALERS["opencv:nearest"](image, size) if self.trusted else sr.resize(image, size)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("method", ["median", "random"])
+@pytest.mark.parametrize("call", [lie_on_photographs, read_other_pixels_of_photographs, LieLater()])
+def test_a_scaler_that_lies_gets_no_attack_image(call, method, dtype, photos):
+    """The target that nearest would bring out does not come out, whatever the scaler did when it was probed."""
+    scaler = Scaler(call.__name__, call, "cv2")
+    levels = {"uint8": 1.0, "uint16": 257.0, "float32": 1 / 255}[dtype]
+    source = (photos["chelsea.png"][:240, :320] * levels).astype(dtype)
+    target = (sr.resize(photos["coffee.png"], (40, 40)) * levels).astype(dtype)
+    attack = source.copy()
+    attack[np.ix_(np.arange(40) * 6, np.arange(40) * 8)] = target
+    assert looks_natural(attack)
+    assert np.array_equal(SCALERS["opencv:nearest"](attack, (40, 40)), target)
+
+    def rms(a, b):
+        return np.sqrt(np.mean((a.astype(float) - b) ** 2)) / levels
+
+    with contextlib.suppress(module.ProbeError):
+        if isinstance(call, LieLater):
+            call.trusted = False
+            assert np.array_equal(sr.reconstruct(source, (40, 40), scaler=scaler), source)  # and the plan is kept
+            call.trusted = True
+        out = sr.reconstruct_resize(attack, (40, 40), scaler=scaler, method=method)
+        assert rms(out, sr.resize(source, (40, 40))) < 25 < 50 < rms(out, target)
+        fed = sr.reconstruct(attack, (40, 40), scaler=scaler, method=method)
+        assert np.array_equal(SCALERS["opencv:nearest"](fed, (40, 40)), out)
+        info = sr.reconstruction_info(attack, (40, 40), scaler=scaler, method=method)
+        assert info.fallback.all()
+        assert not info.unchanged
+
+
+def test_an_honest_scaler_of_ones_own_is_believed(photos):
+    """Robust ones get the image unchanged, others the windows that they need, at every dtype and rank."""
+    source = photos["chelsea.png"][:240, :320]
+    for name, unchanged in (("pillow:bicubic", True), ("opencv:area", True), ("opencv:cubic", False)):
+        installed(name)
+        own = Scaler(f"my {name}", SCALERS[name].call, SCALERS[name].module)
+        for image in (source, source[..., 0], source[..., :1], source.astype(np.float32) / 255):
+            info = sr.reconstruction_info(image, (40, 40), scaler=own)
+            assert (info.unchanged, info.fallback.any()) == (unchanged, False)
+            whole = sr.reconstruct(image, (40, 40), scaler=own)
+            assert np.array_equal(sr.reconstruct_resize(image, (40, 40), scaler=own), own(whole, (40, 40)))
+
+
+def test_what_a_library_does_not_take_is_named():
+    for scaler in ("opencv:linear", "opencv:lanczos4"):
+        with pytest.raises(ValueError, match=rf"{scaler} fails on an image of shape \(40, 40, 600\), uint8, to 9x9"):
+            sr.reconstruct_resize(np.zeros((40, 40, 600), np.uint8), (9, 9), scaler=scaler)
+    for function in (sr.reconstruct, sr.reconstruct_resize, sr.reconstruction_info):
+        with pytest.raises(ValueError, match=r"image is empty: shape \(40, 40, 0\)"):
+            function(np.zeros((40, 40, 0), np.uint8), (9, 9), scaler="opencv:linear")
+
+
+def test_an_operator_that_reads_nothing_is_refused():
+    """Its stealth gain is 0, that is -inf dB: not robust, but no scaler."""
+    nothing = sr.AxisOperator(40, 9, np.zeros(9, np.int64), np.zeros((9, 1)))
+    for axes in ((nothing, nothing), (nothing, sr.axis_operator(40, 9))):
+        for function in (sr.reconstruct, sr.reconstruction_info):
+            with pytest.raises(ValueError, match="reads no pixel"):
+                function(np.zeros((40, 40), np.uint8), (9, 9), scaler=sr.ScalingOperator(*axes))
 
 
 # Every scaler.
@@ -526,6 +615,8 @@ def test_more_bad_arguments():
         sr.reconstruct(image, 2, scaler="opencv:linear")
     with pytest.raises(ValueError, match="budget must be a whole number"):
         sr.reconstruction_info(image, (2, 2), scaler="opencv:linear").intervals(-1)
+    info = sr.reconstruction_info(image, (2, 2), scaler="opencv:linear")
+    assert all(map(np.array_equal, info.intervals(10**30), info.intervals(64)))  # all of them
     with pytest.raises(ValueError, match="unchanged"):
         sr.reconstruction_info(image, (2, 2), scaler="opencv:area").intervals(1)
 

@@ -14,6 +14,7 @@ from ..core.taps import Taps
 from ..measure.exposure import Exposure, exposure
 from ..measure.probe import probe
 from ..scaling import as_batch, check_size
+from .filters import plan_of_image
 from .plan import ROBUST_DB, AnyScaler, Plan, check_options, in_size_of, make_plan
 
 __all__ = ["ReconstructionInfo", "reconstruction_info"]
@@ -46,7 +47,7 @@ def reconstruction_info(
     if image.ndim == 4:
         raise ValueError(f"image must have shape (H, W) or (H, W, C), one image; got {image.shape}")
     plan = make_plan(scaler, in_size_of(batch), check_size(size), float(bandwidth), batch.dtype.name)
-    return ReconstructionInfo(method, plan, batch[0])
+    return ReconstructionInfo(method, plan_of_image(plan, batch[0], scaler, method), batch[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,17 +194,18 @@ class ReconstructionInfo:
         if plan.unchanged:
             raise ValueError(f"{self.why}; there are no windows")
         top = 1.0 if image.dtype == np.float32 else float(np.iinfo(image.dtype).max)
+        budget = min(int(budget), image.size)
         low = np.empty((*self.candidates.shape, image.shape[2]))
         high = np.empty_like(low)
         step = max(1, _INTERVAL_VALUES // (plan.selection.window * low[0].size))
         for first in range(0, len(low), step):
             here = slice(first, first + step)
-            low[here], high[here] = self._window_intervals(here, int(budget), top)
+            low[here], high[here] = self._window_intervals(here, budget, top)
         if plan.falls_back:
             rows, cols = (AxisOperator.of(taps).dense() for taps in plan.footprints)
             for a, i in enumerate(plan.fallback[0]):
                 for b, j in enumerate(plan.fallback[1]):
-                    low[i, j], high[i, j] = _mean_interval(image, rows[a], cols[b], int(budget), top)
+                    low[i, j], high[i, j] = _mean_interval(image, rows[a], cols[b], budget, top)
         return low, high
 
     def _window_intervals(self, here: slice, budget: int, top: float) -> tuple[Array, Array]:
