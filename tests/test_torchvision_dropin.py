@@ -8,8 +8,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
@@ -19,8 +18,7 @@ from test_torchvision import core_resize, interleaved, photo_fixture, pil_image,
 from torch.jit.frontend import NotSupportedError
 from torch.utils._pytree import tree_flatten
 from torchvision import tv_tensors
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms import v2 as stock
+from torchvision.transforms import InterpolationMode, v2 as stock
 
 import secure_resize as sr
 from secure_resize.integrations.torchvision import functional, v2

@@ -232,7 +232,8 @@ def craft_adaptive(
     operator = known_operator(scaler, in_size, size)
     operator = ScalingOperator(_cropped(operator.rows, here[0]), _cropped(operator.cols, here[1]))
     case = Case(first, last, scaler, operator, plan, epsilon, iterations, guess)
-    defend = partial(reconstruct_resize, size=size, scaler=scaler, method=attack.defense, bandwidth=bandwidth)
+    method_of_defense: Any = attack.defense
+    defend = partial(reconstruct_resize, size=size, scaler=scaler, method=method_of_defense, bandwidth=bandwidth)
     best: Adapted | None = None
     for budget in budgets:
         image = craft(first, last, operator).image if plan.unchanged else attack(case, budget)

@@ -268,7 +268,8 @@ def known_operator(
     name = scaler.name if isinstance(scaler, Scaler) else scaler
     if isinstance(name, str) and name.startswith("secure_resize:") and scaler in (name, SCALERS.get(name)):
         get_scaler(name)
-        return scaling_operator(in_size, out_size, name.partition(":")[2])
+        kernel: Any = name.partition(":")[2]
+        return scaling_operator(in_size, out_size, kernel)
     if isinstance(scaler, str | Scaler):
         return _probed(scaler, in_size, out_size)
     return probe(scaler, in_size, out_size, layout="HW" if grey else "auto")

@@ -181,8 +181,7 @@ def run(source: Image, target: Image, size: tuple[int, int], out: Path) -> tuple
 def _load(path: Path | None, example: str) -> Image:
     """The RGB picture at ``path``, or scikit-image's picture called ``example``."""
     if path is not None:
-        from PIL import Image as PILImage
-        from PIL import ImageOps
+        from PIL import Image as PILImage, ImageOps
 
         with PILImage.open(path) as image:
             return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
@@ -215,8 +214,7 @@ def _table(rows: list[Row]) -> str:
 
 def _grid(captioned: list[list[tuple[str, Image]]]) -> Any:
     """The rows of captioned pictures on one canvas, as a Pillow image."""
-    from PIL import Image as PILImage
-    from PIL import ImageDraw, ImageFont
+    from PIL import Image as PILImage, ImageDraw, ImageFont
 
     font = ImageFont.load_default(15)
     margin, caption = 12, 26

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..names import KernelName, Size
 from .kernels import Kernel, get_kernel
 
 __all__ = ["AxisOperator", "Provenance", "ScalingOperator", "area_overlaps", "axis_operator", "scaling_operator"]
@@ -177,7 +178,7 @@ class ScalingOperator:
         return self.apply(image)
 
 
-def scaling_operator(in_size: tuple[int, int], out_size: tuple[int, int], kernel: str = "area") -> ScalingOperator:
+def scaling_operator(in_size: Size, out_size: Size, kernel: KernelName = "area") -> ScalingOperator:
     """The operator of ``resize`` from ``in_size`` to ``out_size`` (both (height, width)) before any rounding."""
     return ScalingOperator(
         axis_operator(in_size[0], out_size[0], kernel), axis_operator(in_size[1], out_size[1], kernel)

@@ -190,7 +190,7 @@ OURS = {name: name for name in KERNELS}
 
 
 @_family("secure_resize", "secure_resize", OURS, default="area", facts={"kernel": OURS})
-def _ours(kernel: str, image: Image, size: Size) -> Image:
+def _ours(kernel: Any, image: Image, size: Size) -> Image:
     return resize(image, size, kernel=kernel)
 
 

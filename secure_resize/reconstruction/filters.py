@@ -15,6 +15,7 @@ import os
 import secrets
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -30,6 +31,7 @@ from ..measure.exposure import exposure
 from ..measure.probe import SIGNIFICANT, ProbeError, probe
 from ..measure.sampling import sampled_axis
 from ..measure.scalers import SCALERS, Scaler, get_scaler
+from ..names import ReconstructionMethod
 from ..scaling import _FROM_BATCH, _as_batch, check_size
 
 __all__ = [
@@ -58,10 +60,10 @@ _KEPT_BYTES, _KEPT = 1 << 26, 4
 
 def reconstruct(
     image: Array,
-    size: Size,
+    size: Sequence[int],
     *,
     scaler: AnyScaler,
-    method: str = "median",
+    method: ReconstructionMethod = "median",
     bandwidth: float = 2,
     key: bytes | None = None,
 ) -> Array:
@@ -122,10 +124,10 @@ def reconstruct(
 
 def reconstruct_resize(
     image: Array,
-    size: Size,
+    size: Sequence[int],
     *,
     scaler: str | Scaler,
-    method: str = "median",
+    method: ReconstructionMethod = "median",
     bandwidth: float = 2,
     key: bytes | None = None,
 ) -> Array:
