@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from functools import cache
 
-from .core.operator import integrated_weights, sampled_weights
-from .core.taps import PRECISION_BITS, area_taps, fixed_point, fixed_taps
+from .core.taps import PRECISION_BITS, axis_weights
 from .measure.scalers import SCALERS, load
 from .names import PassOrder
-from .reconstruction.filters import METHODS, check_options
+from .reconstruction.plan import METHODS, check_options
 from .scaling import MAX_AXIS, MAX_PIXELS, PASS_ORDERS, check_size
 
 __all__ = [
@@ -20,15 +19,11 @@ __all__ = [
     "MAX_PIXELS",
     "PASS_ORDERS",
     "PRECISION_BITS",
-    "area_taps",
+    "axis_weights",
     "check_options",
     "check_size",
-    "fixed_point",
-    "fixed_taps",
-    "integrated_weights",
     "load",
     "pillow_pass_order",
-    "sampled_weights",
     "stock_scaler",
     "stock_scalers",
 ]

@@ -9,10 +9,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, TypeAlias
 
-__all__ = ["Defense", "KernelName", "PassOrder", "ReconstructionMethod", "Size"]
+__all__ = [
+    "AdaptiveMethod",
+    "AttackMethod",
+    "Defense",
+    "KernelName",
+    "PassOrder",
+    "ReconstructionMethod",
+    "Size",
+]
 
 KernelName: TypeAlias = Literal["area", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 PassOrder: TypeAlias = Literal["pillow13", "pillow12"]
 ReconstructionMethod: TypeAlias = Literal["median", "random"]
+AttackMethod: TypeAlias = Literal["strong", "strong_rms", "weak", "nearest", "least", "area_l0", "area_l1", "area_l2"]
+AdaptiveMethod: TypeAlias = Literal["median", "random", "surrogate_median", "expectation_random", "replay"]
 Defense: TypeAlias = Literal["robust", "median", "random"]
 Size: TypeAlias = Sequence[int]  # (height, width); a tuple, a list or an array of two whole numbers

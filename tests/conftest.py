@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -18,6 +19,24 @@ os.environ["PYTHONPATH"] = str(Path(secure_resize.__file__).parent.parent)
 # Loaded after TensorFlow, torchvision (through triton) ends the process: both register the same LLVM options.
 with contextlib.suppress(ImportError):
     import torchvision  # noqa: F401
+
+
+def mypy_errors(source: str, folder: Path) -> list[tuple[int, str]]:
+    """(line, code) of what mypy finds in ``source``, with the installed libraries' types as a user has them."""
+    pytest.importorskip("mypy")
+    path = folder / "snippet.py"
+    path.write_text(source)
+    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--cache-dir", str(folder), str(path)]
+    config = folder / "mypy.ini"
+    config.write_text(
+        "[mypy]\n[mypy-torchvision.*,torch.*,PIL.*,cv2.*,tensorflow.*]\nignore_missing_imports = True\n"
+        "follow_imports = skip\n"
+    )
+    run = subprocess.run([*command, "--config-file", str(config)], cwd=folder, capture_output=True, text=True)
+    lines = [line for line in run.stdout.splitlines() if ": error: " in line]
+    assert all(line.startswith("snippet.py:") for line in lines), run.stdout + run.stderr
+    assert run.returncode == bool(lines), run.stdout + run.stderr
+    return [(int(line.split(":")[1]), line.rpartition("[")[2][:-1]) for line in lines]
 
 
 @pytest.fixture(autouse=True)

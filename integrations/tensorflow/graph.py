@@ -8,17 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 import secure_resize as sr
-from secure_resize.integration_support import (
-    MAX_AXIS,
-    MAX_PIXELS,
-    PASS_ORDERS,
-    PRECISION_BITS,
-    area_taps,
-    fixed_point,
-    fixed_taps,
-    integrated_weights,
-    sampled_weights,
-)
+from secure_resize.integration_support import MAX_AXIS, MAX_PIXELS, PASS_ORDERS, PRECISION_BITS, axis_weights
 
 from . import namespace as xp
 from .arguments import Dim, Dims, Tensor, dim_of, size_of
@@ -143,35 +133,10 @@ class Taps(NamedTuple):
 
 def _taps(n_in: Dim, n_out: Dim, kernel: sr.Kernel, dtype: tf.DType) -> Taps:
     if isinstance(n_in, int) and isinstance(n_out, int):
-        start, weights, unit = _known_taps(n_in, n_out, kernel, dtype)
+        start, weights, unit = axis_weights(n_in, n_out, kernel, dtype.name)
     else:
         # On a GPU, cumsum would add in another order.
         with tf.device("/CPU:0"):
-            start, weights, unit = _computed_taps(xp.Array(n_in), xp.Array(n_out), kernel, dtype)
+            found = axis_weights(xp.Array(n_in), xp.Array(n_out), kernel, dtype.name, xp)
+        start, weights, unit = (getattr(part, "tensor", part) for part in found)
     return Taps(n_in, n_out, tf.cast(start, tf.int64), tf.cast(weights, tf.float64), tf.cast(unit, tf.int64))
-
-
-def _known_taps(n_in: int, n_out: int, kernel: sr.Kernel, dtype: tf.DType) -> tuple[Tensor, Tensor, int]:
-    if dtype == tf.float32:
-        axis = sr.axis_operator(n_in, n_out, kernel.name)
-        return axis.start, axis.weights, 1
-    if kernel.integrated:
-        taps = area_taps(n_in, n_out)
-    else:
-        taps = fixed_taps(n_in, n_out, kernel.name, sum_exactly=dtype == tf.uint16)
-    return taps.start, taps.weights, taps.unit
-
-
-def _computed_taps(
-    n_in: xp.Array, n_out: xp.Array, kernel: sr.Kernel, dtype: tf.DType
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The same where a size is known only when the graph runs."""
-    if kernel.integrated:
-        start, overlaps = integrated_weights(n_in, n_out, n_in, n_out, xp)
-        if dtype == tf.float32:
-            return start.tensor, (overlaps / n_in).tensor, 1
-        return start.tensor, overlaps.tensor, n_in.tensor
-    start, weights = sampled_weights(n_in, n_out, kernel, xp)
-    if dtype == tf.float32:
-        return start.tensor, weights.tensor, 1
-    return start.tensor, fixed_point(weights, dtype == tf.uint16, xp).tensor, 1 << PRECISION_BITS

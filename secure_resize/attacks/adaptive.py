@@ -21,7 +21,9 @@ import numpy.typing as npt
 
 from ..core.operator import AxisOperator, ScalingOperator
 from ..measure.scalers import Scaler, get_scaler
-from ..reconstruction.filters import Plan, make_plan, reconstruct, reconstruct_resize
+from ..names import AdaptiveMethod
+from ..reconstruction.filters import reconstruct, reconstruct_resize
+from ..reconstruction.plan import Plan, make_plan
 from .craft import REACHED_DB, Crafted, as_levels, check_epsilons, check_pair, craft, known_operator, psnr
 from .defended import Middle, Model, Windows, absolute, candidate_means, expected_random, ranked, restricted
 from .replay import replay
@@ -148,7 +150,7 @@ def craft_adaptive(
     target: Image,
     scaler: str | Scaler,
     *,
-    method: str,
+    method: AdaptiveMethod,
     budget: float | Sequence[float] | None = None,
     epsilon: float = 1.0,
     block: tuple[int, int, int, int] | None = None,

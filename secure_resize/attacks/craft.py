@@ -20,6 +20,7 @@ from ..measure.certificates import HIDDEN_DB, least_attack
 from ..measure.probe import probe
 from ..measure.scalers import SCALERS, Scaler, get_scaler
 from ..measure.solver import FEASIBLE, Goal, Near, least_change, reach
+from ..names import AttackMethod
 
 __all__ = [
     "HIDDEN_DB",
@@ -127,7 +128,7 @@ def craft(
     target: Image,
     scaler: AnyScaler,
     *,
-    method: str = "strong",
+    method: AttackMethod = "strong",
     epsilon: float | Sequence[float] = 1.0,
     iterations: int = 500,
 ) -> Crafted:

@@ -20,7 +20,8 @@ from ..core.operator import ScalingOperator, scaling_operator
 from ..measure.exposure import exposure
 from ..measure.probe import ProbeError
 from ..measure.scalers import Scaler
-from ..reconstruction.filters import METHODS, reconstruct_resize
+from ..reconstruction.filters import reconstruct_resize
+from ..reconstruction.plan import METHODS
 from ..scaling import resize
 
 __all__ = ["DEFENSES", "Defense", "Linear", "get_defense", "register_defense"]
