@@ -5,9 +5,9 @@ and tf.data. Importing this package imports numpy and nothing else; ``attacks`` 
 are first asked for.
 """
 
-from importlib import import_module as _import_module
-from pathlib import Path as _Path
-from typing import TYPE_CHECKING as _TYPE_CHECKING, Any as _Any
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import measure
 from .core import backend
@@ -21,7 +21,7 @@ from .reconstruction.filters import reconstruct, reconstruct_resize
 from .reconstruction.info import ReconstructionInfo, reconstruction_info
 from .scaling import resize
 
-if _TYPE_CHECKING:
+if TYPE_CHECKING:
     from . import attacks, evaluate
 
 __all__ = [
@@ -59,14 +59,16 @@ __all__ = [
 __version__ = "0.1.0"
 
 # In a source checkout the integrations lie beside this package; installed, they lie inside it.
-if (_Path(__file__).parent.parent / "integrations" / "torchvision").is_dir():
-    __path__.append(str(_Path(__file__).parent.parent))
+if (Path(__file__).parent.parent / "integrations" / "torchvision").is_dir():
+    __path__.append(str(Path(__file__).parent.parent))
 
 
-def __getattr__(name: str) -> _Any:
-    if name in ("attacks", "evaluate"):
-        return _import_module(f"{__name__}.{name}")
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if not TYPE_CHECKING:  # for a type checker every name would be there
+
+    def __getattr__(name):
+        if name in ("attacks", "evaluate"):
+            return importlib.import_module(f"{__name__}.{name}")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -9,7 +9,7 @@ from functools import cache
 
 from .core.taps import PRECISION_BITS, axis_weights
 from .measure.scalers import SCALERS, load
-from .names import PassOrder
+from .names import Defense, KernelName, PassOrder, ReconstructionMethod, Size
 from .reconstruction.plan import METHODS, check_options
 from .scaling import MAX_AXIS, MAX_PIXELS, PASS_ORDERS, check_size
 
@@ -19,6 +19,10 @@ __all__ = [
     "MAX_PIXELS",
     "PASS_ORDERS",
     "PRECISION_BITS",
+    "Defense",
+    "KernelName",
+    "ReconstructionMethod",
+    "Size",
     "axis_weights",
     "check_options",
     "check_size",

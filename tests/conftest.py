@@ -21,21 +21,30 @@ with contextlib.suppress(ImportError):
     import torchvision  # noqa: F401
 
 
+MYPY = """
+[mypy]
+strict = True
+[mypy-PIL.*,cv2.*,skimage.*,tensorflow.*,torch.*,torchvision.*]
+ignore_missing_imports = True
+follow_imports = skip
+"""
+
+
 def mypy_errors(source: str, folder: Path) -> list[tuple[int, str]]:
-    """(line, code) of what mypy finds in ``source``, with the installed libraries' types as a user has them."""
+    """(line, code) of what mypy finds in ``source``, with the package installed and the other libraries untyped."""
     pytest.importorskip("mypy")
-    path = folder / "snippet.py"
-    path.write_text(source)
-    command = [sys.executable, "-m", "mypy", "--strict", "--no-error-summary", "--cache-dir", str(folder), str(path)]
-    config = folder / "mypy.ini"
-    config.write_text(
-        "[mypy]\n[mypy-torchvision.*,torch.*,PIL.*,cv2.*,tensorflow.*]\nignore_missing_imports = True\n"
-        "follow_imports = skip\n"
-    )
-    run = subprocess.run([*command, "--config-file", str(config)], cwd=folder, capture_output=True, text=True)
-    lines = [line for line in run.stdout.splitlines() if ": error: " in line]
-    assert all(line.startswith("snippet.py:") for line in lines), run.stdout + run.stderr
-    assert run.returncode == bool(lines), run.stdout + run.stderr
+    package = Path(secure_resize.__file__).parent
+    installed = folder / "path" / "secure_resize"
+    installed.mkdir(parents=True)
+    for path in {*package.iterdir(), *package.parent.glob("integrations")}:
+        (installed / path.name).symlink_to(path)
+    (folder / "snippet.py").write_text(source)
+    (folder / "mypy.ini").write_text(MYPY)
+    command = [sys.executable, "-m", "mypy", "--no-error-summary", "--cache-dir", "cache", "snippet.py"]
+    environment = {**os.environ, "MYPYPATH": str(installed.parent)}
+    run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert not run.stderr
+    lines = [line for line in run.stdout.splitlines() if line.startswith("snippet.py:") and ": error: " in line]
     return [(int(line.split(":")[1]), line.rpartition("[")[2][:-1]) for line in lines]
 
 

@@ -10,8 +10,7 @@ from typing import Any
 import tensorflow as tf
 
 import secure_resize as sr
-from secure_resize.integration_support import check_options, check_size
-from secure_resize.names import Defense, ReconstructionMethod, Size
+from secure_resize.integration_support import Defense, ReconstructionMethod, Size, check_options, check_size
 
 from .arguments import Method, Path, Tensor, check_path
 from .functional import check_method, reconstruct, resize

@@ -8,8 +8,7 @@ from typing import Any
 import tensorflow as tf
 
 import secure_resize as sr
-from secure_resize.integration_support import check_options, stock_scaler
-from secure_resize.names import Defense, ReconstructionMethod
+from secure_resize.integration_support import Defense, ReconstructionMethod, check_options, stock_scaler
 
 from . import graph, host
 from .arguments import (

@@ -23,8 +23,7 @@ from torchvision.transforms.v2 import functional as _stock
 from torchvision.transforms.v2.functional._geometry import _compute_resized_output_size
 
 import secure_resize as sr
-from secure_resize.integration_support import pillow_pass_order, stock_scaler
-from secure_resize.names import Defense, KernelName, ReconstructionMethod
+from secure_resize.integration_support import Defense, KernelName, ReconstructionMethod, pillow_pass_order, stock_scaler
 
 __all__ = [name for name in dir(_stock) if not name.startswith("_")]
 

@@ -23,9 +23,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from torchvision.transforms import v2 as _stock
 
-from secure_resize.names import Defense, KernelName, ReconstructionMethod
+from secure_resize.integration_support import Defense, KernelName, ReconstructionMethod
 
-from . import functional
+from . import functional as functional
 
 if TYPE_CHECKING:
     # Type checkers do not run __getattr__ below. Each name as itself, which a strict one takes for exported.
