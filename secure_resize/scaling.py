@@ -16,6 +16,7 @@ from . import core
 from .core.kernels import KERNELS, get_kernel
 from .core.operator import axis_operator
 from .core.taps import area_taps, fixed_taps
+from .names import KernelName, PassOrder, Size
 
 __all__ = ["MAX_AXIS", "MAX_PIXELS", "PASS_ORDERS", "as_batch", "check_size", "from_batch", "resize"]
 
@@ -39,10 +40,10 @@ PASS_ORDERS: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
 
 def resize(
     image: npt.NDArray[Any],
-    size: tuple[int, int],
+    size: Size,
     *,
-    kernel: str = "area",
-    pass_order: str = "pillow13",
+    kernel: KernelName = "area",
+    pass_order: PassOrder = "pillow13",
     num_threads: int = 1,
 ) -> npt.NDArray[Any]:
     """Scale an image robustly: every source pixel counts, with near-uniform weight, at every scaling ratio.
@@ -56,14 +57,14 @@ def resize(
     image
         (H, W), (H, W, C) or (N, H, W, C); uint8, uint16 or float32, any strides and byte order. It is not written to.
     size
-        (height, width) of the output, whole numbers from 1 to 2²⁰.
+        (height, width) of the output, a tuple or a list of whole numbers from 1 to 2²⁰.
     kernel
         ``"area"`` (default): the exact mean over each output pixel's footprint, in either direction, correctly rounded;
         stealth gain 0 dB at every ratio. ``"box"``, ``"bilinear"``, ``"hamming"``, ``"bicubic"``, ``"lanczos"``:
         Pillow's antialiased resize, in uint8 the same bytes as ``Image.resize``.
     pass_order
         For the Pillow kernels: the order of the two passes, by the rule of Pillow 13 (``"pillow13"``, default) or of
-        Pillow 12 and before (``"pillow12"``).
+        Pillow 12 and before (``"pillow12"``). The default does not depend on the Pillow that is installed.
     num_threads
         Threads for one image; the numpy reference always runs on one.
 

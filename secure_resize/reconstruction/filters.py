@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from .. import core
 from ..core.operator import AxisOperator
 from ..core.taps import Taps
 from ..measure.scalers import Scaler, get_scaler
+from ..names import ReconstructionMethod
 from ..scaling import as_batch, check_size, from_batch
 from .keys import image_keys, process_key
 from .plan import AnyScaler, Plan, check_options, distrusted, dtype_name, in_size_of, make_plan
@@ -35,10 +37,10 @@ _KEPT_BYTES, _KEPT = 1 << 26, 4
 
 def reconstruct(
     image: Array,
-    size: Size,
+    size: Sequence[int],
     *,
     scaler: AnyScaler,
-    method: str = "median",
+    method: ReconstructionMethod = "median",
     bandwidth: float = 2,
     key: bytes | None = None,
 ) -> Array:
@@ -107,10 +109,10 @@ def reconstruct(
 
 def reconstruct_resize(
     image: Array,
-    size: Size,
+    size: Sequence[int],
     *,
     scaler: str | Scaler,
-    method: str = "median",
+    method: ReconstructionMethod = "median",
     bandwidth: float = 2,
     key: bytes | None = None,
 ) -> Array:

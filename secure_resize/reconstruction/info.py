@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,6 +14,7 @@ from ..core.operator import AxisOperator, ScalingOperator
 from ..core.taps import Taps
 from ..measure.exposure import Exposure, exposure
 from ..measure.probe import probe
+from ..names import ReconstructionMethod
 from ..scaling import as_batch, check_size
 from .filters import plan_of_image
 from .plan import ROBUST_DB, AnyScaler, Plan, check_options, in_size_of, make_plan
@@ -27,10 +29,10 @@ _INTERVAL_VALUES = 1 << 22  # sorted at a time
 
 def reconstruction_info(
     image: Array,
-    size: Size,
+    size: Sequence[int],
     *,
     scaler: AnyScaler,
-    method: str = "median",
+    method: ReconstructionMethod = "median",
     bandwidth: float = 2,
 ) -> ReconstructionInfo:
     """What :func:`reconstruct` does to one image (H, W) or (H, W, C), and what an attacker can still do.
