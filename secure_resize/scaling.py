@@ -18,6 +18,7 @@ from . import core
 from .core.kernels import KERNELS, get_kernel
 from .core.operator import axis_operator
 from .core.taps import area_taps, fixed_taps
+from .names import KernelName, PassOrder, Size
 
 __all__ = [
     "MAX_AXIS",
@@ -54,10 +55,10 @@ PASS_ORDERS: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
 
 def resize(
     image: npt.NDArray[Any],
-    size: tuple[int, int],
+    size: Size,
     *,
-    kernel: str = "area",
-    pass_order: str = "pillow13",
+    kernel: KernelName = "area",
+    pass_order: PassOrder = "pillow13",
     num_threads: int = 1,
     **unknown: Never,
 ) -> npt.NDArray[Any]:
@@ -72,7 +73,7 @@ def resize(
     image
         (H, W), (H, W, C) or (N, H, W, C); uint8, uint16 or float32, any strides and byte order. It is not written to.
     size
-        (height, width) of the output, whole numbers from 1 to 2²⁰.
+        (height, width) of the output, a tuple or a list of whole numbers from 1 to 2²⁰.
     kernel
         ``"area"`` (default): the exact mean over each output pixel's footprint, in either direction, correctly rounded;
         stealth gain 0 dB at every ratio. ``"bilinear"``, ``"hamming"``, ``"bicubic"``, ``"lanczos"``: Pillow's
@@ -80,7 +81,7 @@ def resize(
         pixels out; between the integer ratios it does, and is refused.
     pass_order
         For the Pillow kernels: the order of the two passes, by the rule of Pillow 13 (``"pillow13"``, default) or of
-        Pillow 12 and before (``"pillow12"``).
+        Pillow 12 and before (``"pillow12"``). The default does not depend on the Pillow that is installed.
     num_threads
         Threads for one image; the numpy reference always runs on one.
 
@@ -109,14 +110,14 @@ def resize(
 
 
 def resize_unchecked(
-    image: npt.NDArray[Any], size: tuple[int, int], *, kernel: str, pass_order: str = "pillow13", num_threads: int = 1
+    image: npt.NDArray[Any], size: Size, *, kernel: str, pass_order: str = "pillow13", num_threads: int = 1
 ) -> npt.NDArray[Any]:
     """:func:`resize` by any kernel at any sizes, also where it leaves pixels out: to be audited, not used."""
     return _resize(image, size, kernel, pass_order, num_threads, checked=False)
 
 
 def _resize(
-    image: npt.NDArray[Any], size: tuple[int, int], kernel: str, pass_order: str, num_threads: int, checked: bool
+    image: npt.NDArray[Any], size: Size, kernel: str, pass_order: str, num_threads: int, checked: bool
 ) -> npt.NDArray[Any]:
     get_kernel(kernel)
     if pass_order not in PASS_ORDERS:

@@ -95,7 +95,7 @@ def probed(scaler: Scaler, in_size: Size, out_size: Size) -> Linear | None:
 
 
 @lru_cache(maxsize=64)
-def _robust(kernel: str, scaler: Scaler, in_size: Size, out_size: Size) -> Linear:
+def _robust(kernel: Any, scaler: Scaler, in_size: Size, out_size: Size) -> Linear:
     return _linear(scaling_operator(in_size, out_size, kernel), kernel)
 
 
@@ -113,7 +113,7 @@ def _resized(kernel: str, image: Image, size: Size, scaler: Scaler, key: bytes) 
     return resize_unchecked(image, size, kernel=kernel)
 
 
-def _reconstructed(method: str, image: Image, size: Size, scaler: Scaler, key: bytes) -> Image:
+def _reconstructed(method: Any, image: Image, size: Size, scaler: Scaler, key: bytes) -> Image:
     secret: dict[str, Any] = {"key": key} if method == "random" else {}
     return reconstruct_resize(image, size, scaler=scaler, method=method, **secret)
 
