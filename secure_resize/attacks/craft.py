@@ -266,12 +266,11 @@ def known_operator(
         if (scaler.in_size, scaler.out_size) != (in_size, out_size):
             raise ValueError(f"the operator scales {scaler.in_size} to {scaler.out_size}, not {in_size} to {out_size}")
         return scaler
-    name = scaler.name if isinstance(scaler, Scaler) else scaler
-    if isinstance(name, str) and name.startswith("secure_resize:") and scaler in (name, SCALERS.get(name)):
-        get_scaler(name)
-        kernel: Any = name.partition(":")[2]
-        return scaling_operator(in_size, out_size, kernel)
     if isinstance(scaler, str | Scaler):
+        row = get_scaler(scaler) if isinstance(scaler, str) else scaler
+        if row.kernel and row is SCALERS.get(row.name):
+            kernel: Any = row.kernel
+            return scaling_operator(in_size, out_size, kernel)
         return _probed(scaler, in_size, out_size)
     return probe(scaler, in_size, out_size, layout="HW" if grey else "auto")
 
