@@ -1,7 +1,7 @@
 """Is any statement that calls itself a bound ever false? ``python benchmarks/check_bound.py [IMAGES] [SCALER ...]``.
 
-At least IMAGES attack images (default 12 000) are run through the real libraries, as many through each of 15 scalers,
-in whole levels: those of every method of ``craft``, those of a descent of this file's own, worst changes, least attacks,
+At least IMAGES attack images (default 12 000) go through the real libraries, as many through each of 15 scalers, in
+whole levels: those of every method of ``craft``, of a descent of this file's own, worst changes, least attacks,
 noise, single pixels and the source itself, each on noise, black and white, text and photographs. Of each it is checked
 that
 
