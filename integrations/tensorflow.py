@@ -24,8 +24,7 @@ import tensorflow as tf
 
 import secure_resize as sr
 from secure_resize.core.kernels import Kernel, get_kernel
-from secure_resize.core.operator import integrated_weights, sampled_weights
-from secure_resize.core.taps import PRECISION_BITS, area_taps, fixed_point, fixed_taps
+from secure_resize.core.taps import PRECISION_BITS, area_taps, axis_weights, fixed_taps
 from secure_resize.measure.scalers import get_scaler
 from secure_resize.reconstruction.filters import check_options
 from secure_resize.scaling import MAX_AXIS, MAX_PIXELS, PASS_ORDERS, check_size
@@ -500,15 +499,8 @@ def _known_taps(n_in: int, n_out: int, kernel: Kernel, dtype: tf.DType) -> tuple
 
 def _computed_taps(n_in: _Array, n_out: _Array, kernel: Kernel, dtype: tf.DType) -> tuple[Tensor, Tensor, Tensor]:
     """The same where a size is known only when the graph runs."""
-    if kernel.integrated:
-        start, overlaps = integrated_weights(n_in, n_out, n_in, n_out, _XP)
-        if dtype == tf.float32:
-            return start.tensor, (overlaps / n_in).tensor, 1
-        return start.tensor, overlaps.tensor, n_in.tensor
-    start, weights = sampled_weights(n_in, n_out, kernel, _XP)
-    if dtype == tf.float32:
-        return start.tensor, weights.tensor, 1
-    return start.tensor, fixed_point(weights, dtype == tf.uint16, _XP).tensor, 1 << PRECISION_BITS
+    start, weights, unit = axis_weights(n_in, n_out, kernel, dtype.name, _XP)
+    return start.tensor, weights.tensor, getattr(unit, "tensor", unit)
 
 
 def _apply(x: Tensor, taps: _Taps, axis: int, *, transposed: bool = False) -> Tensor:
@@ -538,7 +530,7 @@ def _apply(x: Tensor, taps: _Taps, axis: int, *, transposed: bool = False) -> Te
     return tf.transpose(sums, np.argsort(front))
 
 
-# A namespace and an array with numpy's face, for kernels.py and operator.py to run on.
+# A namespace and an array with numpy's face, for core/kernels.py and core/taps.py to run on.
 
 
 class _Array:

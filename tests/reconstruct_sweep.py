@@ -139,7 +139,7 @@ def check_prefilter(scaler, plan, image, before, place):
     for axis, taps, read, empty, at in zip(
         (plan.operator.rows, plan.operator.cols), plan.footprints, (rows, cols), plan.fallback, place, strict=True
     ):
-        weight = sr.AxisOperator(taps.n_in, taps.n_out, taps.start.astype(np.int64), taps.weights / taps.unit).dense()
+        weight = sr.AxisOperator.of(taps).dense()
         bound = np.multiply.outer(bound, np.abs(axis.dense()[:, read[empty]]) @ weight[:, at])
     # The means are rounded, before and after: by up to half a level each, times what the scaler makes of a level; the
     # scaler rounds both outputs, some twice and with weights of 11 bits; a probe's weights have their deviation.

@@ -13,10 +13,10 @@ import secure_resize
 PACKAGE = Path(secure_resize.__file__).parent
 # Each module may import those of the lines above it, and those of its own line.
 LAYERS = [
-    {"registry"},
+    {"registry", "tables"},
     {"core.kernels"},
-    {"core.operator"},
-    {"core", "core.taps", "core.reference", "core.selection", "core.native"},
+    {"core.taps", "core.selection"},
+    {"core.operator", "core", "core.reference", "core.native"},
     {"scaling"},
     {"measure"},
     {"measure.sampling", "measure.solver"},
@@ -43,7 +43,9 @@ LAYERS = [
     {"evaluate.verdicts", "evaluate.options", "evaluate.classifier", "evaluate.formats", "evaluate.figures"},
     {"evaluate.run"},
     {"evaluate"},
-    {"cli.demo"},
+    {"cli.outcome", "cli.arguments"},
+    {"cli.demo", "cli.probe", "cli.survey", "cli.evaluate"},
+    {"cli.app"},
     {"cli"},
     {"__main__"},
 ]

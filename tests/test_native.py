@@ -254,16 +254,16 @@ def test_a_wrong_kernel_is_noticed(level, monkeypatch):
         ("apply_fixed", *(fixed_taps(*pair, "bilinear", sum_exactly=False) for pair in [(96, 40), (128, 50)]), False),
     ]
     monkeypatch.setattr(sys.modules[__name__], "LEVELS", [level])
-    right = native._taps
+    right = native._axis
     for function, rows, cols, *rest in cases:
-        native._integer_plan.cache_clear()
+        native._plan.cache_clear()
         assert_parity(image, function, rows, cols, *rest)
-        native._integer_plan.cache_clear()
-        monkeypatch.setattr(native, "_taps", lambda taps, cols=cols: right(corrupted(taps) if taps is cols else taps))
+        native._plan.cache_clear()
+        monkeypatch.setattr(native, "_axis", lambda taps, cols=cols: right(corrupted(taps) if taps is cols else taps))
         with pytest.raises(AssertionError, match="Mismatched elements"):
             assert_parity(image, function, rows, cols, *rest)
-        monkeypatch.setattr(native, "_taps", right)
-        native._integer_plan.cache_clear()
+        monkeypatch.setattr(native, "_axis", right)
+        native._plan.cache_clear()
 
 
 def test_large_divisors_leave_int32():
@@ -296,7 +296,7 @@ def test_an_unknown_level_is_refused():
     with pytest.raises(ValueError, match=r"'mmx'.*portable"), native.use_level("mmx"):
         pass
     with pytest.raises(ValueError, match=r"'mmx'.*portable"):
-        native._integer_plan("area", area_taps(8, 4), area_taps(8, 4), False, 3, 1, "mmx")
+        native._plan("area", area_taps(8, 4), area_taps(8, 4), False, 3, 1, "mmx")
 
 
 BAD_AXES = {
@@ -315,14 +315,14 @@ BAD_AXES = {
 
 @pytest.mark.parametrize("case", BAD_AXES)
 def test_invalid_tables_are_refused(case):
-    good = native._taps(area_taps(8, 2))
+    good = native._axis(area_taps(8, 2))
     for rows, cols in [(BAD_AXES[case], good), (good, BAD_AXES[case])]:
         with pytest.raises(ValueError, match=r"weights|start"):
             _native.plan("area", rows, cols, False, 1, 1, native.level())
 
 
 def test_invalid_calls_are_refused():
-    good = native._taps(area_taps(8, 2))
+    good = native._axis(area_taps(8, 2))
     plan = _native.plan("area", good, good, False, 3, 1, native.level())
     image, out = np.zeros((1, 8, 8, 3), np.uint8), np.zeros((1, 2, 2, 3), np.uint8)
     _native.run(plan, image, out, 1)
@@ -454,11 +454,11 @@ def test_every_allocation_may_fail(level, kind, dtype):
     image = random_image((1, 96, 128, 3), dtype)
     out = np.empty((1, 40, 50, 3), dtype)
     if kind == "float":
-        rows, cols = (native._operator(axis_operator(*pair, "bicubic")) for pair in [(96, 40), (128, 50)])
+        rows, cols = (native._axis(axis_operator(*pair, "bicubic")) for pair in [(96, 40), (128, 50)])
     elif kind == "area":
-        rows, cols = (native._taps(area_taps(*pair)) for pair in [(96, 40), (128, 50)])
+        rows, cols = (native._axis(area_taps(*pair)) for pair in [(96, 40), (128, 50)])
     else:
-        rows, cols = (native._taps(fixed_taps(*p, "bicubic", sum_exactly=False)) for p in [(96, 40), (128, 50)])
+        rows, cols = (native._axis(fixed_taps(*p, "bicubic", sum_exactly=False)) for p in [(96, 40), (128, 50)])
     live = _native.fail_allocation(-1)
 
     def attempt(after: int) -> bool:

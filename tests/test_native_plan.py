@@ -85,7 +85,7 @@ def test_a_kernel_of_large_lobes_is_noticed(compiled):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        # operator.py's rounding of positions, its padding of rows at the end, its sums, and plan.py's rounding.
+        # taps.py's rounding of positions, its padding of rows at the end, its sums, and its rounding to integers.
         ("center[i] + reach + 0.5), n_in)", "center[i] - reach + 0.5), n_in)", "without taps"),
         ("(int32_t)(center[i] + reach + 0.5), n_in", "(int32_t)(center[i] + reach + 1.5), n_in + 1", "more taps than"),
         ("start[i] = least(first[i], n_in - width)", "start[i] = first[i]", "past the axis"),

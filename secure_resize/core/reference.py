@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .operator import AxisOperator
 from .selection import NETWORK_LIMIT, TWICE_LIMIT, Selection, median_network
 from .taps import PRECISION_BITS, Taps
 
@@ -65,7 +64,7 @@ def apply_fixed(image: Array, rows: Taps | None, cols: Taps | None, rows_first: 
     return np.array(image, order="C")
 
 
-def apply_float(image: Array, rows: AxisOperator, cols: AxisOperator, num_threads: int = 1) -> Array:
+def apply_float(image: Array, rows: Taps, cols: Taps, num_threads: int = 1) -> Array:
     """Both passes in float64, rounded to float32 once; float32. Only the taps of an output can make it non-finite."""
     finite = bool(np.isfinite(image).all())
     out = np.empty((image.shape[0], rows.n_out, cols.n_out, image.shape[3]), np.float32)
@@ -118,7 +117,7 @@ class _Block(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def _blocks(taps: Taps | AxisOperator, dtype: str) -> list[_Block]:
+def _blocks(taps: Taps, dtype: str) -> list[_Block]:
     blocks = []
     for first in range(0, taps.n_out, _BLOCK):
         start, weights = taps.start[first : first + _BLOCK], taps.weights[first : first + _BLOCK]
@@ -129,7 +128,7 @@ def _blocks(taps: Taps | AxisOperator, dtype: str) -> list[_Block]:
     return blocks
 
 
-def _apply_rows(image: Array, taps: Taps | AxisOperator, dtype: str) -> Array:
+def _apply_rows(image: Array, taps: Taps, dtype: str) -> Array:
     """The taps along axis 0 of (H, W, C), as a (n_out, W, C) array of ``dtype``, float32 or float64."""
     out = np.empty((taps.n_out, image.shape[1] * image.shape[2]), dtype)
     for outputs, pixels, matrix in _blocks(taps, dtype):
@@ -140,7 +139,7 @@ def _apply_rows(image: Array, taps: Taps | AxisOperator, dtype: str) -> Array:
     return out.reshape(taps.n_out, *image.shape[1:])
 
 
-def _apply_cols(planar: Array, taps: Taps | AxisOperator) -> Array:
+def _apply_cols(planar: Array, taps: Taps) -> Array:
     """The taps along the last axis of a contiguous float64 (C, H, W) array, as (C, H, n_out)."""
     lines = planar.reshape(-1, planar.shape[-1])
     out = np.empty((len(lines), taps.n_out))
@@ -157,7 +156,7 @@ def _columns(total: int, cost: int) -> Iterator[slice]:
         yield slice(first, min(first + step, total))
 
 
-def _apply_taps(image: Array, taps: AxisOperator, axis: int) -> Array:
+def _apply_taps(image: Array, taps: Taps, axis: int) -> Array:
     """The taps along ``axis``, one at a time and none of weight zero; float64."""
     image = np.moveaxis(image.astype(np.float64), axis, 0)
     out = np.zeros((taps.n_out, *image.shape[1:]))

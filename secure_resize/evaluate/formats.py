@@ -285,7 +285,7 @@ def as_json(results: Results, settings: Settings) -> str:
         curves = {"visibility_curve": result.visibility_curve(), "budget_curve": budgets}
         rows.append(result.figures() | curves)
     found = {"settings": settings, "results": rows, "feasible": [result.figures() for result in feasible(results)]}
-    return json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False)
+    return json.dumps(found, indent=1, allow_nan=False)
 
 
 FORMATS: dict[str, Callable[[Results, Settings], str]] = {

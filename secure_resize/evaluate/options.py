@@ -11,10 +11,10 @@ from typing import Any
 from ..attacks import ADAPTIVE, METHODS
 from ..core.kernels import KERNELS
 from ..measure.scalers import SCALERS
-from ..measure.survey import select
+from ..measure.survey import NothingInstalled, select
 from ..scaling import check_size
 from .defenses import DEFENSES, get_defense
-from .pairs import Pair, draw_pairs, fingerprint, parse_ratio, picture_names
+from .pairs import PAPER_RATIOS, Pair, draw_pairs, fingerprint, parse_ratio, picture_names
 
 __all__ = ["BUDGETS", "DEFAULT_SCALERS", "EPSILONS", "Attack", "Options", "Task", "plan", "settings"]
 
@@ -65,11 +65,32 @@ class Task:
 class Options:
     """What is evaluated; the same options and library versions give the same records, to the byte.
 
-    ``pictures``: a folder, or None for scikit-image's photographs. ``pairs``: in all, dealt to the ``ratios`` in turn.
-    ``scalers``: names or patterns. ``size``: (height, width) of the outputs. ``attacks``: methods crafted on the bare
-    scaler, which know of no defense. ``adaptive``: also those that know which defense they face, with each of
-    ``budgets``. ``epsilons``: levels that the scaled attack image may miss the target by, the first that succeeds.
-    ``classifier``: also train a small network and ask what it sees.
+    Parameters
+    ----------
+    pictures
+        A folder of pictures; scikit-image's photographs by default.
+    pairs
+        How many in all, dealt to the ratios in turn.
+    seed
+        Of every random choice.
+    scalers
+        Names or patterns such as 'opencv:*'; by default what OpenCV, TensorFlow and torch do unless asked otherwise.
+    ratios
+        Scaling ratios: 4, a bin such as 2-3, rows and columns such as 4x1; 'paper' stands for the paper's bins.
+    size
+        (height, width) of the outputs.
+    attacks
+        Methods crafted on the bare scaler, which know of no defense.
+    defenses
+        All of them by default.
+    adaptive
+        Also attacks that know which defense they face, with each of the budgets.
+    epsilons
+        Levels that the scaled attack image may miss the target by; the first that succeeds is taken.
+    budgets
+        Of the attacks on reconstruction: shares of a window's unread pixels, or of the way to the target.
+    classifier
+        Also train a small network and ask what it sees (needs torch).
     """
 
     pictures: Path | None = None
@@ -88,16 +109,19 @@ class Options:
     def resolved(self) -> Options:
         """The options with names in place of patterns and defaults; ValueError or TypeError naming what is valid.
 
-        ImportError where none of the scalers is installed; scalers whose library is not installed are left out.
+        NothingInstalled where none of the scalers is; scalers whose library is not installed are left out.
         """
         check_size(self.size)
-        for ratio in self.ratios:
+        ratios = PAPER_RATIOS if self.ratios == ("paper",) else self.ratios
+        for ratio in ratios:
             parse_ratio(ratio)
         for name in self.attacks:
             if name not in METHODS:
                 raise ValueError(f"unknown attack {name!r}; valid attacks: {', '.join(METHODS)}")
         for name in self.defenses:
             get_defense(name)
+        if isinstance(self.pairs, bool) or not isinstance(self.pairs, int) or self.pairs < 1:
+            raise ValueError(f"pairs must be a whole number of at least 1, got {self.pairs!r}")
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise ValueError(f"seed must be a whole number >= 0, got {self.seed!r}")
         for name, values, high in (("epsilons", self.epsilons, 255), ("budgets", self.budgets, 1)):
@@ -107,9 +131,10 @@ class Options:
         chosen = [name for name in wanted if SCALERS[name].installed]
         if not chosen:
             modules = dict.fromkeys(SCALERS[name].module for name in wanted)
-            raise ImportError(f"nothing to evaluate: none of {', '.join(modules)} is installed")
+            raise NothingInstalled(f"nothing to evaluate: none of {', '.join(modules)} is installed")
         everything = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Options(**everything | {"scalers": tuple(chosen), "defenses": self.defenses or tuple(DEFENSES)})
+        everything |= {"scalers": tuple(chosen), "ratios": ratios, "defenses": self.defenses or tuple(DEFENSES)}
+        return Options(**everything)
 
 
 def settings(options: Options) -> dict[str, Any]:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -65,7 +64,7 @@ def evaluate(options: Options, out: Path, *, jobs: int = 1, progress: bool = Fal
         Processes, each with one library and one thread. 0: in this process, which sees scalers and defenses that were
         registered here, and where TensorFlow and torch may get in each other's way.
     progress
-        Show a bar (tqdm) on the terminal.
+        Show a bar on stderr (needs rich).
 
     Raises
     ------
@@ -86,7 +85,7 @@ def evaluate(options: Options, out: Path, *, jobs: int = 1, progress: bool = Fal
     model = _trained(options, out, jobs) if options.classifier else None
     records, done = _kept(out / "records.jsonl", tasks)
     work = partial(run_task, options, model=model)
-    with (out / "records.jsonl").open("a", encoding="utf-8") as file, _bar(len(tasks), done, progress) as bar:
+    with (out / "records.jsonl").open("a", encoding="utf-8") as file, _bar(len(tasks), done, progress) as advance:
         for _, group in groupby(tasks[done:], key=lambda task: SCALERS[task.scaler].module):
             todo = list(group)
             for task, made in zip(todo, _results(work, todo, jobs), strict=True):
@@ -94,8 +93,7 @@ def evaluate(options: Options, out: Path, *, jobs: int = 1, progress: bool = Fal
                 file.write("".join(_line(record) for record in made))
                 file.flush()
                 records += made
-                bar.set_postfix_str(task.scaler, refresh=False)
-                bar.update()
+                advance(task.scaler)
     return records
 
 
@@ -106,7 +104,7 @@ def described(options: Options, out: Path) -> dict[str, Any]:
 
 
 def _line(record: Record) -> str:
-    return json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(record, allow_nan=False) + "\n"
 
 
 def read_records(path: Path) -> list[Record]:
@@ -133,7 +131,7 @@ def _same_options(path: Path, wanted: dict[str, Any]) -> None:
                 )
     else:
         temporary = path.with_suffix(".new")
-        temporary.write_text(json.dumps(wanted, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(wanted, indent=1) + "\n", encoding="utf-8")
         temporary.replace(path)
 
 
@@ -154,19 +152,22 @@ def _kept(path: Path, tasks: Sequence[Task]) -> tuple[list[Record], int]:
 
 
 @contextmanager
-def _bar(total: int, done: int, progress: bool) -> Iterator[Any]:
-    if importlib.util.find_spec("tqdm") is None:
-        progress = False
-
-    class Silent:
-        def update(self) -> None: ...
-        def set_postfix_str(self, text: str, refresh: bool) -> None: ...
-
-    if not progress:
-        yield Silent()
-    else:
-        with load("tqdm").tqdm(total=total, initial=done, unit="pair", dynamic_ncols=True) as bar:
-            yield bar
+def _bar(total: int, done: int, shown: bool) -> Iterator[Callable[[str], None]]:
+    """A bar on stderr, and what moves it on by one pair of the scaler named."""
+    if not shown:
+        yield lambda scaler: None
+        return
+    rich = load("rich.progress")
+    columns = (
+        rich.TextColumn("{task.description}"),
+        rich.BarColumn(),
+        rich.MofNCompleteColumn(),
+        rich.TimeElapsedColumn(),
+        rich.TimeRemainingColumn(),
+    )
+    with rich.Progress(*columns, console=load("rich.console").Console(stderr=True)) as progress:
+        bar = progress.add_task("pairs", total=total, completed=done)
+        yield lambda scaler: progress.update(bar, advance=1, description=scaler)
 
 
 def _results(work: partial[list[Record]], tasks: list[Task], jobs: int) -> Iterator[list[Record]]:

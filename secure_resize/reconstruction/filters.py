@@ -35,7 +35,6 @@ from ..scaling import _FROM_BATCH, _as_batch, check_size
 __all__ = [
     "METHODS",
     "Plan",
-    "as_operator",
     "check_options",
     "in_size_of",
     "make_plan",
@@ -305,7 +304,7 @@ def _footprints(pixels: npt.NDArray[np.int32], n_in: int, n_out: int) -> Taps:
     edge = (first[:, None] + np.arange(taps)) * pixel
     overlap = np.minimum(edge + pixel, (left + width)[:, None]) - np.maximum(edge, left[:, None])
     weights = np.maximum(overlap, 0).astype(np.int32)
-    return Taps(n_in, len(pixels), first.astype(np.int32), weights, width)
+    return Taps(n_in, len(pixels), first, weights, width)
 
 
 # Filling in.
@@ -327,12 +326,7 @@ def _fill(batch: Array, out: Array, plan: Plan, method: str, key: bytes | None) 
 def _mean(batch: Array, rows: Taps, cols: Taps) -> Array:
     if batch.dtype != np.float32:
         return core.apply_area(batch, rows, cols)
-    return core.apply_float(batch, as_operator(rows), as_operator(cols))
-
-
-def as_operator(taps: Taps) -> AxisOperator:
-    """Integer weights as the operator that they stand for."""
-    return AxisOperator(taps.n_in, taps.n_out, taps.start.astype(np.int64), taps.weights / taps.unit)
+    return core.apply_float(batch, AxisOperator.of(rows), AxisOperator.of(cols))
 
 
 class _Blanks(threading.local):

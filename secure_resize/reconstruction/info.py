@@ -14,7 +14,7 @@ from ..core.taps import Taps
 from ..measure.exposure import Exposure, exposure
 from ..measure.probe import probe
 from ..scaling import _as_batch, check_size
-from .filters import ROBUST_DB, AnyScaler, Plan, as_operator, check_options, in_size_of, make_plan
+from .filters import ROBUST_DB, AnyScaler, Plan, check_options, in_size_of, make_plan
 
 __all__ = ["ReconstructionInfo", "reconstruction_info"]
 
@@ -200,7 +200,7 @@ class ReconstructionInfo:
             here = slice(first, first + step)
             low[here], high[here] = self._window_intervals(here, int(budget), top)
         if plan.falls_back:
-            rows, cols = (as_operator(taps).dense() for taps in plan.footprints)
+            rows, cols = (AxisOperator.of(taps).dense() for taps in plan.footprints)
             for a, i in enumerate(plan.fallback[0]):
                 for b, j in enumerate(plan.fallback[1]):
                     low[i, j], high[i, j] = _mean_interval(image, rows[a], cols[b], int(budget), top)
@@ -282,7 +282,7 @@ class ReconstructionInfo:
 
 def _composed(axis: AxisOperator, pixels: npt.NDArray[np.int32], taps: Taps) -> AxisOperator:
     """The axis fed by the footprints' means at ``pixels`` and by nothing else."""
-    dense = axis.dense()[:, pixels] @ as_operator(taps).dense()
+    dense = axis.dense()[:, pixels] @ AxisOperator.of(taps).dense()
     return AxisOperator(axis.n_in, axis.n_out, np.zeros(axis.n_out, np.int64), dense)
 
 

@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import reference
-from ..operator import AxisOperator
 from ..selection import NETWORK_LIMIT, Selection, median_network
 from ..taps import Taps
 
@@ -59,7 +58,7 @@ def use_level(name: str) -> Iterator[None]:
 
 def apply_area(image: Array, rows: Taps, cols: Taps, num_threads: int = 1) -> Array:
     """The exact mean over each output pixel's footprint, rounded half up; uint8 or uint16."""
-    plan = _integer_plan("area", rows, cols, False, image.shape[3], image.itemsize, _level)
+    plan = _plan("area", rows, cols, False, image.shape[3], image.itemsize, _level)
     return _run(plan, image, rows.n_out, cols.n_out, num_threads)
 
 
@@ -68,13 +67,13 @@ def apply_fixed(image: Array, rows: Taps | None, cols: Taps | None, rows_first: 
     _, height, width, channels = image.shape
     if rows is None and cols is None:
         return np.array(image, order="C")
-    plan = _integer_plan("fixed", rows or height, cols or width, rows_first, channels, image.itemsize, _level)
+    plan = _plan("fixed", rows or height, cols or width, rows_first, channels, image.itemsize, _level)
     return _run(plan, image, rows.n_out if rows else height, cols.n_out if cols else width, num_threads)
 
 
-def apply_float(image: Array, rows: AxisOperator, cols: AxisOperator, num_threads: int = 1) -> Array:
+def apply_float(image: Array, rows: Taps, cols: Taps, num_threads: int = 1) -> Array:
     """Both passes in float64, rounded to float32 once; float32. Only the taps of an output can make it non-finite."""
-    plan = _float_plan(rows, cols, image.shape[3], _level)
+    plan = _plan("float", rows, cols, True, image.shape[3], image.itemsize, _level)
     return _run(plan, image, rows.n_out, cols.n_out, num_threads)
 
 
@@ -131,24 +130,16 @@ def _run(plan: Plan, image: Array, height: int, width: int, num_threads: int) ->
 
 # Bounded like the caches of the weights. A plan for one of the usual sizes takes some 10 kB.
 @lru_cache(maxsize=128)
-def _integer_plan(
+def _plan(
     kind: str, rows: Taps | int, cols: Taps | int, rows_first: bool, channels: int, itemsize: int, level: str
 ) -> Plan:
-    return make_plan(kind, _taps(rows), _taps(cols), rows_first, channels, itemsize, level)
+    return make_plan(kind, _axis(rows), _axis(cols), rows_first, channels, itemsize, level)
 
 
-@lru_cache(maxsize=64)
-def _float_plan(rows: AxisOperator, cols: AxisOperator, channels: int, level: str) -> Plan:
-    return make_plan("float", _operator(rows), _operator(cols), True, channels, 4, level)
-
-
-def _taps(taps: Taps | int) -> Any:
+def _axis(taps: Taps | int) -> Any:
+    """What C is told of an axis: its weights in C's types, or for an axis that keeps its size that alone."""
     if isinstance(taps, int):
         return (taps,)
-    start, weights = np.ascontiguousarray(taps.start, np.int32), np.ascontiguousarray(taps.weights, np.int32)
+    dtype = np.float64 if taps.weights.dtype.kind == "f" else np.int32
+    start, weights = np.ascontiguousarray(taps.start, np.int32), np.ascontiguousarray(taps.weights, dtype)
     return taps.n_in, taps.n_out, taps.unit, start, weights
-
-
-def _operator(axis: AxisOperator) -> Any:
-    start, weights = np.ascontiguousarray(axis.start, np.int32), np.ascontiguousarray(axis.weights, np.float64)
-    return axis.n_in, axis.n_out, 1, start, weights

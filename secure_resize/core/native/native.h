@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PRECISION_BITS 22 /* of the fixed-point taps; core/plan.py */
+#define PRECISION_BITS 22 /* of the fixed-point taps; core/taps.py */
 #define ALIGNMENT 64      /* bytes, of every table and scratch buffer */
 #define MAX_AXIS (1 << 20)
 #define MAX_CHANNELS (1 << 20)
