@@ -19,7 +19,7 @@ from secure_resize.measure.scalers import SCALERS, Scaler
 sys.path.insert(0, str(Path(__file__).parent))
 import reconstruct_sweep
 
-module = sys.modules["secure_resize.reconstruction.filters"]
+module = sys.modules["secure_resize.reconstruction.plan"]
 KEY = bytes(range(32))
 CLOSED_FORM = [name for name, scaler in SCALERS.items() if scaler.sampling and scaler.installed]
 pytest.importorskip("cv2")

@@ -4,7 +4,10 @@ The attack image A = S + Δ looks like the source S; scaled, it is the target T 
 Quiring et al., USENIX Security 2020, section 2). Whether an attack worked is always measured through the real library.
 """
 
-from . import area as _area  # noqa: F401  (registers its methods)
+from . import (
+    area as _area,  # noqa: F401  (registers its methods)
+    payload,
+)
 from .adaptive import ADAPTIVE, Adapted, craft_adaptive, register_adaptive
 from .craft import HIDDEN_DB, METHODS, REACHED_DB, Crafted, craft, psnr, register_method
 
@@ -17,6 +20,7 @@ __all__ = [
     "Crafted",
     "craft",
     "craft_adaptive",
+    "payload",
     "psnr",
     "register_adaptive",
     "register_method",

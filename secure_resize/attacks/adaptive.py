@@ -21,7 +21,9 @@ import numpy.typing as npt
 
 from ..core.operator import AxisOperator, ScalingOperator
 from ..measure.scalers import Scaler, get_scaler
-from ..reconstruction.filters import Plan, make_plan, reconstruct, reconstruct_resize
+from ..names import AdaptiveMethod
+from ..reconstruction.filters import reconstruct, reconstruct_resize
+from ..reconstruction.plan import Plan, make_plan
 from .craft import REACHED_DB, Crafted, as_levels, check_epsilons, check_pair, craft, known_operator, psnr
 from .defended import Middle, Model, Windows, absolute, candidate_means, expected_random, ranked, restricted
 from .replay import replay
@@ -148,7 +150,7 @@ def craft_adaptive(
     target: Image,
     scaler: str | Scaler,
     *,
-    method: str,
+    method: AdaptiveMethod,
     budget: float | Sequence[float] | None = None,
     epsilon: float = 1.0,
     block: tuple[int, int, int, int] | None = None,
@@ -232,7 +234,8 @@ def craft_adaptive(
     operator = known_operator(scaler, in_size, size)
     operator = ScalingOperator(_cropped(operator.rows, here[0]), _cropped(operator.cols, here[1]))
     case = Case(first, last, scaler, operator, plan, epsilon, iterations, guess)
-    defend = partial(reconstruct_resize, size=size, scaler=scaler, method=attack.defense, bandwidth=bandwidth)
+    method_of_defense: Any = attack.defense
+    defend = partial(reconstruct_resize, size=size, scaler=scaler, method=method_of_defense, bandwidth=bandwidth)
     best: Adapted | None = None
     for budget in budgets:
         image = craft(first, last, operator).image if plan.unchanged else attack(case, budget)

@@ -20,6 +20,7 @@ from ..measure.certificates import HIDDEN_DB, least_attack
 from ..measure.probe import probe
 from ..measure.scalers import SCALERS, Scaler, get_scaler
 from ..measure.solver import FEASIBLE, Goal, Near, least_change, reach
+from ..names import AttackMethod
 
 __all__ = [
     "HIDDEN_DB",
@@ -127,7 +128,7 @@ def craft(
     target: Image,
     scaler: AnyScaler,
     *,
-    method: str = "strong",
+    method: AttackMethod = "strong",
     epsilon: float | Sequence[float] = 1.0,
     iterations: int = 500,
 ) -> Crafted:
@@ -268,7 +269,8 @@ def known_operator(
     name = scaler.name if isinstance(scaler, Scaler) else scaler
     if isinstance(name, str) and name.startswith("secure_resize:") and scaler in (name, SCALERS.get(name)):
         get_scaler(name)
-        return scaling_operator(in_size, out_size, name.partition(":")[2])
+        kernel: Any = name.partition(":")[2]
+        return scaling_operator(in_size, out_size, kernel)
     if isinstance(scaler, str | Scaler):
         return _probed(scaler, in_size, out_size)
     return probe(scaler, in_size, out_size, layout="HW" if grey else "auto")

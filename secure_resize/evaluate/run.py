@@ -264,11 +264,12 @@ def _crafted(
     attack: Attack, source: Image, target: Image, scaler: Scaler, epsilons: tuple[float, ...], key: bytes
 ) -> tuple[Any, str]:
     """What the attack makes, or None and why it makes nothing."""
+    method: Any = attack.method
     try:
         if attack.budget is None:
-            return craft(source, target, scaler, method=attack.method, epsilon=epsilons), ""
+            return craft(source, target, scaler, method=method, epsilon=epsilons), ""
         known = key if attack.against.endswith(KNOWS_KEY) else None
-        found = craft_adaptive(source, target, scaler, method=attack.method, budget=attack.budget, guess=known)
+        found = craft_adaptive(source, target, scaler, method=method, budget=attack.budget, guess=known)
         return found, ""
     except (ValueError, NotImplementedError) as error:  # a ratio at which the method is not defined
         return None, str(error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,8 +14,9 @@ from ..core.operator import AxisOperator, ScalingOperator
 from ..core.taps import Taps
 from ..measure.exposure import Exposure, exposure
 from ..measure.probe import probe
-from ..scaling import _as_batch, check_size
-from .filters import ROBUST_DB, AnyScaler, Plan, check_options, in_size_of, make_plan
+from ..names import ReconstructionMethod
+from ..scaling import as_batch, check_size
+from .plan import ROBUST_DB, AnyScaler, Plan, check_options, in_size_of, make_plan
 
 __all__ = ["ReconstructionInfo", "reconstruction_info"]
 
@@ -26,10 +28,10 @@ _INTERVAL_VALUES = 1 << 22  # sorted at a time
 
 def reconstruction_info(
     image: Array,
-    size: Size,
+    size: Sequence[int],
     *,
     scaler: AnyScaler,
-    method: str = "median",
+    method: ReconstructionMethod = "median",
     bandwidth: float = 2,
 ) -> ReconstructionInfo:
     """What :func:`reconstruct` does to one image (H, W) or (H, W, C), and what an attacker can still do.
@@ -42,7 +44,7 @@ def reconstruction_info(
     Arguments and errors are :func:`reconstruct`'s.
     """
     check_options(method, bandwidth, None)
-    batch = _as_batch(image)
+    batch = as_batch(image)
     if image.ndim == 4:
         raise ValueError(f"image must have shape (H, W) or (H, W, C), one image; got {image.shape}")
     plan = make_plan(scaler, in_size_of(batch), check_size(size), float(bandwidth), batch.dtype.name)
