@@ -42,8 +42,9 @@ def run(command: str) -> str:
     if done.returncode not in (0, 1):  # 1: it ran, and found something
         raise subprocess.CalledProcessError(done.returncode, command)
     output = "\n".join(line.rstrip() for line in done.stdout.strip().splitlines())
-    # Markdown tables stand as they are.
-    return f"{output}\n" if "\n|" in f"\n{output}" else f"```text\n{output}\n```\n"
+    if "\n|" in f"\n{output}":  # Markdown tables stand as they are
+        return f"{output}\n"
+    return f"```text\n$ {command.replace('python -m secure_resize', 'secure-resize')}\n{output}\n```\n"
 
 
 def main(words: list[str]) -> None:
