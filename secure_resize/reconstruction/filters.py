@@ -24,9 +24,9 @@ from ..measure.scalers import Scaler, get_scaler
 from ..names import ReconstructionMethod
 from ..scaling import as_batch, check_size, from_batch
 from .keys import image_keys, process_key
-from .plan import AnyScaler, Plan, check_options, dtype_name, in_size_of, make_plan
+from .plan import AnyScaler, Plan, check_options, distrusted, dtype_name, in_size_of, make_plan
 
-__all__ = ["reconstruct", "reconstruct_resize"]
+__all__ = ["plan_of_image", "reconstruct", "reconstruct_resize"]
 
 Array = npt.NDArray[Any]
 Size = tuple[int, int]
@@ -55,13 +55,16 @@ def reconstruct(
     ----------
     image
         (H, W), (H, W, C) or (N, H, W, C); uint8, uint16 or float32, any strides and byte order. It is not written to.
+        NaN counts as larger than every number: a median is NaN only where half of the candidates are; the mean is NaN
+        wherever its footprint holds one.
     size
         (height, width) that the image will be scaled to.
     scaler
         What will scale it: a name in ``scalers.SCALERS``, a Scaler, or its ScalingOperator, probed for instance. What a
         sampling filter of a known library reads is known in closed form (``Scaler.sampling``); any other scaler is
         probed, once for each pair of sizes, which takes from a tenth of a second to some seconds; one that does more
-        than its operator says is taken to read every pixel.
+        than its operator says is taken to read every pixel. So is a Scaler that is not in ``SCALERS`` for an image on
+        which it does not do what its operator predicts: it is called on each to see.
     method
         ``"median"`` (default): the lower median of the candidates, channel by channel. ``"random"``: one of the
         candidates, all its channels, each as likely, drawn from a keyed pseudorandom function of the whole image.
@@ -91,11 +94,16 @@ def reconstruct(
         The named scaler's library is not installed.
     """
     check_options(method, bandwidth, key)
-    batch = as_batch(image)
-    plan = make_plan(scaler, in_size_of(batch), check_size(size), float(bandwidth), dtype_name(batch.dtype))
-    out = np.array(batch, order="C")
-    if not plan.unchanged:
-        _fill(batch, out, plan, method, key)
+    batch, size = as_batch(image), check_size(size)
+    plan = make_plan(scaler, in_size_of(batch), size, float(bandwidth), dtype_name(batch.dtype))
+    if plan.known:
+        out = np.array(batch, order="C")
+        if not plan.unchanged:
+            _fill(batch, out, plan, method, key)
+        return from_batch(out, image.ndim)
+    out = np.empty(batch.shape, batch.dtype)
+    for source, target in zip(batch, out, strict=True):
+        target[...] = _scaled(plan, source, scaler, image.ndim > 2, method, key)[0]
     return from_batch(out, image.ndim)
 
 
@@ -125,21 +133,60 @@ def reconstruct_resize(
         raise TypeError(f"scaler must be a name or a Scaler, which can be called; got {type(scaler).__name__}")
     batch, size = as_batch(image), check_size(size)
     plan = make_plan(scaler, in_size_of(batch), size, float(bandwidth), dtype_name(batch.dtype))
-    scaled = []
-    for source in batch:
-        if plan.unchanged:
-            fed = source
-        elif plan.closed_form:
-            fed = _blank(plan, source)
-            _fill(source[None], fed[None], plan, method, key)
-        else:
-            fed = np.array(source, order="C")
-            _fill(source[None], fed[None], plan, method, key)
-        result = scaler(fed if image.ndim > 2 else fed[..., 0], size).reshape(1, *size, batch.shape[3])
-        # A library may hand back what it was given, or what it will write to again.
-        scaled.append(result.copy() if not result.flags.writeable or np.may_share_memory(result, fed) else result)
+    scaled = [_scaled(plan, source, scaler, image.ndim > 2, method, key)[1] for source in batch]
     out = np.concatenate([np.empty((0, *size, batch.shape[3]), batch.dtype), *scaled]) if len(batch) != 1 else scaled[0]
     return from_batch(out, image.ndim)
+
+
+def plan_of_image(plan: Plan, source: Array, scaler: AnyScaler, method: str) -> Plan:
+    """``plan``, or the one used instead for ``source`` (H, W, C) if the scaler does not do on it what it was probed to.
+
+    With a key of its own: which candidates are drawn does not decide it.
+    """
+    return plan if plan.known else _scaled(plan, source, scaler, True, method, None)[2]
+
+
+def _scaled(
+    plan: Plan, source: Array, scaler: AnyScaler, channels: bool, method: str, key: bytes | None
+) -> tuple[Array, Array, Plan]:
+    """What the scaler is fed for ``source`` (H, W, C), what it makes of that (1, h, w, C), and the plan.
+
+    If the scaler is a black box, and did not do what its operator predicts, it is fed anew, with every pixel taken for
+    one that it reads. ``channels``: it is given three dimensions.
+    """
+    assert isinstance(scaler, Scaler)
+    fed = _fed(plan, source, method, key)
+    result = _call(scaler, fed, plan, channels)
+    if not plan.known and not plan.predicts(fed, result[0]):
+        plan = distrusted(scaler, plan, dtype_name(source.dtype))
+        fed = _fed(plan, source, method, key)
+        result = _call(scaler, fed, plan, channels)
+    return fed, result, plan
+
+
+def _fed(plan: Plan, source: Array, method: str, key: bytes | None) -> Array:
+    """The image for the scaler: reconstructed, or holding only what is read where that is known in closed form."""
+    if plan.unchanged:
+        return source
+    fed = _blank(plan, source) if plan.closed_form else np.array(source, order="C")
+    _fill(source[None], fed[None], plan, method, key)
+    return fed
+
+
+def _call(scaler: Scaler, fed: Array, plan: Plan, channels: bool) -> Array:
+    """What ``scaler`` makes of ``fed`` (H, W, C), as (1, h, w, C) that shares no memory with it."""
+    size = plan.operator.out_size
+    try:
+        result = scaler(fed if channels else fed[..., 0], size)
+    except (ImportError, MemoryError):
+        raise
+    except Exception as error:  # a library's own, such as cv2.error for more channels than it takes
+        raise ValueError(
+            f"{scaler.name} fails on an image of shape {fed.shape}, {fed.dtype}, to {size[0]}x{size[1]}: {error}"
+        ) from error
+    # A library may hand back what it was given, or what it will write to again.
+    result = result.copy() if not result.flags.writeable or np.may_share_memory(result, fed) else result
+    return result.reshape(1, *size, fed.shape[2])
 
 
 def _fill(batch: Array, out: Array, plan: Plan, method: str, key: bytes | None) -> None:

@@ -7,7 +7,7 @@ window holds nothing else, where a mean over the footprint has to do.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -18,11 +18,21 @@ from ..core.operator import ScalingOperator
 from ..core.selection import Selection
 from ..core.taps import Taps
 from ..measure.exposure import exposure
-from ..measure.probe import SIGNIFICANT, ProbeError, probe
+from ..measure.probe import SIGNIFICANT, ProbeError, predict, probe
 from ..measure.sampling import sampled_axis
 from ..measure.scalers import SCALERS, Scaler, get_scaler
 
-__all__ = ["METHODS", "ROBUST_DB", "AnyScaler", "Plan", "check_options", "dtype_name", "in_size_of", "make_plan"]
+__all__ = [
+    "METHODS",
+    "ROBUST_DB",
+    "AnyScaler",
+    "Plan",
+    "check_options",
+    "distrusted",
+    "dtype_name",
+    "in_size_of",
+    "make_plan",
+]
 
 Array = npt.NDArray[Any]
 Size = tuple[int, int]
@@ -33,15 +43,23 @@ METHODS = ("median", "random")
 ROBUST_DB = 1.0
 # The footprints' integer weights are up to twice those of ``resize`` an axis, whose sums are exact up to 2³¹ pixels.
 MAX_PIXELS = 1 << 29
+# Levels of 255 by which a scaler's output may lie from its operator's prediction: twice what a probe lets pass.
+_ROUNDING = {"uint8": 3.0, "uint16": 0.1, "float32": 0.1}
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """For one scaler, pair of sizes and bandwidth. ``fallback`` are places in the selection's rows and columns."""
+    """For one scaler, pair of sizes and bandwidth. ``fallback`` are places in the selection's rows and columns.
+
+    ``known``: what the scaler reads is known, because it is a registered one, or its operator was given. Any other is a
+    black box that was probed, and that may do something else on another picture: each result is compared with what the
+    operator predicts (:meth:`predicts`).
+    """
 
     scaler: str
     operator: ScalingOperator
     closed_form: bool
+    known: bool
     tolerance: tuple[float, float]
     bandwidth: float
     gain_db: float
@@ -62,6 +80,25 @@ class Plan:
     def falls_back(self) -> bool:
         """Whether some window holds no candidate."""
         return len(self.fallback[0]) > 0 and len(self.fallback[1]) > 0
+
+    def predicts(self, image: Array, scaled: Array) -> bool:
+        """Whether ``scaled`` (h, w, C) is what the operator makes of ``image`` (H, W, C), up to rounding.
+
+        Each channel on its own, as a resize treats them. Where NaN or an infinity comes in, nothing can be said.
+        """
+        provenance = self.operator.provenance
+        if provenance is None:
+            return True
+        channels, dtype = image.shape[2], image.dtype.name
+        levels = 255.0 if dtype == "float32" else 255.0 / np.iinfo(image.dtype).max
+        ends = np.array([[0.0], [255.0]]) + np.zeros(channels)
+        neutral = replace(provenance, mix=np.eye(channels), offset=np.zeros(channels), bounds=ends)
+        with np.errstate(invalid="ignore", over="ignore"):
+            wanted = predict(replace(self.operator, provenance=neutral), image * levels)
+            off = np.abs(wanted - scaled * levels)
+        told = np.isfinite(wanted)
+        largest = np.abs(image, where=np.isfinite(image), out=np.zeros(image.shape)).max() * levels
+        return bool((off[told] <= _ROUNDING[dtype] * max(1.0, largest / 255)).all())
 
     @cached_property
     def footprints(self) -> tuple[Taps, Taps]:
@@ -110,10 +147,29 @@ def make_plan(scaler: AnyScaler, in_size: Size, out_size: Size, bandwidth: float
     return _cached_plan(scaler, in_size, out_size, bandwidth, dtype)
 
 
+def distrusted(scaler: Scaler, plan: Plan, dtype: str) -> Plan:
+    """The plan for ``scaler`` if it may read every pixel, after it did what the operator of ``plan`` does not predict.
+
+    ProbeError where no axis shrinks: a pixel's footprint is then the pixel itself, and nothing can stand in for it.
+    """
+    if plan.enlarges:
+        raise ProbeError(f"{scaler.name} does not do on this picture what it did when it was probed")
+    sizes = plan.operator.in_size, plan.operator.out_size
+    return _cached_plan(scaler, *sizes, plan.bandwidth, dtype, trusted=False)
+
+
 @lru_cache(maxsize=128)
-def _cached_plan(scaler: Scaler | ScalingOperator, in_size: Size, out_size: Size, bandwidth: float, dtype: str) -> Plan:
+def _cached_plan(
+    scaler: Scaler | ScalingOperator,
+    in_size: Size,
+    out_size: Size,
+    bandwidth: float,
+    dtype: str,
+    *,
+    trusted: bool = True,
+) -> Plan:
     # By its name only if it is the registered one: a name is a claim.
-    known = isinstance(scaler, Scaler) and SCALERS.get(scaler.name) is scaler
+    known = not isinstance(scaler, Scaler) or SCALERS.get(scaler.name) is scaler
     sampling = scaler.sampling if known and isinstance(scaler, Scaler) else None
     tolerance, gain_db = (0.0, 0.0), None
     if sampling is not None:
@@ -126,8 +182,10 @@ def _cached_plan(scaler: Scaler | ScalingOperator, in_size: Size, out_size: Size
         read = [operator.rows.read(), operator.cols.read()]
         if operator.provenance is not None:
             tolerance = tuple(SIGNIFICANT * std for std in operator.provenance.weight_std)  # type: ignore[assignment]
+        if not (read[0].any() and read[1].any()):
+            raise ValueError("the operator reads no pixel: all its weights are 0")
         gain_db = exposure(operator).stealth_gain_db
-        if not whole:
+        if not (whole and trusted):
             read, gain_db = [np.ones_like(mask) for mask in read], math.inf
     half = [
         min(math.floor(n_in / (n_out * bandwidth)), n_in - 1) for n_in, n_out in zip(in_size, out_size, strict=True)
@@ -137,7 +195,8 @@ def _cached_plan(scaler: Scaler | ScalingOperator, in_size: Size, out_size: Size
     # A window without candidates has only read rows and only read columns.
     full = [np.flatnonzero(inside == used) for inside, used in (selection.row_counts, selection.col_counts)]
     name = scaler.name if isinstance(scaler, Scaler) else getattr(operator.provenance, "name", "operator")
-    return Plan(name, operator, sampling is not None, tolerance, bandwidth, gain_db, selection, (full[0], full[1]))
+    closed, fallback = sampling is not None, (full[0], full[1])
+    return Plan(name, operator, closed, known, tolerance, bandwidth, gain_db, selection, fallback)
 
 
 def _asked(scaler: Scaler, in_size: Size, out_size: Size, dtype: str) -> tuple[ScalingOperator, bool]:
