@@ -16,8 +16,9 @@ from . import core
 from .core.kernels import KERNELS, get_kernel
 from .core.operator import axis_operator
 from .core.taps import area_taps, fixed_taps
+from .names import KernelName, PassOrder, Size
 
-__all__ = ["MAX_AXIS", "MAX_PIXELS", "PASS_ORDERS", "check_size", "resize"]
+__all__ = ["MAX_AXIS", "MAX_PIXELS", "PASS_ORDERS", "as_batch", "check_size", "from_batch", "resize"]
 
 DTYPES = {np.dtype(name) for name in ("uint8", "uint16", "float32")}  # in the machine's byte order
 # By the image's rank: what makes it a batch of images with channels, and what undoes that.
@@ -39,10 +40,10 @@ PASS_ORDERS: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
 
 def resize(
     image: npt.NDArray[Any],
-    size: tuple[int, int],
+    size: Size,
     *,
-    kernel: str = "area",
-    pass_order: str = "pillow13",
+    kernel: KernelName = "area",
+    pass_order: PassOrder = "pillow13",
     num_threads: int = 1,
 ) -> npt.NDArray[Any]:
     """Scale an image robustly: every source pixel counts, with near-uniform weight, at every scaling ratio.
@@ -56,14 +57,14 @@ def resize(
     image
         (H, W), (H, W, C) or (N, H, W, C); uint8, uint16 or float32, any strides and byte order. It is not written to.
     size
-        (height, width) of the output, whole numbers from 1 to 2²⁰.
+        (height, width) of the output, a tuple or a list of whole numbers from 1 to 2²⁰.
     kernel
         ``"area"`` (default): the exact mean over each output pixel's footprint, in either direction, correctly rounded;
         stealth gain 0 dB at every ratio. ``"box"``, ``"bilinear"``, ``"hamming"``, ``"bicubic"``, ``"lanczos"``:
         Pillow's antialiased resize, in uint8 the same bytes as ``Image.resize``.
     pass_order
         For the Pillow kernels: the order of the two passes, by the rule of Pillow 13 (``"pillow13"``, default) or of
-        Pillow 12 and before (``"pillow12"``).
+        Pillow 12 and before (``"pillow12"``). The default does not depend on the Pillow that is installed.
     num_threads
         Threads for one image; the numpy reference always runs on one.
 
@@ -85,10 +86,9 @@ def resize(
         raise ValueError(f"unknown pass_order {pass_order!r}; valid: {', '.join(PASS_ORDERS)}")
     _whole_number(num_threads, "num_threads", 1, 1024)
     height, width = check_size(size)
-    batch = _as_batch(image)
+    batch = as_batch(image)
     resized = _resize_batch(batch, height, width, kernel, pass_order, num_threads)
-    out: npt.NDArray[Any] = resized[_FROM_BATCH[image.ndim]]
-    return out
+    return from_batch(resized, image.ndim)
 
 
 def check_size(size: Any) -> tuple[int, int]:
@@ -116,7 +116,7 @@ def _whole_number(value: Any, name: str, low: int, high: int) -> int:
     return number
 
 
-def _as_batch(image: Any) -> npt.NDArray[Any]:
+def as_batch(image: Any) -> npt.NDArray[Any]:
     """The validated image as (N, H, W, C) in the machine's byte order; a view wherever possible."""
     if not isinstance(image, np.ndarray) or isinstance(image, MaskedArray):
         raise TypeError(f"image must be a numpy array, got {type(image).__name__}; convert with numpy.asarray")
@@ -132,6 +132,12 @@ def _as_batch(image: Any) -> npt.NDArray[Any]:
     if max(height, width) > MAX_AXIS or height * width > MAX_PIXELS:
         raise ValueError(f"image of {height}x{width} is too large: at most {MAX_AXIS} an axis, {MAX_PIXELS} pixels")
     return batch if native else batch.astype(batch.dtype.newbyteorder("="))
+
+
+def from_batch(batch: npt.NDArray[Any], ndim: int) -> npt.NDArray[Any]:
+    """The batch (N, H, W, C) as an image of ``ndim`` dimensions, which :func:`as_batch` made it of."""
+    out: npt.NDArray[Any] = batch[_FROM_BATCH[ndim]]
+    return out
 
 
 def _resize_batch(

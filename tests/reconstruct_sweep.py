@@ -36,7 +36,7 @@ import numpy as np
 import secure_resize as sr
 from secure_resize.measure.probe import ProbeError
 from secure_resize.measure.scalers import SCALERS
-from secure_resize.reconstruction.filters import make_plan
+from secure_resize.reconstruction.plan import make_plan
 
 BANDWIDTHS = (1, 2, 3)
 # Of the columns, while β is swept along the rows: ratios of 1.5, 2.9 and 4.
@@ -205,7 +205,7 @@ class Axes:
 
     def __init__(self):
         self.probe, self.user = (
-            sys.modules[f"secure_resize.{name}"] for name in ("measure.probe", "reconstruction.filters")
+            sys.modules[f"secure_resize.{name}"] for name in ("measure.probe", "reconstruction.plan")
         )
         self.whole = self.probe.probe, self.probe._Bench, self.probe._recover_axis
         self.full = 0

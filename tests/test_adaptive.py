@@ -15,7 +15,8 @@ from secure_resize.attacks.payload import local_success, local_trigger
 from secure_resize.attacks.replay import collide, grind, known_draws, write_drawn
 from secure_resize.measure.quality import psnr_luma
 from secure_resize.measure.scalers import SCALERS
-from secure_resize.reconstruction.filters import _image_keys, make_plan
+from secure_resize.reconstruction.keys import image_keys
+from secure_resize.reconstruction.plan import make_plan
 
 pytest.importorskip("cv2")
 KEY, OTHER = bytes(range(32)), bytes(range(32, 64))
@@ -330,8 +331,8 @@ def test_a_known_key_breaks_the_random_filter(photos, scaler):
     assert found.hidden
     assert max(found.trials[1:]) < 15
     assert found.success_rate == 1 / 3
-    assert np.array_equal(_image_keys(found.image[None], KEY), _image_keys(source[None], KEY))
-    assert not np.array_equal(_image_keys(found.image[None], OTHER), _image_keys(source[None], OTHER))
+    assert np.array_equal(image_keys(found.image[None], KEY), image_keys(source[None], KEY))
+    assert not np.array_equal(image_keys(found.image[None], OTHER), image_keys(source[None], OTHER))
 
 
 def test_replays_without_the_key_give_the_share_of_changed_candidates():
@@ -362,7 +363,7 @@ def test_collisions(shape):
     image, keep = like.copy(), rng.random(shape) < 0.1
     image[keep] = rng.integers(0, 256, int(keep.sum()))
     found = collide(image, like, KEY, keep)
-    assert np.array_equal(_image_keys(found[None], KEY), _image_keys(like[None], KEY))
+    assert np.array_equal(image_keys(found[None], KEY), image_keys(like[None], KEY))
     if image.size > 1024:
         changed = (found != like).ravel()
         blocks = [slice(first, first + 1024) for first in range(0, image.size, 1024)]
@@ -372,7 +373,7 @@ def test_collisions(shape):
             )
         assert sum(changed[block].any() for block in blocks) >= len(blocks) - 1
         assert ((found != image) & ~keep).sum() <= 16 * len(blocks)
-    assert not np.array_equal(_image_keys(found[None], OTHER), _image_keys(like[None], OTHER)) or np.array_equal(
+    assert not np.array_equal(image_keys(found[None], OTHER), image_keys(like[None], OTHER)) or np.array_equal(
         found, like
     )
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from secure_resize.core.kernels import KERNELS, Kernel
 from secure_resize.core.taps import area_taps, fixed_taps

@@ -4,10 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
-from PIL import Image
-from PIL import __version__ as pillow_version
+from hypothesis import example, given, settings, strategies as st
+from PIL import Image, __version__ as pillow_version
 
 import secure_resize as sr
 from secure_resize.scaling import MAX_AXIS, PASS_ORDERS

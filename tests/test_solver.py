@@ -4,8 +4,7 @@ import numpy as np
 import osqp
 import pytest
 import scipy.sparse
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import secure_resize as sr
 from secure_resize.measure.sampling import sampled_axis

@@ -11,13 +11,13 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 import secure_resize as sr
 
 tf = pytest.importorskip("tensorflow")
 from secure_resize.integrations import tensorflow as srtf  # noqa: E402
+from secure_resize.integrations.tensorflow import graph, host  # noqa: E402
 
 DTYPES = ("uint8", "uint16", "float32")
 PATHS = ("host", "graph")
@@ -106,7 +106,7 @@ def weights(kernel):
     """Start and float64 weights of an axis as the graph computes them."""
 
     def function(n_in, n_out):
-        taps = srtf._taps(n_in, n_out, sr.KERNELS[kernel], tf.float32)
+        taps = graph._taps(n_in, n_out, sr.KERNELS[kernel], tf.float32)
         return taps.start, taps.weights
 
     return tf.function(function, input_signature=[tf.TensorSpec([], tf.int64)] * 2)
@@ -128,7 +128,7 @@ def test_a_graph_computes_numpys_weights_to_the_last_bit(kernel):
 
 def test_without_the_placeholders_the_graph_optimiser_changes_weights(monkeypatch):
     """The proof that the test above can fail, and that the placeholders are needed."""
-    monkeypatch.setattr(srtf.tf.raw_ops, "PlaceholderWithDefault", lambda input, shape: input)
+    monkeypatch.setattr(tf.raw_ops, "PlaceholderWithDefault", lambda input, shape: input)
     assert count_differing_bits("lanczos") > 0
 
 
@@ -398,8 +398,8 @@ def test_a_pipeline_that_decodes_jpegs(crops):
 @pytest.fixture
 def host_calls(monkeypatch):
     calls = []
-    original = srtf._numpy_resize
-    monkeypatch.setattr(srtf, "_numpy_resize", lambda *args, **kwargs: calls.append(1) or original(*args, **kwargs))
+    original = host._numpy_resize
+    monkeypatch.setattr(host, "_numpy_resize", lambda *args, **kwargs: calls.append(1) or original(*args, **kwargs))
     return calls
 
 

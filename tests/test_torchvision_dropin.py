@@ -4,25 +4,27 @@
 
 import inspect
 import pickle
+import subprocess
+import sys
 import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
 
 import PIL.Image
+from conftest import mypy_errors
 from test_torchvision import core_resize, interleaved, photo_fixture, pil_image, same, tensor  # noqa: F401
 from torch.jit.frontend import NotSupportedError
 from torch.utils._pytree import tree_flatten
 from torchvision import tv_tensors
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms import v2 as stock
+from torchvision.transforms import InterpolationMode, v2 as stock
 
 import secure_resize as sr
+from secure_resize.integration_support import pillow_pass_order
 from secure_resize.integrations.torchvision import functional, v2
 
 # --- sizes and random draws ---------------------------------------------------------------------------------------
@@ -304,3 +306,76 @@ def test_samples_without_an_image_pass_as_in_torchvision():
     for sample in ("name", 3, None, {"a": 1.5}, torch.zeros(3).as_subclass(Custom), (np.zeros(3), 1)):
         ours, theirs = (tree_flatten(module.Resize(4)(sample))[0] for module in (v2, stock))
         assert all(same(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+# --- versions, types and the order of imports -----------------------------------------------------------------------
+
+TYPED = """
+from secure_resize.integrations.torchvision import v2
+v2.Compose([v2.Resize([256, 256], "bicubic", kernel="area"), v2.CenterCrop(224), v2.RandomResizedCrop((24, 24))])
+v2.functional.resize(None, [4, 4], kernel="lanczos", defense="median")
+v2.Rezise(256)
+v2.Resize(256, kernel="bicubc")
+v2.Resize(256, defense="mean")
+v2.Reconstruct((9, 9), method="mean")
+"""
+
+
+def test_a_type_checker_knows_v2(tmp_path):
+    names = [name for name in dir(stock) if not name.startswith("_")]
+    assert len(names) > 50
+    found = mypy_errors(TYPED + "".join(f"v2.{name}\n" for name in names), tmp_path)
+    assert found == [(5, "attr-defined"), *((line, "arg-type") for line in range(6, 9))]
+
+
+@pytest.mark.parametrize(("version", "order"), [("10.4.0", "pillow12"), ("12.1.1", "pillow12"), ("13.0.0", "pillow13")])
+def test_pil_images_follow_the_pillow_that_is_installed(photo, monkeypatch, version, order):
+    """Tall and narrow, where Pillow 13 runs the vertical pass first and Pillow 12 did not; tensors are the same."""
+    image, size = np.ascontiguousarray(np.tile(photo[..., :3], (3, 1, 1))), (31, 60)
+    wanted = {name: sr.resize(image, size, kernel="bicubic", pass_order=name) for name in ("pillow12", "pillow13")}
+    assert not np.array_equal(*wanted.values())
+    monkeypatch.setattr(functional, "PASS_ORDER", pillow_pass_order(version))
+    result = v2.Resize(size, "bicubic")(PIL.Image.fromarray(image))
+    assert np.array_equal(result, wanted[order])
+    planes = v2.Resize(size, "bicubic")(torch.from_numpy(image).movedim(-1, 0))
+    assert np.array_equal(planes.movedim(0, -1), wanted["pillow13"])
+
+
+def test_torchvisions_whose_transforms_would_bypass_ours_are_refused():
+    """Before 0.21 the method was called _transform, so that ours would never run."""
+    code = (
+        "import torchvision.transforms.v2 as v2; v2.Transform._transform = v2.Transform.transform\n"
+        "del v2.Transform.transform\nfrom secure_resize.integrations.torchvision import v2"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "ImportError: secure_resize.integrations.torchvision needs torchvision 0.21 or newer" in run.stderr
+
+
+@pytest.mark.parametrize("module", ["torchvision", "torchvision.v2", "torchvision.functional"])
+def test_importing_it_after_tensorflow_names_the_order(module):
+    """Both load LLVM, and the process would end without a word."""
+    pytest.importorskip("triton")
+    code = (
+        "import sys, types; sys.modules['tensorflow'] = types.ModuleType('tensorflow')\n"
+        f"import secure_resize.integrations.{module}"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1].startswith("ImportError: import torchvision before tensorflow")
+
+
+def test_a_size_may_be_a_list_everywhere(photo):
+    image = np.ascontiguousarray(photo[..., :3])
+    wanted = sr.resize(image, (20, 31))
+    assert np.array_equal(sr.resize(image, [20, 31]), wanted)
+    assert np.array_equal(sr.resize(image, np.array([20, 31])), wanted)
+    for size in ([20, 31], (20, 31)):
+        result = v2.Resize(size, kernel="area")(torch.from_numpy(image).movedim(-1, 0))
+        assert np.array_equal(result.movedim(0, -1), wanted)
+        assert np.array_equal(
+            v2.Reconstruct(size)(PIL.Image.fromarray(image)), sr.reconstruct(image, [20, 31], scaler="opencv:linear")
+        )
+        assert sr.scaling_operator([61, 87], size).out_size == (20, 31)
+        assert sr.reconstruct_resize(image, size, scaler="pillow:nearest").shape == (20, 31, 3)
+        assert sr.probe("torchvision:nearest", [61, 87], size).out_size == (20, 31)
+        assert sr.get_scaler("torchvision:nearest")(image, size).shape == (20, 31, 3)

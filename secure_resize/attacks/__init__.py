@@ -5,8 +5,7 @@ Quiring et al., USENIX Security 2020, section 2). Whether an attack worked is al
 """
 
 from ..measure.quality import psnr
-from . import area as _area  # noqa: F401  (registers its methods)
-from . import counter as _counter  # noqa: F401  (and this its own)
+from . import area as _area, counter as _counter, payload  # noqa: F401  (which register their methods)
 from .adaptive import ADAPTIVE, Adapted, craft_adaptive, register_adaptive
 from .craft import HIDDEN_DB, METHODS, REACHED_DB, Crafted, craft, register_method
 
@@ -19,6 +18,7 @@ __all__ = [
     "Crafted",
     "craft",
     "craft_adaptive",
+    "payload",
     "psnr",
     "register_adaptive",
     "register_method",

@@ -22,7 +22,9 @@ import numpy.typing as npt
 from ..core.operator import ScalingOperator
 from ..measure.quality import as_levels, psnr, psnr_luma, share
 from ..measure.scalers import Scaler, get_scaler
-from ..reconstruction.filters import Plan, make_plan, reconstruct, reconstruct_resize
+from ..names import AdaptiveMethod, ReconstructionMethod
+from ..reconstruction.filters import reconstruct, reconstruct_resize
+from ..reconstruction.plan import Plan, make_plan
 from ..registry import Registry
 from .craft import REACHED_DB, Crafted, check_iterations, check_pair, craft, known_operator, rising, with_outputs
 from .defended import Middle, Model, Windows, absolute, candidate_means, expected_random, ranked, restricted
@@ -124,7 +126,7 @@ class AdaptiveAttack:
 
     name: str
     run: Run
-    knows: str
+    knows: ReconstructionMethod
     budget: float = 1.0
     budgets: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
     told_key: bool = False
@@ -137,7 +139,7 @@ class AdaptiveAttack:
 ADAPTIVE: Registry[AdaptiveAttack] = Registry("adaptive attack")
 
 
-def register_adaptive(name: str, *, knows: str, **facts: Any) -> Callable[[Run], Run]:
+def register_adaptive(name: str, *, knows: ReconstructionMethod, **facts: Any) -> Callable[[Run], Run]:
     """Register the decorated function as the adaptive attack ``name``; a name that is taken raises ValueError.
 
     ``knows`` and ``facts`` are the other fields of :class:`AdaptiveAttack`.
@@ -155,7 +157,7 @@ def craft_adaptive(
     target: Image,
     scaler: str | Scaler,
     *,
-    method: str,
+    method: AdaptiveMethod,
     budget: float | Sequence[float] | None = None,
     epsilon: float = 1.0,
     block: tuple[int, int, int, int] | None = None,

@@ -22,6 +22,7 @@ from ..measure.probe import probe
 from ..measure.quality import as_levels, psnr, psnr_luma, share
 from ..measure.scalers import Scaler, get_scaler
 from ..measure.solver import FEASIBLE, Goal, Near, least_change, reach
+from ..names import AttackMethod
 from ..registry import Registry
 
 __all__ = [
@@ -157,7 +158,7 @@ def craft(
     target: Image,
     scaler: AnyScaler,
     *,
-    method: str = "strong",
+    method: AttackMethod = "strong",
     epsilon: float | Sequence[float] = 1.0,
     iterations: int = 500,
 ) -> Crafted:
@@ -215,7 +216,7 @@ def craft(
     check_iterations(iterations)
     check_pair(source, target)
     operator, call = _known(scaler, source.shape, target.shape)
-    rows, cols = (axis.weights.any(axis=1) for axis in (operator.rows, operator.cols))
+    rows, cols = ((axis.weights != 0).any(axis=1) for axis in (operator.rows, operator.cols))
     moved = np.logical_and.outer(rows, cols)
     if not moved.any():
         raise ValueError("there is nothing to attack: no output depends on any source pixel")
@@ -254,8 +255,8 @@ def _merit(crafted: Crafted) -> tuple[bool, float]:
     return crafted.reached, crafted.psnr_source if crafted.reached else nearest
 
 
-def with_outputs(axis: AxisOperator, outputs: slice | npt.NDArray[np.bool_]) -> AxisOperator:
-    """The axis with those of its outputs alone."""
+def with_outputs(axis: AxisOperator, outputs: Any) -> AxisOperator:
+    """The axis with those of its outputs alone; ``outputs`` indexes an array of them."""
     start, weights = axis.start[outputs].copy(), axis.weights[outputs].copy()
     return AxisOperator(axis.n_in, len(start), start, weights)
 
@@ -316,9 +317,8 @@ def known_operator(
     if isinstance(scaler, str):
         scaler = get_scaler(scaler)
     if isinstance(scaler, Scaler):
-        return (
-            scaling_operator(in_size, out_size, scaler.kernel) if scaler.kernel else _probed(scaler, in_size, out_size)
-        )
+        kernel: Any = scaler.kernel
+        return scaling_operator(in_size, out_size, kernel) if kernel else _probed(scaler, in_size, out_size)
     return probe(scaler, in_size, out_size, layout="HW" if grey else "auto")
 
 

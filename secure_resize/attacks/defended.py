@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ..core.operator import AxisOperator, ScalingOperator
 from ..core.selection import Selection
-from ..reconstruction.filters import Plan
+from ..reconstruction.plan import Plan
 
 __all__ = [
     "CandidateMeans",

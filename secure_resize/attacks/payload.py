@@ -242,8 +242,7 @@ def _in_block(image: Image, payload: TextPayload) -> FloatArray:
 
 
 def _drawn(text: str, font_size: int) -> FloatArray:
-    from PIL import Image as PILImage
-    from PIL import ImageDraw, ImageFont
+    from PIL import Image as PILImage, ImageDraw, ImageFont
 
     font = ImageFont.load_default(font_size)
     measure = ImageDraw.Draw(PILImage.new("L", (1, 1)))

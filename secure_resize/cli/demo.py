@@ -236,8 +236,7 @@ def _table(seen: list[Seen]) -> Table:
 
 def _grid(captioned: list[list[tuple[str, Image]]]) -> Any:
     """The rows of captioned pictures on one canvas, as a Pillow image."""
-    from PIL import Image as PILImage
-    from PIL import ImageDraw, ImageFont
+    from PIL import Image as PILImage, ImageDraw, ImageFont
 
     font = ImageFont.load_default(15)
     margin, caption = 12, 26

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..names import KernelName, Size
 from .kernels import get_kernel
 from .taps import Taps, axis_weights
 
@@ -164,7 +165,7 @@ class ScalingOperator:
         return self.apply(image)
 
 
-def scaling_operator(in_size: tuple[int, int], out_size: tuple[int, int], kernel: str = "area") -> ScalingOperator:
+def scaling_operator(in_size: Size, out_size: Size, kernel: KernelName = "area") -> ScalingOperator:
     """The operator of ``resize`` from ``in_size`` to ``out_size`` (both (height, width)) before any rounding."""
     return ScalingOperator(
         axis_operator(in_size[0], out_size[0], kernel), axis_operator(in_size[1], out_size[1], kernel)

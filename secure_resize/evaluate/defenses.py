@@ -21,7 +21,8 @@ from ..core.operator import ScalingOperator, scaling_operator
 from ..measure.exposure import exposure
 from ..measure.probe import ProbeError
 from ..measure.scalers import Scaler
-from ..reconstruction.filters import METHODS, reconstruct_resize
+from ..reconstruction.filters import reconstruct_resize
+from ..reconstruction.plan import METHODS
 from ..registry import Registry
 from ..scaling import resize
 
@@ -95,7 +96,7 @@ def probed(scaler: Scaler, in_size: Size, out_size: Size) -> Linear | None:
 
 
 @lru_cache(maxsize=64)
-def _robust(kernel: str, scaler: Scaler, in_size: Size, out_size: Size) -> Linear:
+def _robust(kernel: Any, scaler: Scaler, in_size: Size, out_size: Size) -> Linear:
     found = _linear(scaling_operator(in_size, out_size, kernel))
     return Linear(found.gain, 0.51) if kernel == "area" else found  # its contract: 0.51 level from the exact mean
 
@@ -114,11 +115,11 @@ def _none(image: Image, size: Size, scaler: Scaler, key: bytes) -> Image:
     return scaler(image, size)
 
 
-def _resized(kernel: str, image: Image, size: Size, scaler: Scaler, key: bytes) -> Image:
+def _resized(kernel: Any, image: Image, size: Size, scaler: Scaler, key: bytes) -> Image:
     return resize(image, size, kernel=kernel)
 
 
-def _reconstructed(method: str, image: Image, size: Size, scaler: Scaler, key: bytes) -> Image:
+def _reconstructed(method: Any, image: Image, size: Size, scaler: Scaler, key: bytes) -> Image:
     secret: dict[str, Any] = {"key": key} if method == "random" else {}
     return reconstruct_resize(image, size, scaler=scaler, method=method, **secret)
 

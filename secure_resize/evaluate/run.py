@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -267,11 +267,12 @@ def _crafted(
     attack: Attack, source: Image, target: Image, scaler: Scaler, epsilons: tuple[float, ...], key: bytes
 ) -> tuple[Crafted | None, str]:
     """What the attack makes, or None and why it makes nothing."""
+    method: Any = attack.method  # of either registry
     try:
         if attack.budget is None:
-            return craft(source, target, scaler, method=attack.method, epsilon=epsilons), ""
+            return craft(source, target, scaler, method=method, epsilon=epsilons), ""
         guess = key if attack.told_key else None
-        found = craft_adaptive(source, target, scaler, method=attack.method, budget=attack.budget, guess=guess)
+        found = craft_adaptive(source, target, scaler, method=method, budget=attack.budget, guess=guess)
         return found, ""
     except (ValueError, NotImplementedError) as error:  # a ratio at which the method is not defined
         return None, str(error)

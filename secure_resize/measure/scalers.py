@@ -139,7 +139,7 @@ def load(module: str) -> Any:
     if present and module in ("tensorflow", "keras", "jax") and "tensorflow" not in sys.modules:
         importlib.import_module("triton")
     if present and module == "torchvision" and "tensorflow" in sys.modules:
-        raise ImportError("TensorFlow was imported first, and torchvision would end the process: import it before")
+        raise ImportError("import torchvision before tensorflow: after it, torchvision would end the process")
     if module == "albumentations":
         os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or it asks the network for its newest version
     if module == "tensorflow":
@@ -190,7 +190,7 @@ OURS = {name: name for name in KERNELS}
 
 
 @_family("secure_resize", "secure_resize", OURS, default="area", facts={"kernel": OURS})
-def _ours(kernel: str, image: Image, size: Size) -> Image:
+def _ours(kernel: Any, image: Image, size: Size) -> Image:
     return resize(image, size, kernel=kernel)
 
 

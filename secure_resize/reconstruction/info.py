@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,8 +14,10 @@ from ..core.operator import AxisOperator, ScalingOperator
 from ..core.taps import Taps
 from ..measure.exposure import Exposure, exposure
 from ..measure.probe import probe
-from ..scaling import _as_batch, check_size
-from .filters import ROBUST_DB, AnyScaler, Plan, check_options, in_size_of, make_plan
+from ..names import ReconstructionMethod
+from ..scaling import as_batch, check_size
+from .filters import plan_of_image
+from .plan import ROBUST_DB, AnyScaler, Plan, check_options, in_size_of, make_plan
 
 __all__ = ["ReconstructionInfo", "reconstruction_info"]
 
@@ -26,10 +29,10 @@ _INTERVAL_VALUES = 1 << 22  # sorted at a time
 
 def reconstruction_info(
     image: Array,
-    size: Size,
+    size: Sequence[int],
     *,
     scaler: AnyScaler,
-    method: str = "median",
+    method: ReconstructionMethod = "median",
     bandwidth: float = 2,
 ) -> ReconstructionInfo:
     """What :func:`reconstruct` does to one image (H, W) or (H, W, C), and what an attacker can still do.
@@ -42,11 +45,11 @@ def reconstruction_info(
     Arguments and errors are :func:`reconstruct`'s.
     """
     check_options(method, bandwidth, None)
-    batch = _as_batch(image)
+    batch = as_batch(image)
     if image.ndim == 4:
         raise ValueError(f"image must have shape (H, W) or (H, W, C), one image; got {image.shape}")
     plan = make_plan(scaler, in_size_of(batch), check_size(size), float(bandwidth), batch.dtype.name)
-    return ReconstructionInfo(method, plan, batch[0])
+    return ReconstructionInfo(method, plan_of_image(plan, batch[0], scaler, method), batch[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,17 +196,18 @@ class ReconstructionInfo:
         if plan.unchanged:
             raise ValueError(f"{self.why}; there are no windows")
         top = 1.0 if image.dtype == np.float32 else float(np.iinfo(image.dtype).max)
+        budget = min(int(budget), image.size)
         low = np.empty((*self.candidates.shape, image.shape[2]))
         high = np.empty_like(low)
         step = max(1, _INTERVAL_VALUES // (plan.selection.window * low[0].size))
         for first in range(0, len(low), step):
             here = slice(first, first + step)
-            low[here], high[here] = self._window_intervals(here, int(budget), top)
+            low[here], high[here] = self._window_intervals(here, budget, top)
         if plan.falls_back:
             rows, cols = (AxisOperator.of(taps).dense() for taps in plan.footprints)
             for a, i in enumerate(plan.fallback[0]):
                 for b, j in enumerate(plan.fallback[1]):
-                    low[i, j], high[i, j] = _mean_interval(image, rows[a], cols[b], int(budget), top)
+                    low[i, j], high[i, j] = _mean_interval(image, rows[a], cols[b], budget, top)
         return low, high
 
     def _window_intervals(self, here: slice, budget: int, top: float) -> tuple[Array, Array]:
@@ -215,8 +219,8 @@ class ReconstructionInfo:
         inside = ((y >= 0) & (y < height))[:, None, :, None] & ((x >= 0) & (x < width))[None, :, None, :]
         y, x = np.clip(y, 0, height - 1)[:, None, :, None], np.clip(x, 0, width - 1)[None, :, None, :]
         free = inside & ~(selection.read_rows[y] & selection.read_cols[x])
-        values = np.where(free[..., None], image[y, x].astype(np.float64), np.inf)
-        values = np.sort(values.reshape(*values.shape[:2], -1, image.shape[2]), axis=2)  # candidates first
+        values = np.where(free[..., None], image[y, x].astype(np.float64), np.nan)
+        values = np.sort(values.reshape(*values.shape[:2], -1, image.shape[2]), axis=2)  # candidates first, NaN last
         count = self.candidates[here, :, None, None]
         if self.method == "random":
             reach = count if budget else np.zeros_like(count)

@@ -19,11 +19,17 @@ from ..selection import NETWORK_LIMIT, Selection, median_network
 from ..taps import Taps
 
 # By their names: where there is no extension that raises ModuleNotFoundError, `from . import _native` would not.
-from ._native import Plan, level, levels, run, runs
-from ._native import fingerprint as fill_fingerprint
-from ._native import plan as make_plan
-from ._native import select_median as fill_median
-from ._native import select_random as fill_random
+from ._native import (
+    Plan,
+    fingerprint as fill_fingerprint,
+    level,
+    levels,
+    plan as make_plan,
+    run,
+    runs,
+    select_median as fill_median,
+    select_random as fill_random,
+)
 
 __all__ = [
     "apply_area",
