@@ -11,7 +11,7 @@ from .core.taps import PRECISION_BITS, axis_weights
 from .measure.scalers import SCALERS, load
 from .names import Defense, KernelName, PassOrder, ReconstructionMethod, Size
 from .reconstruction.plan import METHODS, check_options
-from .scaling import MAX_AXIS, MAX_PIXELS, PASS_ORDERS, check_size
+from .scaling import MAX_AXIS, MAX_PIXELS, PASS_ORDERS, check_kernel, check_size
 
 __all__ = [
     "DEFENSES",
@@ -24,6 +24,7 @@ __all__ = [
     "ReconstructionMethod",
     "Size",
     "axis_weights",
+    "check_kernel",
     "check_options",
     "check_size",
     "load",

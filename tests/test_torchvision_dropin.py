@@ -97,7 +97,7 @@ def stock_mode(interpolation):
     return InterpolationMode(interpolation) if isinstance(interpolation, str) else interpolation
 
 
-INTERPOLATIONS = ["bilinear", "bicubic", 3, PIL.Image.Resampling.BOX, InterpolationMode.LANCZOS]
+INTERPOLATIONS = ["bilinear", "bicubic", 3, PIL.Image.Resampling.HAMMING, InterpolationMode.LANCZOS]
 
 
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
@@ -118,7 +118,7 @@ def test_whole_samples_are_torchvisions(photo, name, interpolation):
         assert pickle.loads(pickle.dumps(ours)).__dict__.keys() == ours.__dict__.keys()
 
 
-@pytest.mark.parametrize("kernel", sr.KERNELS)
+@pytest.mark.parametrize("kernel", [name for name, kernel in sr.KERNELS.items() if kernel.robust])
 def test_random_resized_crop_is_the_core_on_torchvisions_crop(photo, kernel):
     for image in (tensor(photo, "CHW"), tensor(photo, "HWC view"), tensor(photo, "channels_last")):
         transform = v2.RandomResizedCrop(20, kernel=kernel)
@@ -251,7 +251,7 @@ def test_an_attack_on_torchvision_fails(photo):
     assert vulnerable(attack).min() == 255
     with pytest.warns(UserWarning, match="ignored"):
         ours = v2.Resize((24, 32), antialias=False)
-    for kernel in sr.KERNELS:
+    for kernel in [name for name, kernel in sr.KERNELS.items() if kernel.robust]:
         ours.kernel = kernel
         assert ours(attack).max() < 25
 

@@ -91,7 +91,10 @@ def test_every_batch_is_the_cores(views, workers, kernel):
 @pytest.mark.parametrize("workers", [HERE, FORK])
 def test_random_crops_are_torchvisions_in_every_worker(workers):
     ours, theirs = (
-        load(module.Compose([module.RandomResizedCrop(48, interpolation=InterpolationMode.BICUBIC), module.ToImage()]), *workers)
+        load(
+            module.Compose([module.RandomResizedCrop(48, interpolation=InterpolationMode.BICUBIC), module.ToImage()]),
+            *workers,
+        )
         for module in (v2, stock)
     )
     assert torch.equal(ours[0], theirs[0])

@@ -54,7 +54,8 @@ def resize(
     size
         (height, width): two whole numbers, or an integer tensor of shape (2,).
     method
-        ``"area"``, ``"bilinear"``, ``"bicubic"``, ``"lanczos3"`` (= ``"lanczos"``), ``"box"`` or ``"hamming"``; the
+        ``"area"``, ``"bilinear"``, ``"bicubic"``, ``"lanczos3"`` (= ``"lanczos"``), ``"hamming"`` or, where it leaves
+        no pixels out (on the graph path: at sizes known when it is traced), ``"box"``; the
         constants of ``tf.image.ResizeMethod`` are such strings. All but area give Pillow's bytes in uint8.
     preserve_aspect_ratio
         Fit the image into ``size``, by ``tf.image.resize``'s own formula.

@@ -8,7 +8,14 @@ import numpy as np
 import tensorflow as tf
 
 import secure_resize as sr
-from secure_resize.integration_support import MAX_AXIS, MAX_PIXELS, PASS_ORDERS, PRECISION_BITS, axis_weights
+from secure_resize.integration_support import (
+    MAX_AXIS,
+    MAX_PIXELS,
+    PASS_ORDERS,
+    PRECISION_BITS,
+    axis_weights,
+    check_kernel,
+)
 
 from . import namespace as xp
 from .arguments import Dim, Dims, Tensor, dim_of, size_of
@@ -20,6 +27,7 @@ def resize(images: Tensor, size: Dims, kernel: sr.Kernel) -> Tensor:
     """uint8, uint16 or float32 images (..., H, W, C) resized to ``size``; float32 differentiable."""
     images, size = _bounded(images, size)
     in_size, channels = size_of(images), dim_of(images, -1)
+    _check_kernel(kernel, in_size, size)
     batch = tf.reshape(images, [-1, *in_size, channels])
     rows, cols = (_taps(n_in, n_out, kernel, images.dtype) for n_in, n_out in zip(in_size, size, strict=True))
     if images.dtype == tf.float32:
@@ -29,6 +37,17 @@ def resize(images: Tensor, size: Dims, kernel: sr.Kernel) -> Tensor:
     else:
         result = _apply_fixed(batch, rows, cols)
     return tf.reshape(result, tf.concat([tf.shape(images, tf.int64)[:-3], [*size, channels]], 0))
+
+
+def _check_kernel(kernel: sr.Kernel, in_size: Dims, size: Dims) -> None:
+    """ValueError where ``kernel`` leaves pixels out, or might at sizes that are known only when the graph runs."""
+    if all(isinstance(n, int) for n in (*in_size, *size)):
+        check_kernel(kernel.name, in_size, size)
+    elif not kernel.robust:
+        raise ValueError(
+            f"the kernel {kernel.name!r} leaves pixels out at some sizes, and the graph path does not know these, "
+            f"{in_size} to {size}, before it runs; use 'area', or path='host'"
+        )
 
 
 def _bounded(images: Tensor, size: Dims) -> tuple[Tensor, Dims]:

@@ -19,10 +19,11 @@ from ..core.kernels import KERNELS
 from ..core.operator import ScalingOperator, scaling_operator
 from ..measure.exposure import exposure
 from ..measure.probe import ProbeError
+from ..measure.rounding import rounding
 from ..measure.scalers import Scaler
 from ..reconstruction.filters import reconstruct_resize
 from ..reconstruction.plan import METHODS
-from ..scaling import resize
+from ..scaling import resize_unchecked
 
 __all__ = ["DEFENSES", "Defense", "Linear", "get_defense", "register_defense"]
 
@@ -36,7 +37,7 @@ class Linear:
     """What is known of a linear defense: ``gain`` ≥ RMS(output change)/RMS(source change), up to ``rounding``.
 
     ``gain`` is G of :mod:`.exposure`, its uncertainty included; ``rounding`` the levels by which one output may lie
-    from the linear map's.
+    from the map of that gain (:mod:`.measure.rounding`).
     """
 
     gain: float
@@ -95,17 +96,12 @@ def probed(scaler: Scaler, in_size: Size, out_size: Size) -> Linear | None:
 
 @lru_cache(maxsize=64)
 def _robust(kernel: Any, scaler: Scaler, in_size: Size, out_size: Size) -> Linear:
-    found = _linear(scaling_operator(in_size, out_size, kernel))
-    return Linear(found.gain, 0.51) if kernel == "area" else found  # its contract: 0.51 level from the exact mean
+    return _linear(scaling_operator(in_size, out_size, kernel), kernel)
 
 
-def _linear(operator: ScalingOperator) -> Linear:
+def _linear(operator: ScalingOperator, kernel: str | None = None) -> Linear:
     found = exposure(operator)
-    # Rounded to 8 bits after each pass: what the first rounds off goes through the second. The hundredth is for weights
-    # of finite precision, whose errors add up to that many levels.
-    overshoot = max(float(np.abs(axis.weights).sum(axis=1).max()) for axis in (operator.rows, operator.cols))
-    rounding = max(0.51 + 0.5 * overshoot, operator.residual or 0.0)
-    return Linear(10 ** ((found.stealth_gain_db + found.uncertainty_db) / 20), rounding)
+    return Linear(10 ** ((found.stealth_gain_db + found.uncertainty_db) / 20), rounding(operator, kernel).levels)
 
 
 @register_defense("none", linear=probed)
@@ -113,8 +109,8 @@ def _none(image: Image, size: Size, scaler: Scaler, key: bytes) -> Image:
     return scaler(image, size)
 
 
-def _resized(kernel: Any, image: Image, size: Size, scaler: Scaler, key: bytes) -> Image:
-    return resize(image, size, kernel=kernel)
+def _resized(kernel: str, image: Image, size: Size, scaler: Scaler, key: bytes) -> Image:
+    return resize_unchecked(image, size, kernel=kernel)
 
 
 def _reconstructed(method: Any, image: Image, size: Size, scaler: Scaler, key: bytes) -> Image:

@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from ..core.kernels import KERNELS
 from ..registry import Registry
-from ..scaling import resize
+from ..scaling import resize_unchecked
 from .sampling import CORNER, CUBIC, CUBIC_SHARP, LINEAR, NEAREST, Sampling
 
 __all__ = ["DEVIATIONS", "SCALERS", "Deviation", "Scaler", "get_scaler", "load", "register_scaler"]
@@ -190,8 +190,8 @@ OURS = {name: name for name in KERNELS}
 
 
 @_family("secure_resize", "secure_resize", OURS, default="area", facts={"kernel": OURS})
-def _ours(kernel: Any, image: Image, size: Size) -> Image:
-    return resize(image, size, kernel=kernel)
+def _ours(kernel: str, image: Image, size: Size) -> Image:
+    return resize_unchecked(image, size, kernel=kernel)
 
 
 OPENCV = {
