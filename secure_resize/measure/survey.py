@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 from ..tables import Table
+from ..workers import pool
 from .blackbox import ProbeError
 from .exposure import Exposure, exposure
 from .probe import probe
@@ -87,12 +86,11 @@ def measure(
         scaler = SCALERS[name]
         (groups if scaler.installed else missing).setdefault(scaler.module, []).append(name)
     found: dict[str, Surveyed] = {}
-    context = multiprocessing.get_context("spawn")
     for module, group in groups.items():
         progress(module)
-        with ProcessPoolExecutor(1, mp_context=context) as pool:
+        with pool(1) as worker:
             try:
-                rows = pool.submit(_measure, group, ratios).result()
+                rows = worker.submit(_measure, group, ratios).result()
             except BrokenProcessPool:
                 rows = [_crashed(name, ratios) for name in group]
         found |= {row.scaler: row for row in rows}
