@@ -22,8 +22,9 @@ from collections import Counter
 import numpy as np
 
 import secure_resize as sr
-from secure_resize.attacks.craft import METHODS, craft, known_operator, psnr
+from secure_resize.attacks.craft import METHODS, craft, known_operator
 from secure_resize.measure.certificates import least_attack, pair_certificate, worst_change
+from secure_resize.measure.quality import psnr
 from secure_resize.measure.rounding import rounding
 from secure_resize.measure.scalers import SCALERS
 

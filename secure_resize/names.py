@@ -22,7 +22,9 @@ __all__ = [
 KernelName: TypeAlias = Literal["area", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 PassOrder: TypeAlias = Literal["pillow13", "pillow12"]
 ReconstructionMethod: TypeAlias = Literal["median", "random"]
-AttackMethod: TypeAlias = Literal["strong", "strong_rms", "weak", "nearest", "least", "area_l0", "area_l1", "area_l2"]
+AttackMethod: TypeAlias = Literal[
+    "strong", "strong_rms", "weak", "nearest", "least", "counter", "area_l0", "area_l1", "area_l2"
+]
 AdaptiveMethod: TypeAlias = Literal["median", "random", "surrogate_median", "expectation_random", "replay"]
 Defense: TypeAlias = Literal["robust", "median", "random"]
 Size: TypeAlias = Sequence[int]  # (height, width); a tuple, a list or an array of two whole numbers

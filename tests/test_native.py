@@ -255,14 +255,14 @@ def test_a_wrong_kernel_is_noticed(level, monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "LEVELS", [level])
     right = native._axis
     for function, rows, cols, *rest in cases:
-        native._plan.cache_clear()
+        native._resizer.cache_clear()
         assert_parity(image, function, rows, cols, *rest)
-        native._plan.cache_clear()
+        native._resizer.cache_clear()
         monkeypatch.setattr(native, "_axis", lambda taps, cols=cols: right(corrupted(taps) if taps is cols else taps))
         with pytest.raises(AssertionError, match="Mismatched elements"):
             assert_parity(image, function, rows, cols, *rest)
         monkeypatch.setattr(native, "_axis", right)
-        native._plan.cache_clear()
+        native._resizer.cache_clear()
 
 
 def test_large_divisors_leave_int32():
@@ -295,7 +295,7 @@ def test_an_unknown_level_is_refused():
     with pytest.raises(ValueError, match=r"'mmx'.*portable"), native.use_level("mmx"):
         pass
     with pytest.raises(ValueError, match=r"'mmx'.*portable"):
-        native._plan("area", area_taps(8, 4), area_taps(8, 4), False, 3, 1, "mmx")
+        native._resizer("area", area_taps(8, 4), area_taps(8, 4), False, 3, 1, "mmx")
 
 
 BAD_AXES = {
@@ -317,14 +317,14 @@ def test_invalid_tables_are_refused(case):
     good = native._axis(area_taps(8, 2))
     for rows, cols in [(BAD_AXES[case], good), (good, BAD_AXES[case])]:
         with pytest.raises(ValueError, match=r"weights|start"):
-            _native.plan("area", rows, cols, False, 1, 1, native.level())
+            _native.resizer("area", rows, cols, False, 1, 1, native.level())
 
 
 def test_invalid_calls_are_refused():
     good = native._axis(area_taps(8, 2))
-    plan = _native.plan("area", good, good, False, 3, 1, native.level())
+    resizer = _native.resizer("area", good, good, False, 3, 1, native.level())
     image, out = np.zeros((1, 8, 8, 3), np.uint8), np.zeros((1, 2, 2, 3), np.uint8)
-    _native.run(plan, image, out, 1)
+    _native.run(resizer, image, out, 1)
     for wrong_image, wrong_out in [
         (image[:, :7], out),
         (image[:, :, :7], out),
@@ -337,17 +337,17 @@ def test_invalid_calls_are_refused():
         (image, out.astype(np.uint16)),
     ]:
         with pytest.raises(ValueError, match="contiguous"):
-            _native.run(plan, wrong_image, wrong_out, 1)
+            _native.run(resizer, wrong_image, wrong_out, 1)
     with pytest.raises((ValueError, BufferError)):
-        _native.run(plan, image, np.frombuffer(bytes(12), np.uint8).reshape(out.shape), 1)
+        _native.run(resizer, image, np.frombuffer(bytes(12), np.uint8).reshape(out.shape), 1)
     with pytest.raises(ValueError, match="num_threads"):
-        _native.run(plan, image, out, 0)
+        _native.run(resizer, image, out, 0)
     with pytest.raises(ValueError, match="kind"):
-        _native.plan("cubic", good, good, False, 3, 1, native.level())
+        _native.resizer("cubic", good, good, False, 3, 1, native.level())
     with pytest.raises(ValueError, match="channels"):
-        _native.plan("area", good, good, False, 0, 1, native.level())
+        _native.resizer("area", good, good, False, 0, 1, native.level())
     with pytest.raises(TypeError):
-        _native.Plan()
+        _native.Resizer()
     with pytest.raises(TypeError):
         _native.run(None, image, out, 1)
 
@@ -461,11 +461,11 @@ def test_every_allocation_may_fail(level, kind, dtype):
     live = _native.fail_allocation(-1)
 
     def attempt(after: int) -> bool:
-        """Whether plan and run succeed when the allocation after so many more fails."""
+        """Whether resizer and run succeed when the allocation after so many more fails."""
         _native.fail_allocation(after)
         try:
-            plan = _native.plan(kind, rows, cols, False, 3, image.itemsize, level)
-            _native.run(plan, image, out, 3)
+            resizer = _native.resizer(kind, rows, cols, False, 3, image.itemsize, level)
+            _native.run(resizer, image, out, 3)
         except MemoryError:
             return False
         finally:
@@ -476,5 +476,5 @@ def test_every_allocation_may_fail(level, kind, dtype):
     while not attempt(failures):
         assert _native.fail_allocation(-1) == live, "an allocation was not released"
         failures += 1
-    assert failures >= 8  # the plan, both axes' tables and the scratch memory at least
+    assert failures >= 8  # the resizer, both axes' tables and the scratch memory at least
     assert _native.fail_allocation(-1) == live

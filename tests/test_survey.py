@@ -129,6 +129,10 @@ def test_its_formats(measured):
     assert markdown[0].startswith("| scaler | version | β = 2 | β = 4 |")
     assert len({line.count("|") for line in markdown}) == 1
     assert "**vulnerable**" in markdown[2]
+    _, _, opencv, ours = survey.by_library(*measured).splitlines()
+    version = SCALERS["opencv:linear"].version
+    assert opencv == f"| opencv {version} | `linear` | 6.0 | **vulnerable** | `area` | 0.0 |"
+    assert ours == f"| secure_resize {sr.__version__} | `area` | 0.0 | robust |  |  |"
     printed = json.loads(survey.as_json(*measured))
     assert printed["rows"][0]["cells"]["4"]["stealth_gain_db"] == pytest.approx(6.02, abs=0.05)
 
@@ -147,6 +151,7 @@ def test_a_library_without_a_model_is_a_finding_not_a_gap():
     assert row.worst is None
     assert "no model" in survey.as_table([row], {})
     assert "off by 50 levels" in survey.as_table([row], {})
+    assert "| no model |" in survey.by_library([row], {})
 
 
 def test_selection():

@@ -75,18 +75,26 @@ def detection_sample(photo):
     canvas = photo.shape[:2]
     mask = tv_tensors.Mask(torch.from_numpy(photo[..., 3] > 99)[None])
     boxes = [[3.0, 5.0, 40.0, 60.0], [10.0, 20.0, 87.0, 61.0]]
-    return {
+    sample = {
         "image": pil_image(photo, "RGB"),
         "mask": mask,
         "instances": tv_tensors.Mask(torch.from_numpy(photo[..., 0].astype(np.int64) // 50)),
         "boxes": tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=canvas),
-        "rotated": tv_tensors.BoundingBoxes([[30.0, 30.0, 20.0, 10.0, 0.3]], format="CXCYWHR", canvas_size=canvas),
-        "points": tv_tensors.KeyPoints([[3.0, 4.0], [50.0, 60.0]], canvas_size=canvas),
         "labels": torch.tensor([1, 2]),
         "name": "coffee",
         "scores": np.array([0.5, 0.25]),
         "id": np.array(7),
     }
+    if hasattr(tv_tensors, "KeyPoints"):  # torchvision 0.23
+        rotated = [[30.0, 30.0, 20.0, 10.0, 0.3]]
+        sample["rotated"] = tv_tensors.BoundingBoxes(rotated, format="CXCYWHR", canvas_size=canvas)
+        sample["points"] = tv_tensors.KeyPoints([[3.0, 4.0], [50.0, 60.0]], canvas_size=canvas)
+    return sample
+
+
+def stock_mode(interpolation):
+    """Which torchvision takes by name only in newer versions."""
+    return InterpolationMode(interpolation) if isinstance(interpolation, str) else interpolation
 
 
 INTERPOLATIONS = ["bilinear", "bicubic", 3, PIL.Image.Resampling.HAMMING, InterpolationMode.LANCZOS]
@@ -97,7 +105,7 @@ INTERPOLATIONS = ["bilinear", "bicubic", 3, PIL.Image.Resampling.HAMMING, Interp
 def test_whole_samples_are_torchvisions(photo, name, interpolation):
     sample = detection_sample(photo)
     ours = getattr(v2, name)(**RESIZING[name], interpolation=interpolation)
-    theirs = getattr(stock, name)(**RESIZING[name], interpolation=interpolation)
+    theirs = getattr(stock, name)(**RESIZING[name], interpolation=stock_mode(interpolation))
     assert isinstance(ours, type(theirs))
     for seed in range(8):
         torch.manual_seed(seed)
@@ -128,7 +136,7 @@ def test_masks_alone_may_be_nearest(photo, name, interpolation):
     sample = {key: value for key, value in detection_sample(photo).items() if key != "image"}
     del sample["labels"]  # without an image beside it, torchvision would take it for one
     ours = getattr(v2, name)(**RESIZING[name], interpolation=interpolation)
-    theirs = getattr(stock, name)(**RESIZING[name], interpolation=interpolation)
+    theirs = getattr(stock, name)(**RESIZING[name], interpolation=stock_mode(interpolation))
     torch.manual_seed(0)
     wanted = theirs(sample)
     torch.manual_seed(0)
@@ -177,10 +185,12 @@ def test_functional_can_be_imported_as_a_module():
 
 @pytest.mark.parametrize("name", [*RESIZING, *sorted(OWN_FUNCTIONS)])
 def test_signatures_are_torchvisions_with_kernel_and_defense(name):
-    ours, theirs = (
-        [(p.name, p.kind, p.default) for p in inspect.signature(getattr(module, name)).parameters.values()]
-        for module in ((v2, stock) if name in RESIZING else (functional, stock.functional))
-    )
+    def parameters(module):
+        found = inspect.signature(getattr(module, name)).parameters.values()
+        # An interpolation's default was no name, but the mode, in older versions.
+        return [(p.name, p.kind, getattr(p.default, "value", p.default)) for p in found]
+
+    ours, theirs = map(parameters, (v2, stock) if name in RESIZING else (functional, stock.functional))
     own = [("kernel", inspect.Parameter.KEYWORD_ONLY, None), ("defense", inspect.Parameter.KEYWORD_ONLY, "robust")]
     assert ours == [*theirs, *own]
 

@@ -178,6 +178,8 @@ def warn_of_antialias(antialias: bool | None, stacklevel: int = 3) -> None:
         )
 
 
+# TorchDynamo 2.6 fails on a registry, a kind of dict.
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def choose_kernel(interpolation: Interpolation, kernel: str | None) -> Any:
     """The name of the kernel for an image; None where only nearest is asked for. ValueError if either is unknown."""
     if kernel is not None:

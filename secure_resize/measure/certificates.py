@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from ..core.operator import AxisOperator, ScalingOperator
 from .exposure import exposure
+from .quality import as_levels, decibels
 from .rounding import Pass, models, rounding
 from .solver import Between, dual_value, least_change, reach
 
@@ -212,7 +213,7 @@ def pair_certificate(
 def _with_channels(image: npt.NDArray[Any]) -> FloatArray:
     if image.ndim not in (2, 3) or 0 in image.shape:
         raise ValueError(f"images must have shape (H, W) or (H, W, C), got {image.shape}")
-    return image.astype(np.float64).reshape(*image.shape[:2], -1)
+    return as_levels(image)
 
 
 def _linear(operator: ScalingOperator) -> bool:
@@ -234,8 +235,7 @@ def _goal(
 
 
 def _psnr(squared_distance: float, size: int) -> float:
-    squared_distance *= 1 - _FLOAT
-    return 10 * math.log10(255.0**2 * size / squared_distance) if squared_distance > 0 else math.inf
+    return decibels(math.sqrt(max(squared_distance, 0.0) * (1 - _FLOAT) / size))
 
 
 def _gain_bound(norm: float, goal: Between, size: int) -> float:

@@ -241,7 +241,8 @@ KERAS = ("bilinear", "nearest", "bicubic", "area", "lanczos3", "lanczos5")
 
 @lru_cache(maxsize=8)
 def _keras_layer(method: str, antialias: bool, size: Size) -> Any:
-    return load("keras").layers.Resizing(*size, interpolation=method, antialias=antialias, data_format="channels_last")
+    on = {"antialias": True} if antialias else {}  # which older versions of the layer do not have
+    return load("keras").layers.Resizing(*size, interpolation=method, data_format="channels_last", **on)
 
 
 @_family("keras", "keras", _antialiased({name: name for name in KERAS}), default="bilinear")

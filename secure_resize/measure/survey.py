@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 from ..tables import Table
+from ..workers import pool
 from .blackbox import ProbeError
 from .exposure import Exposure, exposure
 from .probe import probe
@@ -87,12 +86,11 @@ def measure(
         scaler = SCALERS[name]
         (groups if scaler.installed else missing).setdefault(scaler.module, []).append(name)
     found: dict[str, Surveyed] = {}
-    context = multiprocessing.get_context("spawn")
     for module, group in groups.items():
         progress(module)
-        with ProcessPoolExecutor(1, mp_context=context) as pool:
+        with pool(1) as worker:
             try:
-                rows = pool.submit(_measure, group, ratios).result()
+                rows = worker.submit(_measure, group, ratios).result()
             except BrokenProcessPool:
                 rows = [_crashed(name, ratios) for name in group]
         found |= {row.scaler: row for row in rows}
@@ -177,6 +175,29 @@ def as_markdown(rows: Sequence[Surveyed], missing: dict[str, list[str]]) -> str:
     return _table(rows, code="`", bold="**").markdown()
 
 
+def by_library(rows: Sequence[Surveyed], missing: dict[str, list[str]]) -> str:
+    """A Markdown table of each library's default and, unless that is robust, its first scaler of ``rows`` that is.
+
+    Figures are the largest stealth gain in dB at any ratio.
+    """
+
+    def gain(row: Surveyed) -> str:
+        return f"{row.worst.stealth_gain_db + 0.0:.1f}".replace("-0.0", "0.0") if row.worst else ""
+
+    lines = []
+    for row in rows:
+        if row.default:
+            library = SCALERS[row.scaler].library
+            robust = [other for other in rows if other.robust and SCALERS[other.scaler].library == library]
+            instead = [] if row.robust else robust[:1]
+            verdict = row.worst.verdict if row.worst else "no model"
+            verdict = f"**{verdict}**" if verdict == "vulnerable" else verdict
+            lines.append([f"{library} {row.version}", f"`{SCALERS[row.scaler].algorithm}`", gain(row), verdict])
+            lines[-1] += [f"`{SCALERS[instead[0].scaler].algorithm}`", gain(instead[0])] if instead else ["", ""]
+    header = ["library", "by default", "dB", "verdict", "made safe by", "dB"]
+    return Table(header, lines, range(2, len(header), 3)).markdown()
+
+
 def as_json(rows: Sequence[Surveyed], missing: dict[str, list[str]]) -> str:
     """One object: ``rows`` with every figure of every cell, ``missing`` by module."""
 
@@ -206,5 +227,6 @@ def as_json(rows: Sequence[Surveyed], missing: dict[str, list[str]]) -> str:
 FORMATS: dict[str, Callable[[Sequence[Surveyed], dict[str, list[str]]], str]] = {
     "table": as_table,
     "markdown": as_markdown,
+    "libraries": by_library,
     "json": as_json,
 }

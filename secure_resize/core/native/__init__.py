@@ -20,11 +20,12 @@ from ..taps import Taps
 
 # By their names: where there is no extension that raises ModuleNotFoundError, `from . import _native` would not.
 from ._native import (
-    Plan,
+    MAX_WINDOW,
+    Resizer,
     fingerprint as fill_fingerprint,
     level,
     levels,
-    plan as make_plan,
+    resizer as make_resizer,
     run,
     runs,
     select_median as fill_median,
@@ -46,12 +47,12 @@ __all__ = [
 
 Array = npt.NDArray[Any]
 
-_level = level()  # what plans are made for
+_level = level()  # what resizers are made for
 
 
 @contextmanager
 def use_level(name: str) -> Iterator[None]:
-    """Make plans for the instruction set ``name`` within the context; for tests and benchmarks, not thread-safe."""
+    """Make resizers for the instruction set ``name`` within the context; for tests and benchmarks, not thread-safe."""
     global _level
     if name not in levels():
         raise ValueError(f"{name!r} is not an instruction set of this machine; valid: {', '.join(levels())}")
@@ -64,8 +65,8 @@ def use_level(name: str) -> Iterator[None]:
 
 def apply_area(image: Array, rows: Taps, cols: Taps, num_threads: int = 1) -> Array:
     """The exact mean over each output pixel's footprint, rounded half up; uint8 or uint16."""
-    plan = _plan("area", rows, cols, False, image.shape[3], image.itemsize, _level)
-    return _run(plan, image, rows.n_out, cols.n_out, num_threads)
+    resizer = _resizer("area", rows, cols, False, image.shape[3], image.itemsize, _level)
+    return _run(resizer, image, rows.n_out, cols.n_out, num_threads)
 
 
 def apply_fixed(image: Array, rows: Taps | None, cols: Taps | None, rows_first: bool, num_threads: int = 1) -> Array:
@@ -73,14 +74,14 @@ def apply_fixed(image: Array, rows: Taps | None, cols: Taps | None, rows_first: 
     _, height, width, channels = image.shape
     if rows is None and cols is None:
         return np.array(image, order="C")
-    plan = _plan("fixed", rows or height, cols or width, rows_first, channels, image.itemsize, _level)
-    return _run(plan, image, rows.n_out if rows else height, cols.n_out if cols else width, num_threads)
+    resizer = _resizer("fixed", rows or height, cols or width, rows_first, channels, image.itemsize, _level)
+    return _run(resizer, image, rows.n_out if rows else height, cols.n_out if cols else width, num_threads)
 
 
 def apply_float(image: Array, rows: Taps, cols: Taps, num_threads: int = 1) -> Array:
     """Both passes in float64, rounded to float32 once; float32. Only the taps of an output can make it non-finite."""
-    plan = _plan("float", rows, cols, True, image.shape[3], image.itemsize, _level)
-    return _run(plan, image, rows.n_out, cols.n_out, num_threads)
+    resizer = _resizer("float", rows, cols, True, image.shape[3], image.itemsize, _level)
+    return _run(resizer, image, rows.n_out, cols.n_out, num_threads)
 
 
 def select_median(image: Array, out: Array, selection: Selection) -> None:
@@ -108,11 +109,10 @@ def fingerprint(data: Array, key: Array) -> Array:
 
 
 _NO_NETWORK = np.empty((0, 3), np.int32)
-_MAX_WINDOW = 1 << 14  # select.h
 
 
 def _selectable(image: Array, selection: Selection) -> bool:
-    return image.dtype == np.uint8 and selection.window <= _MAX_WINDOW
+    return image.dtype == np.uint8 and selection.window <= MAX_WINDOW
 
 
 def _lines(image: Array) -> Array:
@@ -122,7 +122,7 @@ def _lines(image: Array) -> Array:
     return image if inside else np.ascontiguousarray(image)
 
 
-def _run(plan: Plan, image: Array, height: int, width: int, num_threads: int) -> Array:
+def _run(resizer: Resizer, image: Array, height: int, width: int, num_threads: int) -> Array:
     n, _, columns, channels = image.shape
     strides, item = image.strides, image.itemsize
     if (strides[3] != item and channels > 1) or (strides[2] != item * channels and columns > 1):
@@ -130,16 +130,16 @@ def _run(plan: Plan, image: Array, height: int, width: int, num_threads: int) ->
     elif item > 1 and not image.flags.aligned:
         image = image.copy()
     out = np.empty((n, height, width, channels), image.dtype)
-    run(plan, image, out, num_threads)
+    run(resizer, image, out, num_threads)
     return out
 
 
-# Bounded like the caches of the weights. A plan for one of the usual sizes takes some 10 kB.
+# Bounded like the caches of the weights. A resizer for one of the usual sizes takes some 10 kB.
 @lru_cache(maxsize=128)
-def _plan(
+def _resizer(
     kind: str, rows: Taps | int, cols: Taps | int, rows_first: bool, channels: int, itemsize: int, level: str
-) -> Plan:
-    return make_plan(kind, _axis(rows), _axis(cols), rows_first, channels, itemsize, level)
+) -> Resizer:
+    return make_resizer(kind, _axis(rows), _axis(cols), rows_first, channels, itemsize, level)
 
 
 def _axis(taps: Taps | int) -> Any:
