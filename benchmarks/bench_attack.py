@@ -93,7 +93,7 @@ def text() -> None:
     print(Table(["scaler", "attack", *DEFENDED], lines, range(2, 2 + len(DEFENDED))).markdown())
     print(
         f"\nText, {len(sources)} photographs: the correlation of the output with it where it should stand, and by how "
-        "many levels it stands out from the clean output (128 were asked for; negative: darker than what is behind it). "
+        "many levels it stands out from the clean output (128 were asked for; negative: darker than what is behind). "
         "Medians."
     )
 
