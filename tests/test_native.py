@@ -12,7 +12,6 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,10 +25,9 @@ from secure_resize.core.operator import axis_operator
 from secure_resize.core.taps import Taps, area_taps, fixed_taps
 
 _native = pytest.importorskip("secure_resize.core.native._native", reason="the C extension was not built")
-from secure_resize.core import native  # noqa: E402
-
-sys.path.insert(0, str(Path(__file__).parent))
 import native_fuzz  # noqa: E402
+
+from secure_resize.core import native  # noqa: E402
 
 LEVELS = native.levels()
 PILLOW_KERNELS = [name for name, kernel in KERNELS.items() if not kernel.integrated]

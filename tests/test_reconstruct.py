@@ -6,10 +6,10 @@ import contextlib
 import itertools
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+import reconstruct_sweep
 
 import secure_resize as sr
 from secure_resize import core
@@ -17,9 +17,6 @@ from secure_resize.core import reference
 from secure_resize.core.selection import NETWORK_LIMIT, Selection, median_network
 from secure_resize.measure.sampling import sampled_axis
 from secure_resize.measure.scalers import SCALERS, Scaler
-
-sys.path.insert(0, str(Path(__file__).parent))
-import reconstruct_sweep
 
 module = sys.modules["secure_resize.reconstruction.plan"]
 KEY = bytes(range(32))

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import sys
-from pathlib import Path
 
+import exhaustive_index_proof as proof
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
 from secure_resize.core.kernels import KERNELS, Kernel
 from secure_resize.core.taps import area_taps, fixed_taps
-
-sys.path.insert(0, str(Path(__file__).parent))
-import exhaustive_index_proof as proof
 
 sizes = st.integers(1, 2048)
 

@@ -1,4 +1,4 @@
-"""Every table there is up to a size, checked: ``python tests/exhaustive_index_proof.py [MOST] [PART] [PARTS]``.
+"""Every table there is up to a size, checked: ``python tests/proofs/exhaustive_index_proof.py [MOST] [PART] [PARTS]``.
 
 For all n_in, n_out up to MOST (2048), every kernel and every output:
 
@@ -12,7 +12,7 @@ For all n_in, n_out up to MOST (2048), every kernel and every output:
 
 There are some 10¹¹ taps, too many for numpy, so this is done in C: ``table_proof.c`` repeats core/taps.py in
 its own order of operations, on the kernels of kernels.py themselves, which are written against any
-namespace and are handed one here that writes C. tests/test_native_plan.py compares the tables that come out with the
+namespace and are handed one here that writes C. tests/test_native_tables.py compares the tables that come out with the
 package's. With PARTS processes, PART 0 to PARTS - 1 share the work.
 """
 

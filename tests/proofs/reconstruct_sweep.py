@@ -1,4 +1,4 @@
-"""Every scaler reconstructed: ``python tests/reconstruct_sweep.py pairs|ratios COUNT [PATTERN ...] [--jobs N]``.
+"""Every scaler reconstructed: ``python tests/proofs/reconstruct_sweep.py pairs|ratios COUNT [PATTERN ...] [--jobs N]``.
 
 ``pairs``: at COUNT random pairs of sizes, β from 1 to 20, ``reconstruct_resize`` is ``scaler(reconstruct(x))`` to the
 byte, for both methods. ``ratios``: at COUNT ratios from 1 to 64, no read pixel keeps its influence: all of them are
