@@ -120,11 +120,16 @@ def register_scaler(name: str, module: str, **facts: Any) -> Callable[[ScalerCal
     return register
 
 
+# What is installed for a module, where that is called otherwise; either OpenCV will do.
+PACKAGES = {"cv2": "opencv-python (or opencv-python-headless)", "PIL": "pillow", "skimage": "scikit-image"}
+
+
 def get_scaler(name: str) -> Scaler:
     """The scaler called ``name``; ValueError with the valid names otherwise, ImportError where it is not installed."""
     scaler = SCALERS[name]
     if not scaler.installed:
-        raise ImportError(f"the scaler {name!r} needs {scaler.module!r}, which is not installed")
+        package = PACKAGES.get(scaler.module, scaler.module)
+        raise ImportError(f"the scaler {name!r} needs {scaler.module!r}, which is not installed: pip install {package}")
     return scaler
 
 
