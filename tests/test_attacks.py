@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -291,6 +292,19 @@ def test_outputs_that_nothing_moves_do_not_count(pair, method):
     assert not found.scaled[:20].any()
 
 
+def test_a_pipeline_that_turns_the_image(pair):
+    """As a probe will describe it: what L · X · Rᵀ gives is the transpose of what the pipeline shows."""
+    source, target = sr.resize(pair[0], (60, 200)), sr.resize(pair[1], (56, 16))
+    rows, cols = sr.axis_operator(60, 16, "bilinear"), sr.axis_operator(200, 56, "bilinear")
+    turned = sr.ScalingOperator(rows, cols, None, SimpleNamespace(transposed=True, clips=""))
+    found = craft(source, target, turned)
+    upright = craft(source, np.ascontiguousarray(target.swapaxes(0, 1)), sr.ScalingOperator(rows, cols))
+    assert found.scaled.shape == (56, 16, 3)
+    assert np.array_equal(found.image, upright.image)
+    assert np.array_equal(found.scaled, upright.scaled.swapaxes(0, 1))
+    assert found.psnr_target == upright.psnr_target > 40
+
+
 def test_an_output_that_depends_on_nothing_is_refused():
     nothing = sr.AxisOperator(64, 8, np.zeros(8, np.int64), np.zeros((8, 1)))
     with pytest.raises(ValueError, match="no output depends on any source pixel"):
@@ -343,6 +357,8 @@ def test_bad_options():
         craft(RGB, RGB[:9, :9], sr.scaling_operator((64, 64), (8, 8)))
     with pytest.raises(ValueError, match=r"takes 3 channels and returns 1: .* which has 3"):
         craft(RGB, RGB[:8, :8], lambda image: image[::8, ::8].mean(axis=2))
+    with pytest.raises(ValueError, match="makes 3 channels of fewer"):
+        craft(RGB, RGB[:8, :8], lambda image: np.repeat(image[::8, ::8].mean(axis=2, keepdims=True), 3, axis=2))
     with pytest.raises(ValueError, match="'strong' is already registered"):
         register_method("strong")(METHODS["strong"].run)
     with pytest.raises(ValueError, match="one shape"):

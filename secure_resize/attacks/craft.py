@@ -20,7 +20,7 @@ from ..measure.blackbox import open_box
 from ..measure.certificates import HIDDEN_DB, least_attack
 from ..measure.probe import probe
 from ..measure.quality import as_levels, psnr, psnr_luma, share
-from ..measure.scalers import Scaler, get_scaler
+from ..measure.scalers import SCALERS, Scaler, get_scaler
 from ..measure.solver import FEASIBLE, Goal, Near, least_change, reach
 from ..names import AttackMethod
 from ..registry import Registry
@@ -216,12 +216,13 @@ def craft(
     check_iterations(iterations)
     check_pair(source, target)
     operator, call = _known(scaler, source.shape, target.shape)
-    rows, cols = ((axis.weights != 0).any(axis=1) for axis in (operator.rows, operator.cols))
-    moved = np.logical_and.outer(rows, cols)
-    if not moved.any():
+    rows, cols = _moved(operator)
+    if not (rows.any() and cols.any()):
         raise ValueError("there is nothing to attack: no output depends on any source pixel")
+    moved = _upright(np.logical_and.outer(rows, cols), operator)
     inner = ScalingOperator(with_outputs(operator.rows, rows), with_outputs(operator.cols, cols))
-    problem = Problem(as_levels(source), as_levels(target)[np.ix_(rows, cols)], inner, epsilons[0], iterations)
+    wanted = _upright(as_levels(target), operator)[np.ix_(rows, cols)]
+    problem = Problem(as_levels(source), wanted, inner, epsilons[0], iterations)
     clean = call(source)
     best: Crafted | None = None
     for epsilon in epsilons:
@@ -253,6 +254,18 @@ def craft(
 def _merit(crafted: Crafted) -> tuple[bool, float]:
     nearest = max(crafted.psnr_target, crafted.psnr_target_luma)
     return crafted.reached, crafted.psnr_source if crafted.reached else nearest
+
+
+def _moved(operator: ScalingOperator) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Bool (h,) and (w,): the operator's outputs that some source pixel moves are those of which both hold."""
+    rows, cols = ((axis.weights != 0).any(axis=1) for axis in (operator.rows, operator.cols))
+    return rows, cols
+
+
+def _upright(image: npt.NDArray[Any], operator: ScalingOperator) -> npt.NDArray[Any]:
+    """What the operator gives, (h, w) or (h, w, C), as the pipeline shows it, and back: some turn images by 90°."""
+    turned = operator.provenance is not None and getattr(operator.provenance, "transposed", False)
+    return image.swapaxes(0, 1) if turned else image
 
 
 def with_outputs(axis: AxisOperator, outputs: Any) -> AxisOperator:
@@ -311,13 +324,14 @@ def known_operator(
     of other sizes.
     """
     if isinstance(scaler, ScalingOperator):
-        if (scaler.in_size, scaler.out_size) != (in_size, out_size):
-            raise ValueError(f"the operator scales {scaler.in_size} to {scaler.out_size}, not {in_size} to {out_size}")
+        shown = _upright(np.empty(scaler.out_size), scaler).shape
+        if (scaler.in_size, shown) != (in_size, out_size):
+            raise ValueError(f"the operator scales {scaler.in_size} to {shown}, not {in_size} to {out_size}")
         return scaler
     if isinstance(scaler, str):
         scaler = get_scaler(scaler)
     if isinstance(scaler, Scaler):
-        kernel: Any = scaler.kernel
+        kernel: Any = scaler.kernel if scaler is SCALERS.get(scaler.name) else ""  # of any other it is but a claim
         return scaling_operator(in_size, out_size, kernel) if kernel else _probed(scaler, in_size, out_size)
     return probe(scaler, in_size, out_size, layout="HW" if grey else "auto")
 
@@ -340,7 +354,7 @@ def _known(
         real = scaler
         return operator, lambda image: _scaled(real, image, out_size)
     if isinstance(scaler, ScalingOperator):
-        return operator, lambda image: _as_image(operator.apply(as_levels(image)), target)
+        return operator, lambda image: _as_image(_upright(operator.apply(as_levels(image)), operator), target)
     known = operator.provenance
     assert known is not None
     box, _ = open_box(scaler, in_size, out_size, "uint8", known.layout)
@@ -349,10 +363,16 @@ def _known(
             f"{known.name} takes {box.layout.channels} channels and returns {len(known.mix)}: an attack needs both to "
             f"be the source's, which has {channels}"
         )
-    back = np.linalg.inv(known.mix)
+    if np.linalg.matrix_rank(known.mix) < channels:
+        raise ValueError(f"{known.name} makes {channels} channels of fewer: an attack cannot choose them one by one")
+    # Levels of the source: the pipeline's own units undone by what they are where something moves. Elsewhere, as in the
+    # border of a letterbox, the offset is all there is.
+    moved = _upright(np.logical_and.outer(*_moved(operator)), operator)
+    offset = np.where(moved[..., None], known.offset, known.offset[moved].mean(axis=0)) if moved.any() else known.offset
+    back, shown = np.linalg.inv(known.mix), list(getattr(known, "channels", ())) or slice(None)
 
     def call(image: Image) -> Image:
-        return _as_image((box(image.reshape(*in_size, channels)) - known.offset) @ back.T, target)
+        return _as_image((box(image.reshape(*in_size, channels))[..., shown] - offset) @ back.T, target)
 
     return operator, call
 
