@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.operator import ScalingOperator
-from ..measure.quality import as_levels, psnr, psnr_luma, share
+from ..measure.quality import as_levels, levels, psnr, psnr_luma, share
 from ..measure.scalers import Scaler, get_scaler
 from ..names import AdaptiveMethod, ReconstructionMethod
 from ..reconstruction.filters import reconstruct, reconstruct_resize
@@ -397,7 +397,7 @@ def _descend(case: Case, model: Model, budget: float, margin: float = _MARGIN) -
     source, target = as_levels(case.source), as_levels(case.target)
     now = model.output(source)
     target = now + budget * (target - now)
-    goal = target.size * 255.0**2 / 10 ** ((REACHED_DB + margin) / 10)
+    goal = target.size * levels(REACHED_DB + margin) ** 2
     best, merit = source, (False, -np.inf)
 
     def consider(image: FloatArray) -> bool:

@@ -366,8 +366,8 @@ def _known(
     if np.linalg.matrix_rank(known.mix) < channels:
         raise ValueError(f"{known.name} makes {channels} channels of fewer: an attack cannot choose them one by one")
     # (output - offset) · mix⁻¹ are levels of the source again, whatever the pipeline normalised them to. Where nothing
-    # moves, as in the border of a letterbox, the probed offset is the whole output; with the offset of the other outputs
-    # the border is shown in levels too.
+    # moves, as in the border of a letterbox, the probed offset is the whole output: that of the other outputs is taken,
+    # which shows the border in levels too.
     moved = _upright(np.logical_and.outer(*_moved(operator)), operator)
     offset = np.where(moved[..., None], known.offset, known.offset[moved].mean(axis=0)) if moved.any() else known.offset
     back, shown = np.linalg.inv(known.mix), list(getattr(known, "channels", ())) or slice(None)
