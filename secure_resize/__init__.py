@@ -9,7 +9,6 @@ import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import measure
 from .core import backend
 from .core.kernels import KERNELS, Kernel, get_kernel, register_kernel
 from .core.operator import AxisOperator, Provenance, ScalingOperator, axis_operator, scaling_operator
@@ -44,7 +43,6 @@ __all__ = [
     "get_kernel",
     "get_scaler",
     "least_attack",
-    "measure",
     "pair_certificate",
     "predict",
     "probe",

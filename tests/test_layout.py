@@ -222,6 +222,12 @@ def test_a_type_checker_knows_the_names(tmp_path):
     ]
 
 
+def test_a_missing_opencv_is_said_in_one_line_with_either_package(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(ImportError, match=r"^the scaler .* pip install opencv-python \(or opencv-python-headless\)$"):
+        secure_resize.get_scaler("opencv:linear")
+
+
 def test_importing_the_package_imports_numpy_alone():
     code = (
         "import sys, numpy; before = set(sys.modules); import secure_resize;"

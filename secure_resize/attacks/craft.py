@@ -20,7 +20,7 @@ from ..measure.blackbox import open_box
 from ..measure.certificates import HIDDEN_DB, least_attack
 from ..measure.probe import probe
 from ..measure.quality import as_levels, psnr, psnr_luma, share
-from ..measure.scalers import Scaler, get_scaler
+from ..measure.scalers import SCALERS, Scaler, get_scaler
 from ..measure.solver import FEASIBLE, Goal, Near, least_change, reach
 from ..names import AttackMethod
 from ..registry import Registry
@@ -331,7 +331,7 @@ def known_operator(
     if isinstance(scaler, str):
         scaler = get_scaler(scaler)
     if isinstance(scaler, Scaler):
-        kernel: Any = scaler.kernel
+        kernel: Any = scaler.kernel if scaler is SCALERS.get(scaler.name) else ""  # of any other it is but a claim
         return scaling_operator(in_size, out_size, kernel) if kernel else _probed(scaler, in_size, out_size)
     return probe(scaler, in_size, out_size, layout="HW" if grey else "auto")
 

@@ -8,6 +8,7 @@ gain; but what is cut off depends on the image, so the model is not linear.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -58,8 +59,9 @@ def rounding(operator: ScalingOperator, kernel: str | None = None) -> Rounding:
     Σ|w|·r + r'.
 
     An estimate for every other operator. Of a probed one it is the furthest that the probe has seen or, where that is
-    more, what two roundings to 8 bits can do, and a hundredth for weights of finite precision. One without provenance
-    stands for a resize that lies within its ``residual`` of it; without that, two roundings.
+    more, what two roundings to 8 bits can do, and a hundredth for weights of finite precision; and what five standard
+    deviations of the weights can do to black and white. One without provenance stands for a resize that lies within its
+    ``residual`` of it; without that, two roundings.
     """
     kernels = tuple(name for name in _kernels(operator) if kernel in (None, name))
     if kernels:
@@ -72,6 +74,8 @@ def rounding(operator: ScalingOperator, kernel: str | None = None) -> Rounding:
         return Rounding(levels if operator.residual is None else operator.residual, (), ("",), True)
     seen = [level for level in (operator.residual, known.extreme_residual) if level is not None and np.isfinite(level)]
     levels = max(seen, default=0.0) if known.dtype == "float32" else max(levels, *seen)
+    axes = zip(known.weight_std, (operator.rows, operator.cols), strict=True)
+    levels += sum(5 * 127.5 * std * math.sqrt(axis.width) for std, axis in axes)
     if known.dtype == "float32" or overshoot <= _OVERSHOOT:
         return Rounding(levels, (), ("",), True)
     # Noise meets a limit between the passes too seldom for a probe to tell at every ratio.

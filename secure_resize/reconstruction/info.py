@@ -238,6 +238,8 @@ class ReconstructionInfo:
 
         The :meth:`intervals`, through the scaler's weights by their signs, before its rounding. The budget counts per
         window, and so all the more if it is that of the whole image. Probed weights are known to :attr:`tolerance`.
+        Where weights are negative, a scaler of integers may cut off what overshoots between its passes, whichever runs
+        first: the intervals hold for all three.
         """
         plan, image = self._plan, self._image
         low, high = (image.astype(np.float64) for _ in "lh")
@@ -257,8 +259,18 @@ class ReconstructionInfo:
             return np.asarray(same[0] + same[1] - mixed[0] - mixed[1])
 
         top = 1.0 if image.dtype == np.float32 else float(np.iinfo(image.dtype).max)
-        ends = through(low, high), through(high, low)
-        return np.clip(ends[0], 0, top), np.clip(ends[1], 0, top)
+        ends = [(through(low, high), through(high, low))]
+        if image.dtype.kind == "u" and any(part.weights.any() for part in negative):
+            for order in ((0, 1), (1, 0)):
+                least, most = low, high
+                for axis in order:
+                    up, down = ((positive[axis].apply(x, axis), negative[axis].apply(x, axis)) for x in (least, most))
+                    least, most = (np.clip(end, 0, top) for end in (up[0] - down[1], down[0] - up[1]))
+                ends.append((least, most))
+        return (
+            np.clip(np.minimum.reduce([least for least, _ in ends]), 0, top),
+            np.clip(np.maximum.reduce([most for _, most in ends]), 0, top),
+        )
 
     def __str__(self) -> str:
         return "\n".join(f"{name:18} {value}" for name, value in self.rows())
