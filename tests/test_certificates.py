@@ -1,7 +1,10 @@
 """What is proved of attacks: the witness by hand, and the bound against everything that real libraries let through."""
 
+import dataclasses
+import importlib.util
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ from hypothesis import example, given, settings, strategies as st
 
 import secure_resize as sr
 from secure_resize.attacks import craft, psnr
+from secure_resize.attacks.craft import known_operator
 from secure_resize.measure.certificates import least_attack, pair_certificate, worst_change
 from secure_resize.measure.exposure import exposure
 from secure_resize.measure.probe import probe
@@ -351,6 +355,9 @@ def test_a_zero_operator_proves_nothing():
     nothing = sr.ScalingOperator(axis(np.zeros((4, 8))), axis(np.eye(8)[::2]))
     with pytest.raises(ValueError, match="operator is zero"):
         pair_certificate(np.zeros((8, 8)), np.full((4, 4), 9), nothing)
+    with pytest.raises(ValueError, match="operator is zero"):
+        worst_change(nothing)
+    assert not least_attack(nothing, np.ones((4, 4))).any()
 
 
 def test_padding_is_left_out():
@@ -385,3 +392,50 @@ def test_cropped_pixels_do_not_count():
     alone = pair_certificate(source[6:26, 6:26], target, sr.ScalingOperator(inner, inner, 0.5))
     # The same squared change, shared by more pixels.
     assert certificate.psnr_bound == pytest.approx(alone.psnr_bound + 20 * math.log10(32 / 20), abs=0.05)
+
+
+def test_a_scaler_that_claims_a_kernel_is_probed():
+    """Only the registered ones are known to be it."""
+    pytest.importorskip("PIL")
+    honest = SCALERS["pillow:bicubic"]
+    assert not rounding(known_operator(honest, (40, 40), (10, 10))).is_estimate
+    liar = dataclasses.replace(honest, call=SCALERS["pillow:nearest"].call)
+    found = known_operator(liar, (40, 40), (10, 10))
+    assert rounding(found).is_estimate
+    assert exposure(found).stealth_gain_db > 10
+
+
+def test_reconstructions_certificate_knows_of_clipping_between_the_passes():
+    """The output of the source itself lay up to 33 levels outside, through torch's bicubic on black and white."""
+    pytest.importorskip("torch")
+    scaler, rng = SCALERS["torch:bicubic"], np.random.default_rng(0)
+    allowed = rounding(known_operator(scaler, (49, 37), (11, 13))).levels
+    for _ in range(20):
+        image = rng.choice(np.array([0, 255], np.uint8), (49, 37, 3))
+        low, high = sr.reconstruction_info(image, (11, 13), scaler="torch:bicubic").certificate(0)
+        out = sr.reconstruct_resize(image, (11, 13), scaler="torch:bicubic").astype(float)
+        assert np.maximum(low - out, out - high).max() <= allowed
+
+
+CHECK = Path(sr.__file__).parent.parent / "benchmarks" / "check_bound.py"
+
+
+@pytest.mark.skipif(not CHECK.exists(), reason="no source checkout")
+@pytest.mark.parametrize("broken", [False, True])
+def test_check_bound_notices_a_false_bound(monkeypatch, capsys, broken):
+    """Five images of each way through two scalers: exit code 0; with clipping and half the rounding forgotten, 1."""
+    pytest.importorskip("skimage")
+    spec = importlib.util.spec_from_file_location("check_bound", CHECK)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    monkeypatch.setattr("sys.argv", ["check_bound.py", "160", "secure_resize:lanczos", "secure_resize:area"])
+    if broken:
+        false = {"levels": 0.2, "clips": ("",)}
+        monkeypatch.setattr(
+            "secure_resize.measure.certificates.rounding",
+            lambda operator: dataclasses.replace(rounding(operator), **false),
+        )
+    assert script.main() == broken
+    shown = capsys.readouterr().out
+    assert "160 attack images through 2 scalers" in shown
+    assert "pair certificate, dB" in shown

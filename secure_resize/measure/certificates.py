@@ -26,7 +26,11 @@ _FLOAT = 1e-9
 
 
 def worst_change(operator: ScalingOperator) -> tuple[FloatArray, FloatArray]:
-    """The source change δ (H, W) and output change t (h, w), ‖δ‖ = 1, that reach the stealth gain exactly."""
+    """The source change δ (H, W) and output change t (h, w), ‖δ‖ = 1, that reach the stealth gain exactly.
+
+    ValueError for an operator of zeros, which no change gets through.
+    """
+    _check_moves(operator)
     left, right = (_top_vector(axis) for axis in (operator.rows, operator.cols))
     change = np.multiply.outer(left, right)
     return change, operator.apply(change)
@@ -187,8 +191,7 @@ def pair_certificate(
         raise TypeError(f"epsilon must be a number of levels, got {epsilon!r} ({type(epsilon).__name__})")
     if not (epsilon >= 0 and math.isfinite(epsilon)):
         raise ValueError(f"epsilon must be a number of levels >= 0, got {epsilon!r}")
-    if not (operator.rows.weights.any() and operator.cols.weights.any()):
-        raise ValueError("the operator is zero: no source pixel moves any output, so there is nothing to prove")
+    _check_moves(operator)
     known = rounding(operator)
     rows, cols = operator.rows, operator.cols
     goal = _goal(
@@ -208,6 +211,11 @@ def pair_certificate(
     return Certificate(
         bound, known.is_estimate, gain_bound, dual, epsilon, known.levels, uncertainty, source, target, operator
     )
+
+
+def _check_moves(operator: ScalingOperator) -> None:
+    if not (operator.rows.weights.any() and operator.cols.weights.any()):
+        raise ValueError("the operator is zero: no source pixel moves any output")
 
 
 def _with_channels(image: npt.NDArray[Any]) -> FloatArray:

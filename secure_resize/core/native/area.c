@@ -218,7 +218,7 @@ static ALWAYS_INLINE void rows_of(const Resizer* resizer, const uint8_t* source,
     size_t out_row = (size_t)resizer->cols.n_out * (size_t)resizer->channels * (size_t)itemsize;
     void *sums = scratch, *totals = scratch + line_bytes(resizer, resizer->cols.n_in);
     bool in_16_bits = UINT8_MAX * (int64_t)resizer->rows.unit <= UINT16_MAX;
-    memset(scratch, 0, resizer->scratch_bytes); /* the slack may be added up, though nobody looks at the sum */
+    memset(scratch, 0, resizer->scratch_bytes); /* the slack past a line is read too; its sums are not used */
     for (int32_t i = first; i < last; i++) {
         Band band = band_of(resizer, i, source, stride);
         for (size_t left = 0; left < columns; left += BLOCK) {

@@ -270,8 +270,8 @@ static float reciprocal_of(int32_t divisor, bool fast) {
 }
 
 /* What one set needs of the tables: for each step vpermb's indices and vpdpbusd's weights, STEP_VECTORS apart, and its
- * offset; the gathers. Copied to local arrays where there are few, which the compiler keeps in registers: for all that
- * it knows a stored pixel may change what a pointer shows. */
+ * offset; the gathers. Copied to local arrays where there are few, so that the compiler keeps them in registers: it
+ * reloads what a pointer points to after each store of a pixel, which might have changed it. */
 typedef struct {
     const __m512i *steps, *gathers;
     const ptrdiff_t* offsets;

@@ -239,7 +239,7 @@ static ALWAYS_INLINE void rows_of(const Resizer* resizer, const uint8_t* source,
     void* sums = scratch;
     uint32_t* totals = (uint32_t*)(void*)(scratch + sums_bytes(resizer, resizer->tables));
     uint32_t divisor = (uint32_t)resizer->rows.unit * (uint32_t)resizer->cols.unit;
-    memset(scratch, 0, resizer->scratch_bytes); /* the slack may be added up and divided, though nobody looks at it */
+    memset(scratch, 0, resizer->scratch_bytes); /* the slack past a line is read too; its results are not used */
     for (int32_t i = first; i < last; i++) {
         Band band = band_of(resizer, i, source, stride);
         sum_columns(&band, sums, columns, narrow);

@@ -262,7 +262,7 @@ static void columns_then_rows(const Resizer* resizer, const uint8_t* source, ptr
         for (; done < rows->start[i] + rows->count[i]; done += QUAD) {
             const uint8_t* quad[QUAD];
             uint8_t* lines[QUAD];
-            for (int32_t k = 0; k < QUAD; k++) { /* past the end, lines that nobody reads */
+            for (int32_t k = 0; k < QUAD; k++) { /* past the end: lines that are never read */
                 quad[k] = source + (done + k < rows->n_in ? done + k : rows->n_in - 1) * stride;
                 lines[k] = ring + (size_t)((done + k) % capacity) * line;
             }

@@ -95,7 +95,7 @@ static ALWAYS_INLINE int32x4_t widened(uint8x16_t bytes, uint8x16_t index) {
     return vreinterpretq_s32_u8(vqtbl1q_u8(bytes, index));
 }
 
-/* All channels of an output, and a fourth that nobody looks at. */
+/* All channels of an output; with three of them the fourth lane is not used. */
 static ALWAYS_INLINE int32x4_t sum_lanes(const uint8_t* row, const int32_t* weights, int32_t steps,
                                          const uint8x16_t index[4], int channels) {
     int32x4_t even = vdupq_n_s32(0), odd = vdupq_n_s32(0);

@@ -42,7 +42,7 @@ static ALWAYS_INLINE void rows_of(const Resizer* resizer, const uint8_t* source,
     size_t count = (size_t)resizer->cols.n_out * (size_t)resizer->channels;
     double* columns_sums = (double*)(void*)scratch;
     double* sums = (double*)(void*)(scratch + line_bytes(resizer, resizer->cols.n_in));
-    memset(scratch, 0, resizer->scratch_bytes); /* the slack may be added up, though nobody looks at the sum */
+    memset(scratch, 0, resizer->scratch_bytes); /* the slack past a line is read too; its sums are not used */
     for (int32_t i = first; i < last; i++) {
         float* row = (float*)(void*)out + (size_t)i * count;
         sum_columns(&resizer->rows, i, source, stride, columns_sums, columns);

@@ -58,10 +58,11 @@ void fingerprint(const uint8_t* data, size_t bytes, const uint8_t* key, uint64_t
 /* The median's two steps, which the levels implement.
  *
  * A plane holds one image row's value for each lane (read column and channel) as seen from it at one horizontal offset:
- * plane[offset][lanes]. `gather` fills a row's planes; what lies outside the image is of no account. */
+ * plane[offset][lanes]. `gather` fills a row's planes; values from outside the image may be
+ * anything, because `excluded` replaces them. */
 typedef struct {
     const Selection* selection;
-    int32_t lanes, padded;  /* padded: to whole vectors, and one to spare for stores past the end */
+    int32_t lanes, padded;  /* padded: to whole vectors, and one more for stores past the end */
     int32_t offsets;        /* 2 * half_cols + 1 */
     int32_t parts;          /* avx512: a vector's lanes are gathered in so many parts; 0: lane by lane */
     int32_t *base, *chunks; /* [vector][part]: where its pixels begin in a row, and the vectors that hold them */

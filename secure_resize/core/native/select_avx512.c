@@ -5,8 +5,8 @@
 #ifdef HAVE_X86
 #include <immintrin.h>
 
-/* The four vectors of a row from `begin` on. What lies outside the row is not read (a masked load does not touch it)
- * and of no account. */
+/* The four vectors of a row from `begin` on. Bytes outside the row come as 0: a masked load does not touch them, and the
+ * windows exclude them. */
 TARGET_AVX512 static ALWAYS_INLINE void load_chunks(const uint8_t* row, int64_t row_bytes, int64_t begin,
                                                     int32_t chunks, __m512i source[4]) {
     for (int c = 0; c < 4; c++) {

@@ -21,12 +21,12 @@ void gather_portable(const Lanes* lanes, const uint8_t* row, uint8_t* planes) {
         }
         int32_t end = selection->width - 1, shift = offset - selection->half_cols, count = selection->col_count;
         const int32_t* cols = selection->cols;
-        int32_t first = 0, last = count; /* of the columns that four bytes can be read at without a second thought */
+        int32_t first = 0, last = count; /* of the columns at which four bytes lie inside the row */
         while (first < count && cols[first] + shift < 0) first++;
         while (last > first && cols[last - 1] + shift >= end) last--;
         for (int32_t j = first; j < last; j++) {
             const uint8_t* pixel = row + 3 * (ptrdiff_t)(cols[j] + shift);
-            memcpy(plane + 3 * j, pixel, 4); /* the fourth is overwritten by the next pixel, or to spare */
+            memcpy(plane + 3 * j, pixel, 4); /* the fourth is overwritten by the next pixel, or lies in the padding */
         }
         for (int32_t j = 0; j < first; j++) memcpy(plane + 3 * j, row, 3);
         for (int32_t j = last; j < count; j++) {

@@ -63,10 +63,10 @@ static ALWAYS_INLINE uint64_t reciprocal(int32_t n) {
     return n > 0 ? ((1ull << 32) + (uint64_t)n - 1) / (uint64_t)n : 0;
 }
 
-/* Whether a candidate lies in a read row is as good as a coin: no branches on it. */
+/* No branch asks whether a candidate lies in a read row: the answer is random, and so would be mispredicted. */
 static ALWAYS_INLINE void draw_row(const Draws* draws, const WindowRows* window, const uint32_t* words, uint8_t* out,
                                    int32_t channels) {
-    /* Copies: for all that the compiler knows, a pixel's bytes may be any of these. */
+    /* Local copies: a store of bytes may change any object, so the compiler would load these anew after each pixel. */
     const uint8_t* source = draws->images->source;
     const Column* column = draws->columns;
     const int32_t *table = draws->table, *cols = draws->selection->cols, col_count = draws->selection->col_count;
