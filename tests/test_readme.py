@@ -233,6 +233,11 @@ def test_every_command_can_be_run(document):
         check_command(command)
 
 
+@pytest.mark.parametrize("document", update_docs.DOCUMENTS, ids=lambda path: path.name)
+def test_every_generated_block_is_filled(document):
+    assert all(output.strip("`\n") for _, output in update_docs.blocks(document))
+
+
 def test_the_probed_pipeline_says_what_is_printed():
     pytest.importorskip("torchvision")
     (found,) = [found for found in update_docs.blocks(ROOT / "README.md") if " probe " in found[0]]
