@@ -321,8 +321,8 @@ def known_operator(
 ) -> ScalingOperator:
     """The operator that describes ``scaler``: given, known, or probed; sizes are (height, width).
 
-    ``channels``: those of the images that a callable is to take and give, if it can. Raises what ``probe`` does, and ValueError for an operator
-    of other sizes.
+    ``channels``: those of the images that a callable is to take and give, if it can. Raises what ``probe`` does, and
+    ValueError for an operator of other sizes.
     """
     if isinstance(scaler, ScalingOperator):
         shown = _upright(np.empty(scaler.out_size), scaler).shape
