@@ -140,6 +140,7 @@ LIBRARIES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIBRARIES)
 def test_estimates_say_so_and_leave_the_source_alone(name, photos):
     """Of a probed operator, at the ratios where they were false for A = S; and images on the way to the target."""
@@ -420,6 +421,7 @@ def test_reconstructions_certificate_knows_of_clipping_between_the_passes():
 CHECK = Path(sr.__file__).parent.parent / "benchmarks" / "check_bound.py"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CHECK.exists(), reason="no source checkout")
 @pytest.mark.parametrize("broken", [False, True])
 def test_check_bound_notices_a_false_bound(monkeypatch, capsys, broken):
