@@ -87,6 +87,7 @@ sizes = st.tuples(st.integers(1, 48), st.integers(1, 48))
     seed=st.integers(0, 2**32 - 1),
 )
 # A = S, where clipping between the passes made "bounds" of 34 and 45 dB.
+@pytest.mark.slow
 @example((40, 40), (16, 16), "lanczos", "binary", "source", "pillow13", 0.0, 0)
 @example((40, 40), (16, 16), "lanczos", "text", "source", "pillow12", 1.0, 1)
 @example((40, 44), (11, 44), "bicubic", "binary", "source", "pillow13", 0.0, 2)
