@@ -307,6 +307,7 @@ def adaptive(tmp_path_factory):
     return chosen, out, ev.evaluate(chosen, out)
 
 
+@pytest.mark.slow
 def test_every_attack_runs_through_what_it_should(adaptive):
     chosen, _, records = adaptive
     seen = {(r.attack, r.knows, r.told_key, r.defense) for r in records if r.scaler == "opencv:linear"}
@@ -411,6 +412,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(tmp_path, monkeypatch):
     assert file.read_bytes() == expected
 
 
+@pytest.mark.slow
 def test_the_number_of_processes_changes_no_byte(tmp_path):
     chosen = ev.Options(pairs=4, size=(16, 16), scalers=("opencv:linear", "secure_resize:area"), defenses=("random",))
     ev.evaluate(chosen, tmp_path / "none", jobs=0)
@@ -667,6 +669,7 @@ def test_the_formats(adaptive):
     assert set(ev.SUFFIXES) == set(ev.FORMATS)
 
 
+@pytest.mark.slow
 def test_it_is_drawn(adaptive, tmp_path):
     pytest.importorskip("matplotlib")
     from PIL import Image
@@ -782,6 +785,7 @@ def test_the_papers_bins_and_one_axis(tmp_path, capsys):
     assert {tuple(r.in_size) for r in ev.read_records(tmp_path / "axis" / "records.jsonl")} == {(64, 16)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", options.DEFAULT_SCALERS)
 def test_the_default_scalers_through_their_libraries(name, tmp_path):
     """Each in a process of its own, as the command does it."""
