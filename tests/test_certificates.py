@@ -422,6 +422,7 @@ def test_reconstructions_certificate_knows_of_clipping_between_the_passes():
 CHECK = Path(sr.__file__).parent.parent / "benchmarks" / "check_bound.py"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CHECK.exists(), reason="no source checkout")
 @pytest.mark.parametrize("broken", [False, True])
 def test_check_bound_notices_a_false_bound(monkeypatch, capsys, broken):
