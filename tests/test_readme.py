@@ -307,6 +307,14 @@ def test_the_evidence_is_that_of_the_evaluation():
     assert f"up to [{max(unknown):.0f} %]" in section
 
 
+def test_the_cost_in_clean_quality_is_that_of_the_benchmark():
+    (output,) = [match["output"] for match in update_docs.BLOCK.finditer(EVIDENCE) if "BSDS500" in match["command"]]
+    rows = {cells[0]: cells for cells in map(cells_of, output.splitlines()) if len(cells) > 1}
+    place = next(cells for name, cells in rows.items() if name.startswith("clean")).index("β = 4")
+    found = [float(rows[f"`opencv:linear` {method}"][place].split()[0]) for method in ("median", "random")]
+    assert "[{:.0f} and {:.0f} dB]".format(*found) in README
+
+
 def slug(heading):
     """The anchor that GitHub gives a heading."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
