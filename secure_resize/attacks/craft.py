@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.operator import ScalingOperator, scaling_operator
-from ..measure.blackbox import open_box
+from ..measure.blackbox import open_boxes
 from ..measure.certificates import HIDDEN_DB, least_attack
 from ..measure.probe import probe
 from ..measure.scalers import SCALERS, Scaler, get_scaler
@@ -271,7 +271,7 @@ def known_operator(
         return scaling_operator(in_size, out_size, name.partition(":")[2])
     if isinstance(scaler, str | Scaler):
         return _probed(scaler, in_size, out_size)
-    return probe(scaler, in_size, out_size, layout="HW" if grey else "auto")
+    return probe(scaler, in_size, out_size, dtype="uint8", layout="HW" if grey else "auto")
 
 
 @lru_cache(maxsize=32)
@@ -295,7 +295,7 @@ def _known(
         return operator, lambda image: _as_image(operator.apply(as_levels(image)), target)
     known = operator.provenance
     assert known is not None
-    box, _ = open_box(scaler, in_size, out_size, "uint8", known.layout)
+    (box,) = open_boxes(scaler, in_size, out_size, "uint8", known.layout)
     if not channels == box.layout.channels == len(known.mix):
         raise ValueError(
             f"{known.name} takes {box.layout.channels} channels and returns {len(known.mix)}: an attack needs both to "
