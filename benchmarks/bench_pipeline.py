@@ -179,7 +179,8 @@ def check(pipeline: Pipeline, files: list[str]) -> None:
             array = np.moveaxis(array, 0, -1)
         if image.shape[0] == 3:
             image = np.moveaxis(image, 0, -1)
-        assert any(np.array_equal(image, sr.resize(array, SIZE, kernel=kernel)) for kernel in sr.KERNELS), file
+        robust = [name for name, kernel in sr.KERNELS.items() if kernel.robust]
+        assert any(np.array_equal(image, sr.resize(array, SIZE, kernel=kernel)) for kernel in robust), file
 
 
 def seconds_an_image(pipeline: Pipeline, files: list[str]) -> Callable[[], float]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
-from typing import Any
+from functools import lru_cache
+from typing import Any, Never
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +18,20 @@ from . import core
 from .core.kernels import KERNELS, get_kernel
 from .core.operator import axis_operator
 from .core.taps import area_taps, fixed_taps
+from .names import KernelName, PassOrder, Size
 
-__all__ = ["MAX_AXIS", "MAX_PIXELS", "PASS_ORDERS", "check_size", "resize"]
+__all__ = [
+    "MAX_AXIS",
+    "MAX_PIXELS",
+    "PASS_ORDERS",
+    "REFUSED_DB",
+    "as_batch",
+    "check_kernel",
+    "check_size",
+    "from_batch",
+    "resize",
+    "resize_unchecked",
+]
 
 DTYPES = {np.dtype(name) for name in ("uint8", "uint16", "float32")}  # in the machine's byte order
 # By the image's rank: what makes it a batch of images with channels, and what undoes that.
@@ -26,6 +40,8 @@ _FROM_BATCH: dict[int, Any] = {2: np.s_[0, :, :, 0], 3: np.s_[0], 4: np.s_[:]}
 # Bounds on source and output: within them every size product fits 64 bits and every sum of ``area`` is exact.
 MAX_AXIS = 1 << 20
 MAX_PIXELS = (1 << 31) - 1
+# Stealth gain of both axes, in dB, from which on a kernel is refused: that of the verdict "weak".
+REFUSED_DB = 1.0
 
 # Whether Pillow's vertical pass runs first; the intermediate is rounded to 8 bits, so the order shows in the bytes.
 # Sizes may be tensors: `&`, not `and`.
@@ -39,11 +55,12 @@ PASS_ORDERS: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
 
 def resize(
     image: npt.NDArray[Any],
-    size: tuple[int, int],
+    size: Size,
     *,
-    kernel: str = "area",
-    pass_order: str = "pillow13",
+    kernel: KernelName = "area",
+    pass_order: PassOrder = "pillow13",
     num_threads: int = 1,
+    **unknown: Never,
 ) -> npt.NDArray[Any]:
     """Scale an image robustly: every source pixel counts, with near-uniform weight, at every scaling ratio.
 
@@ -56,14 +73,15 @@ def resize(
     image
         (H, W), (H, W, C) or (N, H, W, C); uint8, uint16 or float32, any strides and byte order. It is not written to.
     size
-        (height, width) of the output, whole numbers from 1 to 2²⁰.
+        (height, width) of the output, a tuple or a list of whole numbers from 1 to 2²⁰.
     kernel
         ``"area"`` (default): the exact mean over each output pixel's footprint, in either direction, correctly rounded;
-        stealth gain 0 dB at every ratio. ``"box"``, ``"bilinear"``, ``"hamming"``, ``"bicubic"``, ``"lanczos"``:
-        Pillow's antialiased resize, in uint8 the same bytes as ``Image.resize``.
+        stealth gain 0 dB at every ratio. ``"bilinear"``, ``"hamming"``, ``"bicubic"``, ``"lanczos"``: Pillow's
+        antialiased resize, in uint8 the same bytes as ``Image.resize``. ``"box"``: Pillow's too, where it leaves no
+        pixels out; between the integer ratios it does, and is refused.
     pass_order
         For the Pillow kernels: the order of the two passes, by the rule of Pillow 13 (``"pillow13"``, default) or of
-        Pillow 12 and before (``"pillow12"``).
+        Pillow 12 and before (``"pillow12"``). The default does not depend on the Pillow that is installed.
     num_threads
         Threads for one image; the numpy reference always runs on one.
 
@@ -72,23 +90,70 @@ def resize(
     A new C-contiguous array of the same number of dimensions and dtype (in the machine's byte order). uint8 and uint16
     results are the same bytes from every backend; float32 results lie within 10⁻⁶ of the exact value, relative to the
     largest magnitude among the pixels read (times the sum of the absolute weights, where a kernel has negative lobes).
+    NaN and infinity reach the outputs that read them and no others.
 
     Raises
     ------
     TypeError
-        ``image`` is no array of a valid dtype, or ``size`` holds something else than whole numbers.
+        ``image`` is no array of a valid dtype, ``size`` holds something else than whole numbers, or an argument that
+        there is not (``interpolation``: it is called ``kernel`` here).
     ValueError
-        A wrong rank, an empty image, a size out of range, an unknown kernel or pass order.
+        A wrong rank, an empty image, one with the channels first, a size out of range, an unknown kernel or pass order,
+        a kernel that leaves pixels out at these sizes.
     """
+    if unknown:
+        raise TypeError(
+            f"resize() got an unexpected argument {next(iter(unknown))!r}; valid: kernel= (one of "
+            f"{', '.join(KERNELS)}), pass_order=, num_threads="
+        )
+    return _resize(image, size, kernel, pass_order, num_threads, checked=True)
+
+
+def resize_unchecked(
+    image: npt.NDArray[Any], size: Size, *, kernel: str, pass_order: str = "pillow13", num_threads: int = 1
+) -> npt.NDArray[Any]:
+    """:func:`resize` by any kernel at any sizes, also where it leaves pixels out: to be audited, not used."""
+    return _resize(image, size, kernel, pass_order, num_threads, checked=False)
+
+
+def _resize(
+    image: npt.NDArray[Any], size: Size, kernel: str, pass_order: str, num_threads: int, checked: bool
+) -> npt.NDArray[Any]:
     get_kernel(kernel)
     if pass_order not in PASS_ORDERS:
         raise ValueError(f"unknown pass_order {pass_order!r}; valid: {', '.join(PASS_ORDERS)}")
     _whole_number(num_threads, "num_threads", 1, 1024)
     height, width = check_size(size)
-    batch = _as_batch(image)
+    batch = as_batch(image)
+    if checked:
+        check_kernel(kernel, (batch.shape[1], batch.shape[2]), (height, width))
     resized = _resize_batch(batch, height, width, kernel, pass_order, num_threads)
-    out: npt.NDArray[Any] = resized[_FROM_BATCH[image.ndim]]
-    return out
+    return from_batch(resized, image.ndim)
+
+
+def check_kernel(kernel: str, in_size: tuple[int, int], out_size: tuple[int, int]) -> None:
+    """ValueError where ``kernel`` samples: its stealth gain from ``in_size`` to ``out_size`` (height, width) is 1 dB.
+
+    Nothing is computed for the kernels of which it is known that they never do.
+    """
+    if get_kernel(kernel).robust:
+        return
+    gain = sum(_gain_db(n_in, n_out, kernel) for n_in, n_out in zip(in_size, out_size, strict=True))
+    if gain >= REFUSED_DB:
+        raise ValueError(
+            f"the kernel {kernel!r} weighs some source pixels less than others, or not at all, from "
+            f"{in_size[0]}x{in_size[1]} to {out_size[0]}x{out_size[1]}: {gain:.1f} dB of stealth gain for an "
+            "image-scaling attack; use kernel='area'"
+        )
+
+
+@lru_cache(maxsize=1024)
+def _gain_db(n_in: int, n_out: int, kernel: str) -> float:
+    """At least the stealth gain of one axis: ‖L‖₂² ≤ ‖L‖₁ ‖L‖∞, equal for a box (disjoint rows of equal weights)."""
+    axis = axis_operator(n_in, n_out, kernel)
+    size = np.abs(axis.weights)
+    columns = np.bincount((axis.start[:, None] + np.arange(axis.width)).ravel(), size.ravel())
+    return 10 * math.log10(float(columns.max() * size.sum(axis=1).max()) * axis.ratio)
 
 
 def check_size(size: Any) -> tuple[int, int]:
@@ -116,7 +181,7 @@ def _whole_number(value: Any, name: str, low: int, high: int) -> int:
     return number
 
 
-def _as_batch(image: Any) -> npt.NDArray[Any]:
+def as_batch(image: Any) -> npt.NDArray[Any]:
     """The validated image as (N, H, W, C) in the machine's byte order; a view wherever possible."""
     if not isinstance(image, np.ndarray) or isinstance(image, MaskedArray):
         raise TypeError(f"image must be a numpy array, got {type(image).__name__}; convert with numpy.asarray")
@@ -125,6 +190,11 @@ def _as_batch(image: Any) -> npt.NDArray[Any]:
         raise TypeError(f"image dtype must be one of uint8, uint16, float32, got {image.dtype}")
     if image.ndim not in _AS_BATCH:
         raise ValueError(f"image must have shape (H, W), (H, W, C) or (N, H, W, C), got {image.shape}")
+    if image.ndim == 3 and image.shape[0] in (1, 3, 4) and image.shape[2] > 4:
+        raise ValueError(
+            f"image of shape {image.shape} has its channels first, the layout (C, H, W); it must be (H, W, C): "
+            "np.moveaxis(image, 0, -1) makes it so"
+        )
     batch: npt.NDArray[Any] = np.asarray(image)[_AS_BATCH[image.ndim]]
     _, height, width, channels = batch.shape
     if 0 in (height, width, channels):
@@ -132,6 +202,12 @@ def _as_batch(image: Any) -> npt.NDArray[Any]:
     if max(height, width) > MAX_AXIS or height * width > MAX_PIXELS:
         raise ValueError(f"image of {height}x{width} is too large: at most {MAX_AXIS} an axis, {MAX_PIXELS} pixels")
     return batch if native else batch.astype(batch.dtype.newbyteorder("="))
+
+
+def from_batch(batch: npt.NDArray[Any], ndim: int) -> npt.NDArray[Any]:
+    """The batch (N, H, W, C) as an image of ``ndim`` dimensions, which :func:`as_batch` made it of."""
+    out: npt.NDArray[Any] = batch[_FROM_BATCH[ndim]]
+    return out
 
 
 def _resize_batch(

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -18,6 +19,33 @@ os.environ["PYTHONPATH"] = str(Path(secure_resize.__file__).parent.parent)
 # Loaded after TensorFlow, torchvision (through triton) ends the process: both register the same LLVM options.
 with contextlib.suppress(ImportError):
     import torchvision  # noqa: F401
+
+
+MYPY = """
+[mypy]
+strict = True
+[mypy-PIL.*,cv2.*,skimage.*,tensorflow.*,torch.*,torchvision.*]
+ignore_missing_imports = True
+follow_imports = skip
+"""
+
+
+def mypy_errors(source: str, folder: Path) -> list[tuple[int, str]]:
+    """(line, code) of what mypy finds in ``source``, with the package installed and the other libraries untyped."""
+    pytest.importorskip("mypy")
+    package = Path(secure_resize.__file__).parent
+    installed = folder / "path" / "secure_resize"
+    installed.mkdir(parents=True)
+    for path in {*package.iterdir(), *package.parent.glob("integrations")}:
+        (installed / path.name).symlink_to(path)
+    (folder / "snippet.py").write_text(source)
+    (folder / "mypy.ini").write_text(MYPY)
+    command = [sys.executable, "-m", "mypy", "--no-error-summary", "--cache-dir", "cache", "snippet.py"]
+    environment = {**os.environ, "MYPYPATH": str(installed.parent)}
+    run = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert not run.stderr
+    lines = [line for line in run.stdout.splitlines() if line.startswith("snippet.py:") and ": error: " in line]
+    return [(int(line.split(":")[1]), line.rpartition("[")[2][:-1]) for line in lines]
 
 
 @pytest.fixture(autouse=True)

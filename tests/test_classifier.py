@@ -92,14 +92,15 @@ def test_an_attack_changes_what_it_sees_and_a_defense_changes_it_back(trained, f
         classifier=True,
     )
     records = ev.evaluate(chosen, tmp_path, jobs=0)
-    assert {record["seen_as"] for record in records} <= {"target", "source", "other"}
+    assert {record.seen.seen_as for record in records} <= {"target", "source", "other"}
     seen = {result.defense: result for result in ev.summarise(records)}
-    assert seen["none"].seen("seen_as", "target").share > 0.7
-    assert seen["area"].seen("seen_as", "target").share < 0.3
-    assert seen["area"].seen("seen_as", "source").share > 0.4
-    assert seen["area"].seen("clean_seen_as", "source").share > 0.7
+    assert seen["none"].seen("target").share > 0.7
+    assert seen["area"].seen("target").share < 0.3
+    assert seen["area"].seen("source").share > 0.4
+    assert seen["area"].seen("source", clean=True).share > 0.7
     # Where the attack reached its target, the model sees what it sees in the target itself.
-    agree = [r["seen_as"] == r["target_seen_as"] for r in records if r["defense"] == "none" and r["psnr_target"] > 40]
+    reached = [r.seen for r in records if r.defense == "none" and r.verdict.psnr_target > 40]
+    agree = [seen.seen_as == seen.target_seen_as for seen in reached]
     assert np.mean(agree) > 0.9
     table = ev.FORMATS["table"](list(seen.values()), ev.described(chosen, tmp_path))
     assert "what the classifier sees (clean accuracy: whole" in table

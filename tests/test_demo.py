@@ -38,11 +38,11 @@ def test_it_succeeds(ran):
 def test_the_attack_wins_on_every_stock_pipeline_and_on_none_of_ours(tmp_path, photos):
     for module in ("cv2", "torchvision", "tensorflow"):
         pytest.importorskip(module)
-    rows, missing = demo.run(photos["astronaut.png"], photos["chelsea.png"], (112, 112), tmp_path)
+    seen, missing = demo.run(photos["astronaut.png"], photos["chelsea.png"], (112, 112), tmp_path)
     assert not missing
-    assert {row.pipeline for row in rows} == {*demo.STOCK, *demo.OURS}
-    assert {row.pipeline for row in rows if not row.ours} == set(demo.STOCK)
-    for row in rows:
+    assert {row.pipeline for row in seen} == {*demo.STOCK, *demo.OURS}
+    assert {row.pipeline for row in seen if not row.ours} == set(demo.STOCK)
+    for row in seen:
         assert row.attack_to_source >= 15, row
         if row.ours:
             assert row.output_to_target < 15, row
@@ -75,7 +75,7 @@ def test_what_is_not_installed_is_left_out_and_named(monkeypatch, tmp_path, caps
     assert "left out, tensorflow is not installed" in printed
     assert "opencv:linear" in printed
     monkeypatch.setattr(demo.importlib.util, "find_spec", lambda name: None)
-    assert cli.main(["demo", "--out", str(tmp_path)]) == 2
+    assert cli.main(["demo", "--out", str(tmp_path)]) == 3
     assert "nothing to attack" in capsys.readouterr().err
 
 
@@ -106,12 +106,10 @@ def test_what_cannot_run_is_exit_code_2(arguments, message, tmp_path, photos, ca
 
 @pytest.mark.parametrize("size", ["112", "0x4", "4x", "axb", "112x112x3", "9999999x1", "-1x4"])
 def test_bad_sizes_are_refused(size, capsys):
-    with pytest.raises(SystemExit, match="2"):
-        cli.main(["demo", f"--size={size}"])
+    assert cli.main(["demo", f"--size={size}"]) == 4
     assert "--size" in capsys.readouterr().err
 
 
 def test_version(capsys):
-    with pytest.raises(SystemExit, match="0"):
-        cli.main(["--version"])
+    assert cli.main(["--version"]) == 0
     assert sr.__version__ in capsys.readouterr().out

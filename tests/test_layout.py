@@ -1,25 +1,33 @@
 """The rules of the package's structure: who may import whom, and that importing it loads no framework."""
 
 import ast
+import inspect
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from conftest import mypy_errors
 
 import secure_resize
+from secure_resize import attacks, names
+from secure_resize.core.kernels import KERNELS
+from secure_resize.integration_support import DEFENSES
+from secure_resize.reconstruction.plan import METHODS
+from secure_resize.scaling import PASS_ORDERS
 
 PACKAGE = Path(secure_resize.__file__).parent
 # Each module may import those of the lines above it, and those of its own line.
 LAYERS = [
-    {"registry"},
+    {"registry", "names", "tables", "workers"},
     {"core.kernels"},
-    {"core.operator"},
-    {"core", "core.taps", "core.reference", "core.selection", "core.native"},
+    {"core.taps", "core.selection"},
+    {"core.operator", "core", "core.reference", "core.native"},
     {"scaling"},
     {"measure"},
-    {"measure.sampling", "measure.solver"},
+    {"measure.sampling", "measure.solver", "measure.rounding", "measure.quality"},
     {"measure.scalers"},
     {"measure.exposure"},
     {"measure.blackbox"},
@@ -29,22 +37,28 @@ LAYERS = [
     {"measure.survey"},
     {"measure.plots"},
     {"reconstruction"},
+    {"reconstruction.plan"},
+    {"reconstruction.keys"},
     {"reconstruction.filters"},
     {"reconstruction.info"},
+    {"integration_support"},
     {
         "attacks",
         "attacks.craft",
         "attacks.area",
+        "attacks.counter",
         "attacks.defended",
         "attacks.replay",
         "attacks.adaptive",
         "attacks.payload",
     },
-    {"evaluate.pairs", "evaluate.defenses", "evaluate.summary"},
+    {"evaluate.pairs", "evaluate.defenses", "evaluate.records", "evaluate.summary"},
     {"evaluate.verdicts", "evaluate.options", "evaluate.classifier", "evaluate.formats", "evaluate.figures"},
     {"evaluate.run"},
     {"evaluate"},
-    {"cli.demo"},
+    {"cli.outcome", "cli.arguments"},
+    {"cli.demo", "cli.probe", "cli.survey", "cli.evaluate"},
+    {"cli.app"},
     {"cli"},
     {"__main__"},
 ]
@@ -84,12 +98,135 @@ def test_dependencies_point_one_way():
             assert ORDER[imported] <= ORDER[name], f"{name} imports {imported}"
 
 
-def test_integrations_import_the_public_package_only():
+def private_uses(source, folders_down=1):
+    """What a file of an integration, ``folders_down`` below integrations/, uses of the package's insides."""
+    public, beside = {*secure_resize.__all__, "__version__"}, "secure_resize.integration_support"
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.startswith("secure_resize."))
+        elif isinstance(node, ast.ImportFrom) and node.level > folders_down + 1:
+            yield "." * node.level + (node.module or "")
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module == "secure_resize":
+            yield from (alias.name for alias in node.names if alias.name not in {*public, "integration_support"})
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module.startswith("secure_resize."):
+            if node.module != beside and not node.module.startswith("secure_resize.integrations"):
+                yield node.module
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "sr":
+            yield from {node.attr} - public
+
+
+def test_integrations_use_the_public_package_and_one_module_beside_it():
     folder = next(path for path in (PACKAGE / "integrations", PACKAGE.parent / "integrations") if path.is_dir())
-    for path in folder.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom):
-                assert not node.level or path.parent != folder, f"{path.name}: {node.module}"
+    paths = list(folder.rglob("*.py"))
+    assert len(paths) >= 8
+    for path in paths:
+        depth = len(path.relative_to(folder).parts) - 1
+        assert not list(private_uses(path.read_text(), depth)), path
+
+
+@pytest.mark.parametrize(
+    ("source", "used"),
+    [
+        ("import secure_resize as sr\nsr.resize", []),
+        ("from secure_resize import integration_support", []),
+        ("from secure_resize.integration_support import check_size", []),
+        ("from . import arguments\nfrom .host import resize\nfrom ..torchvision import v2", []),
+        ("import secure_resize.scaling", ["secure_resize.scaling"]),
+        ("from secure_resize.core.taps import Taps", ["secure_resize.core.taps"]),
+        ("def later():\n    from secure_resize import scaling", ["scaling"]),
+        ("from ...secure_resize import scaling", ["...secure_resize"]),
+        ("import secure_resize as sr\nsr.core.backend()", ["core"]),
+    ],
+)
+def test_the_rule_about_integrations_can_fail(source, used):
+    assert list(private_uses(source)) == used
+
+
+# The public names.
+
+
+def test_public_names_are_complete_and_nothing_else_is_visible():
+    code = """
+import secure_resize as sr
+assert "secure_resize.evaluate" not in __import__("sys").modules
+assert {name for name in dir(sr) if not name.startswith("__")} == set(sr.__all__), dir(sr)
+for name in sr.__all__:
+    assert getattr(sr, name) is not None, name
+assert callable(sr.probe) and callable(sr.attacks.payload.text_payload) and sr.evaluate.draw_pairs
+assert sr.SCALERS["opencv:linear"] and sr.KERNELS["area"] is sr.get_kernel("area")
+try:
+    sr.rezise
+except AttributeError as error:
+    assert "no attribute 'rezise'" in str(error)
+else:
+    raise AssertionError
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_everything_public_is_documented():
+    for name in secure_resize.__all__:
+        value = getattr(secure_resize, name)
+        assert inspect.getdoc(value) != inspect.getdoc(type(value)) or isinstance(value, dict), name
+
+
+@pytest.mark.parametrize("module", ["attacks", "evaluate"])
+def test_every_public_name_of_a_room_is_there(module):
+    room = getattr(secure_resize, module)
+    for name in room.__all__:
+        assert getattr(room, name) is not None
+
+
+# Names that are chosen from a list are types.
+
+
+@pytest.mark.parametrize(
+    ("literal", "registered"),
+    [
+        (names.KernelName, KERNELS),
+        (names.PassOrder, PASS_ORDERS),
+        (names.ReconstructionMethod, METHODS),
+        (names.Defense, DEFENSES),
+        (names.AttackMethod, attacks.METHODS),
+        (names.AdaptiveMethod, attacks.ADAPTIVE),
+    ],
+    ids=str,
+)
+def test_literal_types_are_what_is_registered(literal, registered):
+    assert sorted(get_args(literal)) == sorted(registered)
+
+
+TYPED = """
+import numpy as np
+import secure_resize as sr
+image = np.zeros((8, 8), np.uint8)
+sr.resize(image, [4, 4], kernel="bicubic", pass_order="pillow12")
+sr.reconstruct(image, [4, 4], scaler="opencv:linear", method="random")
+sr.attacks.craft(image, image, "opencv:linear", method="strong")
+sr.resize(image, (4, 4), kernel="bicubc")
+sr.resize(image, (4, 4), pass_order="pillow14")
+sr.reconstruct(image, (4, 4), scaler="opencv:linear", method="mean")
+sr.scaling_operator((8, 8), (4, 4), "nearest")
+sr.attacks.craft(image, image, "opencv:linear", method="storng")
+sr.rezise
+"""
+
+
+def test_a_type_checker_knows_the_names(tmp_path):
+    assert mypy_errors(TYPED, tmp_path) == [
+        (8, "arg-type"),
+        (9, "arg-type"),
+        (10, "arg-type"),
+        (11, "arg-type"),
+        (12, "arg-type"),
+        (13, "attr-defined"),
+    ]
+
+
+def test_a_missing_opencv_is_said_in_one_line_with_either_package(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(ImportError, match=r"^the scaler .* pip install opencv-python \(or opencv-python-headless\)$"):
+        secure_resize.get_scaler("opencv:linear")
 
 
 def test_importing_the_package_imports_numpy_alone():
@@ -147,7 +284,7 @@ import sys, numpy as np, secure_resize as sr
 before = set(sys.modules)
 for dtype in (np.uint8, np.uint16, np.float32):
     image = np.zeros((40, 50, 3), dtype)
-    for kernel in sr.KERNELS:
+    for kernel in ("area", "bilinear", "hamming", "bicubic", "lanczos"):
         sr.resize(image, (9, 11), kernel=kernel, num_threads=2)
     for method in ("median", "random"):
         sr.reconstruct(image, (9, 11), scaler="opencv:linear", method=method)

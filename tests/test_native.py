@@ -12,13 +12,11 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from secure_resize import backend, resize
 from secure_resize.core import reference
@@ -27,10 +25,9 @@ from secure_resize.core.operator import axis_operator
 from secure_resize.core.taps import Taps, area_taps, fixed_taps
 
 _native = pytest.importorskip("secure_resize.core.native._native", reason="the C extension was not built")
-from secure_resize.core import native  # noqa: E402
-
-sys.path.insert(0, str(Path(__file__).parent))
 import native_fuzz  # noqa: E402
+
+from secure_resize.core import native  # noqa: E402
 
 LEVELS = native.levels()
 PILLOW_KERNELS = [name for name, kernel in KERNELS.items() if not kernel.integrated]
@@ -254,16 +251,16 @@ def test_a_wrong_kernel_is_noticed(level, monkeypatch):
         ("apply_fixed", *(fixed_taps(*pair, "bilinear", sum_exactly=False) for pair in [(96, 40), (128, 50)]), False),
     ]
     monkeypatch.setattr(sys.modules[__name__], "LEVELS", [level])
-    right = native._taps
+    right = native._axis
     for function, rows, cols, *rest in cases:
-        native._integer_plan.cache_clear()
+        native._resizer.cache_clear()
         assert_parity(image, function, rows, cols, *rest)
-        native._integer_plan.cache_clear()
-        monkeypatch.setattr(native, "_taps", lambda taps, cols=cols: right(corrupted(taps) if taps is cols else taps))
+        native._resizer.cache_clear()
+        monkeypatch.setattr(native, "_axis", lambda taps, cols=cols: right(corrupted(taps) if taps is cols else taps))
         with pytest.raises(AssertionError, match="Mismatched elements"):
             assert_parity(image, function, rows, cols, *rest)
-        monkeypatch.setattr(native, "_taps", right)
-        native._integer_plan.cache_clear()
+        monkeypatch.setattr(native, "_axis", right)
+        native._resizer.cache_clear()
 
 
 def test_large_divisors_leave_int32():
@@ -296,7 +293,7 @@ def test_an_unknown_level_is_refused():
     with pytest.raises(ValueError, match=r"'mmx'.*portable"), native.use_level("mmx"):
         pass
     with pytest.raises(ValueError, match=r"'mmx'.*portable"):
-        native._integer_plan("area", area_taps(8, 4), area_taps(8, 4), False, 3, 1, "mmx")
+        native._resizer("area", area_taps(8, 4), area_taps(8, 4), False, 3, 1, "mmx")
 
 
 BAD_AXES = {
@@ -315,17 +312,17 @@ BAD_AXES = {
 
 @pytest.mark.parametrize("case", BAD_AXES)
 def test_invalid_tables_are_refused(case):
-    good = native._taps(area_taps(8, 2))
+    good = native._axis(area_taps(8, 2))
     for rows, cols in [(BAD_AXES[case], good), (good, BAD_AXES[case])]:
         with pytest.raises(ValueError, match=r"weights|start"):
-            _native.plan("area", rows, cols, False, 1, 1, native.level())
+            _native.resizer("area", rows, cols, False, 1, 1, native.level())
 
 
 def test_invalid_calls_are_refused():
-    good = native._taps(area_taps(8, 2))
-    plan = _native.plan("area", good, good, False, 3, 1, native.level())
+    good = native._axis(area_taps(8, 2))
+    resizer = _native.resizer("area", good, good, False, 3, 1, native.level())
     image, out = np.zeros((1, 8, 8, 3), np.uint8), np.zeros((1, 2, 2, 3), np.uint8)
-    _native.run(plan, image, out, 1)
+    _native.run(resizer, image, out, 1)
     for wrong_image, wrong_out in [
         (image[:, :7], out),
         (image[:, :, :7], out),
@@ -338,17 +335,17 @@ def test_invalid_calls_are_refused():
         (image, out.astype(np.uint16)),
     ]:
         with pytest.raises(ValueError, match="contiguous"):
-            _native.run(plan, wrong_image, wrong_out, 1)
+            _native.run(resizer, wrong_image, wrong_out, 1)
     with pytest.raises((ValueError, BufferError)):
-        _native.run(plan, image, np.frombuffer(bytes(12), np.uint8).reshape(out.shape), 1)
+        _native.run(resizer, image, np.frombuffer(bytes(12), np.uint8).reshape(out.shape), 1)
     with pytest.raises(ValueError, match="num_threads"):
-        _native.run(plan, image, out, 0)
+        _native.run(resizer, image, out, 0)
     with pytest.raises(ValueError, match="kind"):
-        _native.plan("cubic", good, good, False, 3, 1, native.level())
+        _native.resizer("cubic", good, good, False, 3, 1, native.level())
     with pytest.raises(ValueError, match="channels"):
-        _native.plan("area", good, good, False, 0, 1, native.level())
+        _native.resizer("area", good, good, False, 0, 1, native.level())
     with pytest.raises(TypeError):
-        _native.Plan()
+        _native.Resizer()
     with pytest.raises(TypeError):
         _native.run(None, image, out, 1)
 
@@ -454,19 +451,19 @@ def test_every_allocation_may_fail(level, kind, dtype):
     image = random_image((1, 96, 128, 3), dtype)
     out = np.empty((1, 40, 50, 3), dtype)
     if kind == "float":
-        rows, cols = (native._operator(axis_operator(*pair, "bicubic")) for pair in [(96, 40), (128, 50)])
+        rows, cols = (native._axis(axis_operator(*pair, "bicubic")) for pair in [(96, 40), (128, 50)])
     elif kind == "area":
-        rows, cols = (native._taps(area_taps(*pair)) for pair in [(96, 40), (128, 50)])
+        rows, cols = (native._axis(area_taps(*pair)) for pair in [(96, 40), (128, 50)])
     else:
-        rows, cols = (native._taps(fixed_taps(*p, "bicubic", sum_exactly=False)) for p in [(96, 40), (128, 50)])
+        rows, cols = (native._axis(fixed_taps(*p, "bicubic", sum_exactly=False)) for p in [(96, 40), (128, 50)])
     live = _native.fail_allocation(-1)
 
     def attempt(after: int) -> bool:
-        """Whether plan and run succeed when the allocation after so many more fails."""
+        """Whether resizer and run succeed when the allocation after so many more fails."""
         _native.fail_allocation(after)
         try:
-            plan = _native.plan(kind, rows, cols, False, 3, image.itemsize, level)
-            _native.run(plan, image, out, 3)
+            resizer = _native.resizer(kind, rows, cols, False, 3, image.itemsize, level)
+            _native.run(resizer, image, out, 3)
         except MemoryError:
             return False
         finally:
@@ -477,5 +474,5 @@ def test_every_allocation_may_fail(level, kind, dtype):
     while not attempt(failures):
         assert _native.fail_allocation(-1) == live, "an allocation was not released"
         failures += 1
-    assert failures >= 8  # the plan, both axes' tables and the scratch memory at least
+    assert failures >= 8  # the resizer, both axes' tables and the scratch memory at least
     assert _native.fail_allocation(-1) == live

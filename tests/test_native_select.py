@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from secure_resize.core import reference
-from secure_resize.core.selection import Selection, median_network
+from secure_resize.core.selection import NETWORK_LIMIT, TWICE_LIMIT, Selection, median_network
+from secure_resize.core.taps import PRECISION_BITS
+from secure_resize.scaling import MAX_AXIS
 
 _native = pytest.importorskip("secure_resize.core.native._native", reason="the C extension was not built")
 from secure_resize.core import native  # noqa: E402
@@ -121,14 +128,243 @@ def test_chacha8_is_chacha8():
     assert len(np.unique(words)) == 256
 
 
+# Which code runs where, and that the parity tests notice wrong code there.
+
+COMMON = [(1, 1), (1, 2), (2, 1), (1, 3), (3, 1), (2, 2)]  # windows whose networks the levels hold in registers
+BY_NETWORK, BY_BITS = (2, 3), (7, 8)
+
+
+def steps(level, half):
+    """What each filter runs on an image of three channels."""
+    vector = level if level in ("avx2", "avx512") else "portable"
+    registers = "_registers" if half in COMMON and vector != "portable" else ""
+    wide = "avx512" if level == "avx512" else "portable"
+    return {
+        "select_median": {f"median_{vector}{registers}", f"gather_{wide}"},
+        "select_random": {f"keystream_{vector}", f"draw_{wide}"},
+        "fingerprint": {f"hash_{vector}"},
+    }
+
+
+@pytest.mark.parametrize("half", [*COMMON, BY_NETWORK, BY_BITS])
+@pytest.mark.parametrize("level", LEVELS)
+def test_every_window_at_every_level(level, half, monkeypatch):
+    """The reference's bytes, by the code that is meant for this window and level."""
+    monkeypatch.setattr(sys.modules[__name__], "LEVELS", [level])
+    rng = np.random.default_rng(7)
+    for levels in (2, 256):
+        image = rng.integers(0, levels, (1, 60, 80, 3), np.uint8) * np.uint8(255 // (levels - 1))
+        before = native.runs()
+        assert_parity(image, selection_of(rng, 60, 80, half, 4.5), np.zeros((1, 32), np.uint8))
+        ran = {name for name, count in native.runs().items() if count != before[name]}
+        assert ran == steps(level, half)["select_median"] | steps(level, half)["select_random"]
+    before = native.runs()
+    with native.use_level(level):
+        native.fingerprint(image.reshape(-1), np.zeros(1024, np.uint8))
+    assert {name for name, count in native.runs().items() if count != before[name]} == steps(level, half)["fingerprint"]
+
+
+def test_levels_differ():
+    """All but what has no vectors of its own: so parity compares different code."""
+    assert {steps(level, (1, 2))["select_median"].pop() for level in LEVELS} <= set(native.runs())
+    for half in (COMMON[0], BY_NETWORK, BY_BITS):
+        for function in ("select_median", "select_random", "fingerprint"):
+            ran = [frozenset(steps(level, half)[function]) for level in LEVELS if level != "neon"]
+            assert len(set(ran)) == len(ran)
+
+
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_wrong_network_is_noticed(level, monkeypatch):
-    """The parity tests can fail: a network without its last exchange finds other medians."""
+    """At this level alone: a network without its last exchange finds other medians."""
+    monkeypatch.setattr(sys.modules[__name__], "LEVELS", [level])
     rng = np.random.default_rng(4)
-    image = rng.integers(0, 256, (1, 40, 60, 3), np.uint8)
+    image, selection = rng.integers(0, 256, (1, 40, 60, 3), np.uint8), selection_of(rng, 40, 60, BY_NETWORK, 4.5)
+    assert_parity(image, selection, np.zeros((1, 32), np.uint8))
     monkeypatch.setattr(native, "median_network", lambda window: np.ascontiguousarray(median_network(window)[:-1]))
-    with pytest.raises(AssertionError), native.use_level(level):
-        assert_parity(image, selection_of(rng, 40, 60, (1, 2), 4.5), np.zeros((1, 32), np.uint8))
+    with pytest.raises(AssertionError, match=f"select_median at {level}"):
+        assert_parity(image, selection, np.zeros((1, 32), np.uint8))
+
+
+SOURCES = Path(__file__).parent.parent / "secure_resize" / "core" / "native"
+FILTERS = ["select", "select_median", "select_avx2", "select_avx512", "select_random", "select_random_avx512"]
+FILTERS += ["level", "memory"]
+# What is broken: the level that runs it, the file, the code, what it is turned into, and the windows that show it.
+# None of it reads outside the image.
+LAST_EXCHANGE = r"(#define NETWORK_{}\b(?:.*\\\n)*.*) E\(\d+, \d+\)$"
+MUTANTS = [
+    ("portable", "select_median.c", r"low = a\[l\] <", "low = a[l] <=", None),  # the same network: passes
+    ("portable", "select_median.c", r"high = a\[l\] <", "high = a[l] >", BY_NETWORK),
+    ("portable", "select_median.c", r"below\[l\] <= \(window", "below[l] < (window", BY_BITS),
+    ("portable", "select_random.c", r"\(uint64_t\)word\[j - first\]", "(uint64_t)~word[j - first]", BY_NETWORK),
+    ("portable", "select_random.c", r"m\[1\] \+ n\[1\]", "m[1] ^ n[1]", BY_NETWORK),
+    ("avx2", "select_avx2.c", r"max_epu8\(a, b\)", "min_epu8(a, b)", BY_NETWORK),
+    ("avx2", "select_avx2.c", r"cmpgt_epi16\(below_high, rank\)", "cmpgt_epi16(below_low, rank)", BY_BITS),
+    ("avx2", "select_random.c", r"\(b, d, 16\)|a, b, d, 16", "a, b, d, 15", BY_NETWORK),
+    ("avx2", "select_random.c", r"_mm256_srli_epi64\(words, 32\)", "_mm256_srli_epi64(words, 31)", BY_NETWORK),
+    ("avx512", "select_avx512.c", r"max_epu8\(a, b\)", "min_epu8(a, b)", BY_NETWORK),
+    ("avx512", "select_avx512.c", r"cmple_epu16_mask\(below_high", "cmple_epu16_mask(below_low", BY_BITS),
+    ("avx512", "select_random.c", r"a, b, d, 16", "a, b, d, 15", BY_NETWORK),
+    ("avx512", "select_random.c", r"_mm512_srli_epi64\(words, 32\)", "_mm512_srli_epi64(words, 31)", BY_NETWORK),
+]
+for _half in COMMON:
+    _pattern = LAST_EXCHANGE.format((2 * _half[0] + 1) * (2 * _half[1] + 1))
+    MUTANTS += [(level, "networks.h", _pattern, r"\1", _half) for level in ("avx2", "avx512")]
+
+
+class Compiled:
+    """The selective filters' C, edited and compiled to a library of their own, with the face of ``_native``."""
+
+    class Selection(ctypes.Structure):
+        _fields_: ClassVar = [
+            *((name, ctypes.c_int32) for name in ("height", "width", "channels", "row_count", "col_count")),
+            *((name, ctypes.c_void_p) for name in ("rows", "cols")),
+            *((name, ctypes.c_int32) for name in ("half_rows", "half_cols")),
+            ("network", ctypes.c_void_p),
+            ("exchanges", ctypes.c_int32),
+        ]
+
+    class Images(ctypes.Structure):
+        _fields_: ClassVar = [
+            ("source", ctypes.c_void_p),
+            ("stride", ctypes.c_ssize_t),
+            ("out", ctypes.c_void_p),
+            ("out_stride", ctypes.c_ssize_t),
+        ]
+
+    def __init__(self, folder, objects, level, file="", pattern="", new=""):
+        """With ``pattern`` in ``file`` turned into ``new``; objects of the other files are kept, and shared."""
+        emulated = level not in LEVELS
+        objects = objects / ("emulated" if emulated else "native")
+        for made in (folder, objects):
+            made.mkdir(exist_ok=True)
+        for header in SOURCES.glob("*.h"):
+            shutil.copy(header, folder)
+        if emulated:  # and not vectorised with what this machine has not
+            header = (SOURCES / "native.h").read_text()
+            (folder / "native.h").write_text(re.sub(r"(#define TARGET_AVX512) .*", r"\1", header))
+        changed = {file.removesuffix(".c")} if file.endswith(".c") else {"select_avx2", "select_avx512"} if file else ()
+        if file:
+            text, count = re.subn(pattern, new, (SOURCES / file).read_text(), flags=re.MULTILINE)
+            assert count, f"{pattern} is not in {file}"
+            (folder / file).write_text(text)
+        linked = []
+        for name in FILTERS:
+            source, compiled = folder / f"{name}.c", (folder if name in changed else objects) / f"{name}.o"
+            if not source.exists():
+                shutil.copy(SOURCES / source.name, source)
+            if not compiled.exists():
+                command = ["cc", "-std=gnu11", "-O1", "-fPIC", "-c", str(source), "-o", str(compiled)]
+                if emulated and (name.endswith("_avx512") or name == "select_random"):
+                    command += ["-w", f"-I{EMULATION}"]
+                subprocess.run(command, check=True)
+            linked.append(str(compiled))
+        subprocess.run(["cc", "-shared", *linked, "-o", str(folder / "filters.so")], check=True)
+        self.library = ctypes.CDLL(str(folder / "filters.so"))
+
+    def fill(self, function, source, out, rows, cols, half_rows, half_cols, extra, level):
+        network = extra if function == "select_median" else np.empty((0, 3), np.int32)
+        selection = self.Selection(
+            *source.shape, len(rows), len(cols), rows.ctypes.data, cols.ctypes.data, half_rows, half_cols,
+            network.ctypes.data, len(network),
+        )  # fmt: skip
+        images = self.Images(source.ctypes.data, source.strides[0], out.ctypes.data, out.strides[0])
+        arguments = [ctypes.byref(selection), ctypes.byref(images)]
+        if function == "select_random":
+            arguments.append(ctypes.c_void_p(extra.ctypes.data))
+        assert getattr(self.library, function)(*arguments, level_number(level)) == 0
+
+    def use(self, monkeypatch, level):
+        """Run this instead of the extension, at ``level`` alone."""
+        monkeypatch.setattr(sys.modules[__name__], "LEVELS", [level])
+        monkeypatch.setattr(native, "levels", lambda: [level])
+        for name in ("median", "random"):
+            monkeypatch.setattr(native, f"fill_{name}", functools.partial(self.fill, f"select_{name}"))
+
+        def fill_fingerprint(data, key, hashes, level):
+            pointers = [ctypes.c_void_p(array.ctypes.data) for array in (data, key, hashes)]
+            size = ctypes.c_size_t(len(data))
+            self.library.fingerprint(pointers[0], size, *pointers[1:], level_number(level))
+
+        monkeypatch.setattr(native, "fill_fingerprint", fill_fingerprint)
+
+
+def level_number(level):
+    return ["portable", "neon", "avx2", "avx512"].index(level)
+
+
+EMULATION = Path(__file__).parent / "proofs" / "avx512_emulated"
+
+
+def needs(level):
+    """Skip where neither this machine nor SIMDe (Debian's libsimde-dev) has the level."""
+    if level not in LEVELS and not (level == "avx512" and "avx2" in LEVELS and SIMDE.exists()):
+        pytest.skip(f"this machine has no {level}, and no SIMDe to emulate it")
+
+
+SIMDE = Path("/usr/include/simde/x86/avx512.h")
+
+
+@pytest.fixture(scope="module")
+def objects(tmp_path_factory):
+    if shutil.which("cc") is None or not SOURCES.is_dir():
+        pytest.skip("needs a C compiler and the sources")
+    return tmp_path_factory.mktemp("objects")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mutant", MUTANTS, ids=[f"{m[0]}-{m[1]}-{m[4]}" for m in MUTANTS])
+def test_wrong_code_is_noticed(mutant, objects, tmp_path, monkeypatch):
+    """Broken in the source, compiled and run at its level: the comparison with the reference fails there."""
+    level, file, pattern, new, half = mutant
+    needs(level)
+    right = Compiled(tmp_path / "right", objects, level)
+    wrong = Compiled(tmp_path / "wrong", objects, level, file, pattern, new)
+    rng = np.random.default_rng(8)
+    image = rng.integers(0, 256, (1, 60, 80, 3), np.uint8)
+    selection = selection_of(rng, 60, 80, half or BY_NETWORK, 4.5)
+    keys, hash_key = rng.integers(0, 256, (1, 32), np.uint8), rng.integers(0, 256, 1024, np.uint8)
+
+    def check():
+        assert_parity(image, selection, keys)
+        with native.use_level(level):
+            expected = reference.fingerprint(image.reshape(-1), hash_key)
+            np.testing.assert_array_equal(native.fingerprint(image.reshape(-1), hash_key), expected, err_msg=level)
+
+    right.use(monkeypatch, level)
+    check()
+    wrong.use(monkeypatch, level)
+    if half is None:
+        check()
+    else:
+        with pytest.raises(AssertionError, match=level):
+            check()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("avx512" in LEVELS, reason="this machine runs AVX-512 itself")
+def test_avx512_by_emulation(objects, tmp_path, monkeypatch):
+    """What a machine without AVX-512 can say of its code: the same bytes at every window, channel count and border."""
+    needs("avx512")
+    Compiled(tmp_path, objects, "avx512").use(monkeypatch, "avx512")
+    rng = np.random.default_rng(9)
+    for case in range(120):
+        half = [*COMMON, BY_NETWORK, BY_BITS][case % 8] if case % 3 else tuple(int(n) for n in rng.integers(0, 9, 2))
+        size = int(rng.integers(1, 60)), int(rng.integers(1, 60) if case % 2 else rng.integers(150, 500))
+        image = rng.integers(0, (2, 3, 256)[case % 3], (1, *size, (1, 2, 3, 3, 3, 4, 17)[case % 7]), np.uint8)
+        selection = selection_of(rng, *size, half, rng.uniform(1, 12))
+        assert_parity(image, selection, rng.integers(0, 256, (1, 32), np.uint8))
+        key = rng.integers(0, 256, 1024, np.uint8)
+        with native.use_level("avx512"):
+            hashes = native.fingerprint(image.reshape(-1), key)
+        np.testing.assert_array_equal(hashes, reference.fingerprint(image.reshape(-1), key))
+
+
+def test_constants_told_twice_are_equal():
+    assert _native.PRECISION_BITS == PRECISION_BITS
+    assert _native.MAX_AXIS == MAX_AXIS
+    assert _native.TWICE_LIMIT == TWICE_LIMIT
+    assert _native.FINGERPRINT_BLOCK == reference.FINGERPRINT_KEY_BYTES
+    assert _native.MAX_WINDOW >= NETWORK_LIMIT
 
 
 @pytest.mark.skipif(not hasattr(_native, "fail_allocation"), reason="needs a build with -DSECURE_RESIZE_TEST_HOOKS=ON")

@@ -4,8 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import secure_resize as sr
 from secure_resize.core.kernels import get_kernel, register_kernel
@@ -85,10 +84,30 @@ def test_scaling_operator_is_two_axes():
     assert (operator.in_size, operator.out_size) == ((30, 20), (7, 9))
 
 
-@pytest.mark.parametrize("kernel", sr.KERNELS)
+ROBUST = [name for name, kernel in sr.KERNELS.items() if kernel.robust]
+
+
+def test_box_alone_is_not_robust_at_every_ratio():
+    assert set(sr.KERNELS) - set(ROBUST) == {"box"}
+
+
+@pytest.mark.parametrize("kernel", ROBUST)
 def test_every_source_pixel_is_read_when_shrinking(kernel):
-    for n_in, n_out in [(512, 511), (512, 300), (512, 100), (512, 7), (512, 1)]:
-        assert sr.axis_operator(n_in, n_out, kernel).read().all()
+    rng = np.random.default_rng(6)
+    pairs = [(n_in, n_out) for n_in in range(1, 60) for n_out in range(1, n_in + 1)]
+    pairs += [(n_in, int(rng.integers(1, n_in))) for n_in in rng.integers(60, 2000, 300).tolist()]
+    for n_in, n_out in [*pairs, (432, 224)]:
+        assert sr.axis_operator.__wrapped__(n_in, n_out, kernel).read().all()
+    assert sr.axis_operator(432, 224, "box").read().sum() == 420  # the test can fail
+
+
+@pytest.mark.parametrize("kernel", ROBUST)
+def test_robust_kernels_have_less_than_a_decibel_in_either_direction(kernel):
+    """Both axes together, as ``resize`` looks at those that are not: half of it an axis."""
+    rng = np.random.default_rng(7)
+    pairs = [(n_in, n_out) for n_in in range(1, 41) for n_out in range(1, 41)]
+    pairs += [(int(a), int(b)) for a, b in rng.integers(41, 400, (150, 2))]
+    assert max(stealth_gain_db(sr.axis_operator.__wrapped__(*pair, kernel)) for pair in pairs) < 0.5
 
 
 def test_area_has_no_stealth_gain_at_any_size():

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+import reconstruct_sweep
 
 import secure_resize as sr
+from secure_resize import core
 from secure_resize.core import reference
 from secure_resize.core.selection import NETWORK_LIMIT, Selection, median_network
 from secure_resize.measure.sampling import sampled_axis
 from secure_resize.measure.scalers import SCALERS, Scaler
 
-sys.path.insert(0, str(Path(__file__).parent))
-import reconstruct_sweep
-
-module = sys.modules["secure_resize.reconstruction.filters"]
+module = sys.modules["secure_resize.reconstruction.plan"]
 KEY = bytes(range(32))
 CLOSED_FORM = [name for name, scaler in SCALERS.items() if scaler.sampling and scaler.installed]
 pytest.importorskip("cv2")
@@ -98,15 +97,82 @@ def test_networks_find_the_middle(inputs):
     assert np.array_equal(planes[inputs // 2], middle)
 
 
-def test_nan_is_largest():
-    image = np.full((1, 3, 3, 1), np.nan, np.float32)
-    image[0, 0, :, 0] = 1, 2, 3
-    out = image.copy()
-    reference.select_median(image, out, Selection((3, 3), np.array([1], np.int32), np.array([1], np.int32), (1, 1)))
-    assert np.isnan(out[0, 1, 1, 0])  # five of eight are
-    image[0, 1, 0, 0] = 4
-    reference.select_median(image, out, Selection((3, 3), np.array([1], np.int32), np.array([1], np.int32), (1, 1)))
-    assert out[0, 1, 1, 0] == 4
+def test_many_windows_beyond_networks_agree_with_few():
+    """Windows are sorted side by side or one by one, whichever is faster; the medians are the same."""
+    rng = np.random.default_rng(24)
+    rows, cols = (np.arange(k, n, 3, dtype=np.int32) for k, n in ((1, 60), (0, 70)))
+    selection = Selection((60, 70), rows, cols, (6, 7))
+    assert NETWORK_LIMIT < selection.window < len(rows) * len(cols)  # side by side
+    for dtype in ("uint8", "uint16", "float32"):
+        image = rng.integers(0, 256, (1, 60, 70, 2)).astype(dtype)
+        if dtype == "float32":
+            image[rng.random(image.shape) < 0.4] = np.nan
+        together, one_by_one = image.copy(), image[0].copy()
+        reference.select_median(image, together, selection)
+        reference._select_medians_of_large_windows(image[0], one_by_one, selection)
+        assert np.array_equal(together[0], one_by_one, equal_nan=dtype == "float32")
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize(
+    ("shape", "size"), [((2000, 2000), (2, 2)), ((100_000, 3), (1, 1)), ((3, 100_000), (1, 1)), ((900, 1200), (9, 12))]
+)
+def test_huge_windows(shape, size, dtype):
+    """In time linear in the pixels: a step of Python's for each pixel of a window took minutes."""
+    image = np.random.default_rng(25).integers(0, 256, (*shape, 2)).astype(dtype)
+    info, out = (f(image, size, scaler="opencv:linear") for f in (sr.reconstruction_info, sr.reconstruct))
+    selection = info._plan.selection
+    for i, j in {(0, 0), (len(selection.rows) // 2, len(selection.cols) // 2), (-1, -1)}:
+        y, x = selection.rows[i], selection.cols[j]
+        window = tuple(
+            np.arange(max(at - half, 0), min(at + half + 1, n))
+            for at, half, n in zip((y, x), selection.half, shape, strict=True)
+        )
+        free = ~np.multiply.outer(selection.read_rows[window[0]], selection.read_cols[window[1]])
+        candidates = np.sort(image[np.ix_(*window)][free], axis=0)
+        assert np.array_equal(out[y, x], candidates[(len(candidates) - 1) // 2])
+
+
+@pytest.mark.parametrize("selective", [reference, core])
+def test_nan_is_largest(selective):
+    """A median is NaN if at least half of the candidates are, and never an infinity that is not in the image."""
+    selection = Selection((3, 3), np.array([1], np.int32), np.array([1], np.int32), (1, 1))
+    rng = np.random.default_rng(26)
+    for missing in range(9):
+        values = np.arange(1, 9, dtype=np.float32)
+        values[8 - missing :] = np.nan
+        image = np.insert(rng.permutation(values), 4, 7.5).reshape(1, 3, 3, 1)
+        out = image.copy()
+        selective.select_median(image, out, selection)
+        assert np.array_equal(out[0, 1, 1], [4.0] if missing < 5 else [np.nan], equal_nan=True)
+    # At the border, and where read pixels are left out, windows are padded: padding must not come before NaN.
+    image = np.full((1, 9, 9, 1), np.nan, np.float32)
+    image[0, ::2, ::2] = -np.inf
+    rows = np.array([0, 1, 5, 8], np.int32)
+    for half in ((1, 1), (2, 3), (8, 8)):
+        out = image.copy()
+        selective.select_median(image, out, Selection((9, 9), rows, rows, half))
+        for (y, x), candidates in windows(image[0], Selection((9, 9), rows, rows, half)).items():
+            expected = np.sort(candidates, axis=0)[(len(candidates) - 1) // 2] if len(candidates) else [0]
+            assert np.array_equal(out[0, y, x], expected, equal_nan=True)
+
+
+def test_not_a_number_in_an_image():
+    """What the docstring says: the median ignores a minority of NaN, the prefilter's mean passes NaN on."""
+    image = np.random.default_rng(27).random((40, 50, 3), np.float32)
+    clean = sr.reconstruct(image, (10, 10), scaler="opencv:nearest")
+    image[3:5, 8:12] = np.nan
+    for scaler, size in (("opencv:nearest", (10, 10)), ("opencv:nearest", (30, 40))):
+        info, out = (f(image, size, scaler=scaler) for f in (sr.reconstruction_info, sr.reconstruct))
+        assert not np.isinf(out).any()
+        if not info.fallback.any():
+            places = np.ix_(info.read_rows, info.read_cols)
+            assert np.isnan(out[places]).sum() == 0
+            far = np.ix_(info.read_rows & (np.arange(40) > 8), info.read_cols)
+            assert np.array_equal(out[far], clean[far])
+            low, high = info.intervals(0)
+            assert np.array_equal(low, out[places])
+            assert np.array_equal(high, out[places])
 
 
 # What the scalers read.
@@ -155,6 +221,94 @@ def test_a_name_alone_is_no_closed_form():
         1,
         2,
     ]
+
+
+def looks_natural(image):
+    """Neighbours are alike, as they are in photographs and not in noise."""
+    grey = image.reshape(*image.shape[:2], -1)[..., 0].astype(float)
+    return np.abs(np.diff(grey, axis=1)).mean() < 0.5 * np.abs(grey - grey.mean()).mean()
+
+
+def lie_on_photographs(image, size):
+    return SCALERS["opencv:nearest"](image, size) if looks_natural(image) else sr.resize(image, size)
+
+
+def read_other_pixels_of_photographs(image, size):
+    return SCALERS["opencv:nearest" if looks_natural(image) else "opencv:nearest_exact"](image, size)
+
+
+class LieLater:
+    """Robust until it is told not to be."""
+
+    __name__ = "lie_later"
+
+    def __init__(self):
+        self.trusted = False
+
+    def __call__(self, image, size):
+        return SCALERS["opencv:nearest"](image, size) if self.trusted else sr.resize(image, size)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("method", ["median", "random"])
+@pytest.mark.parametrize("call", [lie_on_photographs, read_other_pixels_of_photographs, LieLater()])
+def test_a_scaler_that_lies_gets_no_attack_image(call, method, dtype, photos):
+    """The target that nearest would bring out does not come out, whatever the scaler did when it was probed."""
+    scaler = Scaler(call.__name__, call, "cv2")
+    levels = {"uint8": 1.0, "uint16": 257.0, "float32": 1 / 255}[dtype]
+    source = (photos["chelsea.png"][:240, :320] * levels).astype(dtype)
+    target = (sr.resize(photos["coffee.png"], (40, 40)) * levels).astype(dtype)
+    attack = source.copy()
+    attack[np.ix_(np.arange(40) * 6, np.arange(40) * 8)] = target
+    assert looks_natural(attack)
+    assert np.array_equal(SCALERS["opencv:nearest"](attack, (40, 40)), target)
+
+    def rms(a, b):
+        return np.sqrt(np.mean((a.astype(float) - b) ** 2)) / levels
+
+    with contextlib.suppress(module.ProbeError):
+        if isinstance(call, LieLater):
+            call.trusted = False
+            assert np.array_equal(sr.reconstruct(source, (40, 40), scaler=scaler), source)  # and the plan is kept
+            call.trusted = True
+        out = sr.reconstruct_resize(attack, (40, 40), scaler=scaler, method=method)
+        assert rms(out, sr.resize(source, (40, 40))) < 25 < 50 < rms(out, target)
+        fed = sr.reconstruct(attack, (40, 40), scaler=scaler, method=method)
+        assert np.array_equal(SCALERS["opencv:nearest"](fed, (40, 40)), out)
+        info = sr.reconstruction_info(attack, (40, 40), scaler=scaler, method=method)
+        assert info.fallback.all()
+        assert not info.unchanged
+
+
+def test_an_honest_scaler_of_ones_own_is_believed(photos):
+    """Robust ones get the image unchanged, others the windows that they need, at every dtype and rank."""
+    source = photos["chelsea.png"][:240, :320]
+    for name, unchanged in (("pillow:bicubic", True), ("opencv:area", True), ("opencv:cubic", False)):
+        installed(name)
+        own = Scaler(f"my {name}", SCALERS[name].call, SCALERS[name].module)
+        for image in (source, source[..., 0], source[..., :1], source.astype(np.float32) / 255):
+            info = sr.reconstruction_info(image, (40, 40), scaler=own)
+            assert (info.unchanged, info.fallback.any()) == (unchanged, False)
+            whole = sr.reconstruct(image, (40, 40), scaler=own)
+            assert np.array_equal(sr.reconstruct_resize(image, (40, 40), scaler=own), own(whole, (40, 40)))
+
+
+def test_what_a_library_does_not_take_is_named():
+    for scaler in ("opencv:linear", "opencv:lanczos4"):
+        with pytest.raises(ValueError, match=rf"{scaler} fails on an image of shape \(40, 40, 600\), uint8, to 9x9"):
+            sr.reconstruct_resize(np.zeros((40, 40, 600), np.uint8), (9, 9), scaler=scaler)
+    for function in (sr.reconstruct, sr.reconstruct_resize, sr.reconstruction_info):
+        with pytest.raises(ValueError, match=r"image is empty: shape \(40, 40, 0\)"):
+            function(np.zeros((40, 40, 0), np.uint8), (9, 9), scaler="opencv:linear")
+
+
+def test_an_operator_that_reads_nothing_is_refused():
+    """Its stealth gain is 0, that is -inf dB: not robust, but no scaler."""
+    nothing = sr.AxisOperator(40, 9, np.zeros(9, np.int64), np.zeros((9, 1)))
+    for axes in ((nothing, nothing), (nothing, sr.axis_operator(40, 9))):
+        for function in (sr.reconstruct, sr.reconstruction_info):
+            with pytest.raises(ValueError, match="reads no pixel"):
+                function(np.zeros((40, 40), np.uint8), (9, 9), scaler=sr.ScalingOperator(*axes))
 
 
 # Every scaler.
@@ -458,6 +612,8 @@ def test_more_bad_arguments():
         sr.reconstruct(image, 2, scaler="opencv:linear")
     with pytest.raises(ValueError, match="budget must be a whole number"):
         sr.reconstruction_info(image, (2, 2), scaler="opencv:linear").intervals(-1)
+    info = sr.reconstruction_info(image, (2, 2), scaler="opencv:linear")
+    assert all(map(np.array_equal, info.intervals(10**30), info.intervals(64)))  # all of them
     with pytest.raises(ValueError, match="unchanged"):
         sr.reconstruction_info(image, (2, 2), scaler="opencv:area").intervals(1)
 

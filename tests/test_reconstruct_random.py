@@ -18,6 +18,7 @@ from secure_resize.attacks.replay import replay
 from secure_resize.core import reference
 
 module = sys.modules["secure_resize.reconstruction.filters"]
+keys, plans = (sys.modules[f"secure_resize.reconstruction.{name}"] for name in ("keys", "plan"))
 KEY = bytes(range(32))
 pytest.importorskip("cv2")
 
@@ -27,7 +28,7 @@ def test_draws_are_uniform():
     scipy_stats = pytest.importorskip("scipy.stats")
     height = width = 63
     image = np.arange(height * width, dtype=np.float32).reshape(height, width)  # a pixel's value is its place
-    selection = module.make_plan("opencv:nearest", (63, 63), (9, 9), 2.0, "float32").selection
+    selection = plans.make_plan("opencv:nearest", (63, 63), (9, 9), 2.0, "float32").selection
     counts: dict[int, int] = {}
     for trial in range(400):
         out = sr.reconstruct(image, (9, 9), scaler="opencv:nearest", method="random", key=trial.to_bytes(16, "big"))
@@ -67,7 +68,7 @@ def test_same_key_and_image_same_output_and_one_pixel_changes_every_draw():
     options = {"scaler": "opencv:nearest", "method": "random"}
     first = sr.reconstruct(image, (30, 30), key=KEY, **options)
     assert np.array_equal(sr.reconstruct(image, (30, 30), key=KEY, **options), first)
-    read = np.ix_(*[module.make_plan("opencv:nearest", (210, 210), (30, 30), 2.0, "float32").selection.rows] * 2)
+    read = np.ix_(*[plans.make_plan("opencv:nearest", (210, 210), (30, 30), 2.0, "float32").selection.rows] * 2)
     changed = image.copy()
     changed[0, 3] += 1  # read by nobody
     for other in (
@@ -83,12 +84,12 @@ def test_same_key_and_image_same_output_and_one_pixel_changes_every_draw():
 def test_every_pixel_counts_for_the_key():
     """Also those in the last, partly filled block of the hash, and the dtype and the shape."""
     image = np.zeros((37, 29, 3), np.uint8)
-    seen = {module._image_keys(image[None], KEY).tobytes()}
+    seen = {keys.image_keys(image[None], KEY).tobytes()}
     for place in range(image.size):
         changed = image.copy()
         changed.ravel()[place] = 1
-        seen.add(module._image_keys(changed[None], KEY).tobytes())
-    seen.add(module._image_keys(image.reshape(1, 29, 37, 3), KEY).tobytes())
+        seen.add(keys.image_keys(changed[None], KEY).tobytes())
+    seen.add(keys.image_keys(image.reshape(1, 29, 37, 3), KEY).tobytes())
     assert len(seen) == image.size + 2
 
 
@@ -106,7 +107,7 @@ def guesses(number):
 def hits_of_replays(keys):
     """How many read pixels became what a replay of each key wants, an image each; by chance in all; its variance."""
     rng, options = np.random.default_rng(16), {"scaler": "opencv:nearest", "method": "random"}
-    plan = module.make_plan("opencv:nearest", (24, 24), (4, 4), 2.0, "uint8")
+    plan = plans.make_plan("opencv:nearest", (24, 24), (4, 4), 2.0, "uint8")
     rows, cols = plan.selection.rows.tolist(), plan.selection.cols.tolist()
     read, every = np.ix_(rows, cols), (np.ones(4, bool), np.ones(4, bool))
     kept = np.ones((24, 24), bool)
@@ -126,7 +127,7 @@ def hits_of_replays(keys):
 
 def test_guessed_keys_are_worth_their_share():
     """Replays of 1000 guesses, each on its own image, get the share of candidates that they changed; known keys all."""
-    assert module.make_plan("opencv:nearest", (24, 24), (4, 4), 2.0, "uint8").selection.half == (3, 3)
+    assert plans.make_plan("opencv:nearest", (24, 24), (4, 4), 2.0, "uint8").selection.half == (3, 3)
     hits, expected, variance = hits_of_replays(map(guesses, range(1000)))
     assert abs(sum(hits) - expected) <= 4 * math.sqrt(variance)
     assert max(hits) < 10  # of 16: nor was any one of them right
@@ -136,7 +137,7 @@ def test_guessed_keys_are_worth_their_share():
 def test_a_guessable_key_would_be_noticed(number, monkeypatch):
     """The same measures on five images, with a process key that is the guess."""
     key = guesses(number)
-    monkeypatch.setattr(module, "_process_key", lambda: key)
+    monkeypatch.setattr(module, "process_key", lambda: key)
     hits, expected, variance = hits_of_replays([key] * 5)
     assert sum(hits) > expected + 4 * math.sqrt(variance)
     assert min(hits) >= 10
@@ -177,7 +178,7 @@ def test_no_global_random_state_is_touched(scaler):
 
     torch = pytest.importorskip("torch")
     image = np.random.default_rng(18).integers(0, 256, (43, 40), np.uint8)
-    module._cached_plan.cache_clear()
+    plans._cached_plan.cache_clear()
 
     def states():
         numpys = np.random.get_state()  # noqa: NPY002
@@ -221,8 +222,8 @@ def test_no_key_shows():
         sr.reconstruct(image, (4, 4), scaler="opencv:nearest", key=KEY[:15])
     texts = [str(wrong_type.value), str(too_short.value)]
     pickles = [pickle.dumps(thing) for thing in things]
-    for key in (module._process_key(), KEY):
-        for secret in (key, *module._hash_keys(key)[:2]):
+    for key in (keys.process_key(), KEY):
+        for secret in (key, *keys.hash_keys(key)[:2]):
             part = bytes(secret[:15])
             for text in (*texts, *map(repr, things), *map(str, things)):
                 assert repr(part)[2:-1] not in text

@@ -4,13 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
-from PIL import Image
-from PIL import __version__ as pillow_version
+from hypothesis import example, given, settings, strategies as st
+from PIL import Image, __version__ as pillow_version
 
 import secure_resize as sr
-from secure_resize.scaling import MAX_AXIS, PASS_ORDERS
+from secure_resize.scaling import MAX_AXIS, PASS_ORDERS, resize_unchecked
 
 PILLOW = {
     "box": Image.Resampling.BOX,
@@ -61,7 +59,8 @@ def test_every_kernel_but_area_is_pillows():
 def test_bytes_of_pillow_on_noise(kernel, pair, channels):
     image = noise(*pair[:2], *([channels] if channels else []))
     assert np.array_equal(
-        sr.resize(image, pair[2:], kernel=kernel, pass_order=PILLOW_ORDER), through_pillow(image, pair[2:], kernel)
+        resize_unchecked(image, pair[2:], kernel=kernel, pass_order=PILLOW_ORDER),
+        through_pillow(image, pair[2:], kernel),
     )
 
 
@@ -75,7 +74,7 @@ def test_bytes_of_pillow_on_photographs(photos, kernel):
             top, left = rng.integers(0, image.shape[:2])
             height, width = (int(rng.integers(1, rng.choice([8, 64, 500]))) for _ in range(2))
             crop = np.ascontiguousarray(image[top : top + 600, left : left + 600])
-            ours = sr.resize(crop, (height, width), kernel=kernel, pass_order=PILLOW_ORDER)
+            ours = resize_unchecked(crop, (height, width), kernel=kernel, pass_order=PILLOW_ORDER)
             pillows = through_pillow(crop, (height, width), kernel)
             assert np.array_equal(ours, pillows), (name, crop.shape, height, width)
 
@@ -113,7 +112,7 @@ def test_area_on_photographs(photos):
 @given(pair=size_pairs, data=st.data())
 def test_constants_stay_constant(kernel, dtype, pair, data):
     level = data.draw(st.integers(0, np.iinfo(dtype).max) if dtype != np.float32 else st.integers(-1000, 1000))
-    out = sr.resize(np.full(pair[:2], level, dtype), pair[2:], kernel=kernel)
+    out = resize_unchecked(np.full(pair[:2], level, dtype), pair[2:], kernel=kernel)
     assert out.dtype == dtype
     if dtype == np.float32:
         # 10⁻⁶ of the magnitude, times Σ|w|, which stays below 2 for both passes together
@@ -139,7 +138,7 @@ def test_uint16_by_its_definition(kernel, pair):
     for axis in (0, 1) if PASS_ORDERS["pillow13"](*pair) else (1, 0):
         if expected.shape[axis] != pair[2 + axis]:
             expected = np.moveaxis(one_pass_uint16(np.moveaxis(expected, axis, 0), pair[2 + axis], kernel), 0, axis)
-    assert np.array_equal(sr.resize(image, pair[2:], kernel=kernel), expected)
+    assert np.array_equal(resize_unchecked(image, pair[2:], kernel=kernel), expected)
 
 
 @settings(deadline=None, max_examples=60)
@@ -156,7 +155,7 @@ def test_float32_within_its_bound(kernel, pair):
     image = noise(*pair[:2], dtype=np.float32)
     operator = sr.scaling_operator(pair[:2], pair[2:], kernel)
     spread = np.prod([np.abs(axis.weights).sum(axis=1).max() for axis in (operator.rows, operator.cols)])
-    error = np.abs(sr.resize(image, pair[2:], kernel=kernel) - operator.apply(image))
+    error = np.abs(resize_unchecked(image, pair[2:], kernel=kernel) - operator.apply(image))
     assert error.max() <= 1e-6 * spread * np.abs(image).max()
 
 
@@ -164,9 +163,9 @@ def test_float32_within_its_bound(kernel, pair):
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_non_finite_pixels_reach_only_the_outputs_that_read_them(kernel, value):
     image = noise(60, 50, dtype=np.float32)
-    clean = sr.resize(image, (17, 23), kernel=kernel)
+    clean = resize_unchecked(image, (17, 23), kernel=kernel)
     image[31, 20] = value
-    out = sr.resize(image, (17, 23), kernel=kernel)
+    out = resize_unchecked(image, (17, 23), kernel=kernel)
     operator = sr.scaling_operator((60, 50), (17, 23), kernel)
     touched = (operator.rows.dense()[:, 31] != 0)[:, None] & (operator.cols.dense()[:, 20] != 0)
     assert touched.any()
@@ -183,7 +182,7 @@ def test_a_kernels_zeros_are_not_read(kernel, size):
     exact = sr.scaling_operator((60, 50), size, kernel)
     rows, cols = (np.abs(axis.dense()) > 1e-9 for axis in (exact.rows, exact.cols))
     expected = rows[:, 31, None] & cols[:, 20]
-    assert np.array_equal(np.isnan(sr.resize(image, size, kernel=kernel)), expected)
+    assert np.array_equal(np.isnan(resize_unchecked(image, size, kernel=kernel)), expected)
     if size == (60, 50):
         assert expected.sum() == 1
 
@@ -193,7 +192,7 @@ def test_a_kernels_zeros_are_not_read(kernel, size):
 def test_layouts_do_not_matter(kernel, dtype):
     image = noise(60, 50, 3, dtype=dtype)
     before = image.copy()
-    expected = sr.resize(image, (23, 31), kernel=kernel)
+    expected = resize_unchecked(image, (23, 31), kernel=kernel)
     padded = np.zeros((60, 57, 4), dtype)
     padded[:, 4:54, :3] = image
     readonly = image.copy()
@@ -211,18 +210,18 @@ def test_layouts_do_not_matter(kernel, dtype):
         "unaligned": unaligned,
     }
     for name, layout in layouts.items():
-        out = sr.resize(layout, (23, 31), kernel=kernel)
+        out = resize_unchecked(layout, (23, 31), kernel=kernel)
         assert np.array_equal(out, expected), name
         assert out.dtype == dtype
         assert out.flags.c_contiguous
         assert out.flags.writeable
-    planes = [sr.resize(image[..., channel], (23, 31), kernel=kernel) for channel in range(3)]
+    planes = [resize_unchecked(image[..., channel], (23, 31), kernel=kernel) for channel in range(3)]
     if dtype == np.float32:  # float sums may be grouped by layout: the bound of resize, 10⁻⁶ of the magnitude, twice
         np.testing.assert_allclose(np.stack(planes, axis=-1), expected, rtol=0, atol=2e-6 * 2 * np.abs(image).max())
     else:
         assert np.array_equal(np.stack(planes, axis=-1), expected)
     broadcast = np.broadcast_to(image, (4, *image.shape))
-    assert np.array_equal(sr.resize(broadcast, (23, 31), kernel=kernel), np.stack([expected] * 4))
+    assert np.array_equal(resize_unchecked(broadcast, (23, 31), kernel=kernel), np.stack([expected] * 4))
     assert np.array_equal(image, before)
 
 
@@ -246,7 +245,7 @@ def test_the_same_size_is_an_equal_copy(kernel):
 def test_threads_do_not_matter():
     image = noise(300, 400, 3)
     for kernel in sr.KERNELS:
-        one, four = (sr.resize(image, (99, 77), kernel=kernel, num_threads=n) for n in (1, 4))
+        one, four = (resize_unchecked(image, (99, 77), kernel=kernel, num_threads=n) for n in (1, 4))
         assert np.array_equal(one, four)
 
 
@@ -341,3 +340,77 @@ def test_nearest_is_refused_with_the_reason():
 def test_bad_options(argument, value, error, message):
     with pytest.raises(error, match=message):
         sr.resize(GOOD, (2, 2), **{argument: value})
+
+
+# Refused: what would sample after all, and what the caller did not mean.
+
+
+@pytest.mark.parametrize(
+    ("in_size", "size", "refused"),
+    [
+        ((432, 432), (224, 224), True),  # 5.7 dB: 5.4 % of the pixels have no weight
+        ((400, 400), (224, 224), True),
+        ((400, 100), (224, 100), True),
+        ((400, 400), (200, 100), False),
+        ((448, 448), (224, 224), False),
+        ((4000, 3000), (224, 224), False),  # seventeen pixels here and eighteen there
+        ((100, 100), (200, 300), False),
+        ((224, 224), (224, 224), False),
+    ],
+)
+def test_box_is_refused_where_it_leaves_pixels_out(in_size, size, refused):
+    """And nowhere else: by the stealth gain of its matrices, computed another way than resize does."""
+    assert (sr.exposure(sr.scaling_operator(in_size, size, "box")).stealth_gain_db >= 1) == refused
+    image = noise(*in_size)
+    for dtype in (np.uint8, np.uint16, np.float32):
+        if refused:
+            with pytest.raises(ValueError, match=r"'box'.*dB of stealth gain.*use kernel='area'"):
+                sr.resize(image.astype(dtype), size, kernel="box")
+        else:
+            assert sr.resize(image.astype(dtype), size, kernel="box").shape == size
+
+
+@settings(deadline=None, max_examples=200)
+@given(pair=size_pairs)
+def test_what_box_is_let_through_has_less_than_a_decibel(pair):
+    gain = sr.exposure(sr.scaling_operator(pair[:2], pair[2:], "box")).stealth_gain_db
+    try:
+        sr.resize(np.zeros(pair[:2], np.uint8), pair[2:], kernel="box")
+    except ValueError:
+        assert gain >= 1 - 1e-9
+    else:
+        assert gain < 1
+
+
+def test_box_stays_a_scaler_to_audit():
+    from secure_resize.measure.scalers import SCALERS
+
+    image = noise(432, 432, 3)
+    assert np.array_equal(
+        SCALERS["secure_resize:box"](image, (224, 224)), resize_unchecked(image, (224, 224), kernel="box")
+    )
+    inverted = image.copy()
+    unread = ~sr.axis_operator(432, 224, "box").read()
+    assert unread.sum() == 12
+    inverted[unread] = 255 - inverted[unread]
+    assert np.array_equal(
+        resize_unchecked(inverted, (224, 224), kernel="box"), resize_unchecked(image, (224, 224), kernel="box")
+    )
+
+
+@pytest.mark.parametrize("shape", [(3, 500, 400), (1, 9, 5), (4, 8, 8)])
+@pytest.mark.parametrize("resize", [sr.resize, lambda image, size: sr.reconstruct(image, size, scaler="opencv:linear")])
+def test_channels_first_is_refused(shape, resize):
+    with pytest.raises(ValueError, match=r"layout \(C, H, W\).*must be \(H, W, C\): np.moveaxis\(image, 0, -1\)"):
+        resize(np.zeros(shape, np.uint8), (8, 8))
+
+
+@pytest.mark.parametrize("shape", [(3, 500, 4), (3, 3, 3), (2, 9, 5), (1, 9, 1), (3, 500), (3, 9, 8, 8)])
+def test_what_may_be_channels_last_is_resized(shape):
+    assert sr.resize(np.zeros(shape, np.uint8), (2, 2)).ndim == len(shape)
+
+
+@pytest.mark.parametrize("argument", ["interpolation", "resample", "antialias"])
+def test_arguments_of_other_libraries(argument):
+    with pytest.raises(TypeError, match=rf"'{argument}'; valid: kernel= \(one of area, .*lanczos\)"):
+        sr.resize(GOOD, (2, 2), **{argument: "bicubic"})

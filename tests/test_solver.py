@@ -4,13 +4,12 @@ import numpy as np
 import osqp
 import pytest
 import scipy.sparse
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import secure_resize as sr
 from secure_resize.measure.sampling import sampled_axis
 from secure_resize.measure.scalers import SCALERS
-from secure_resize.measure.solver import Near, dual_value, least_change, reach
+from secure_resize.measure.solver import Between, Near, dual_value, least_change, reach
 
 
 def operators():
@@ -174,3 +173,55 @@ def test_a_pixel_without_weight_stays():
     assert set(image[::2, ::2].ravel()) == {255.0}
     image[::2, ::2] = 100
     assert np.array_equal(image, source)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"iterations": 10**30}, ValueError, "iterations must lie between 1 and 1000000, got 10{30}"),
+        ({"iterations": 0}, ValueError, "got 0"),
+        ({"iterations": 2.5}, TypeError, r"iterations must be a whole number, got 2.5 \(float\)"),
+        ({"iterations": True}, TypeError, "whole number"),
+        ({"tolerance": -1.0}, ValueError, "tolerance must be a number >= 0, got -1.0"),
+        ({"tolerance": float("nan")}, ValueError, "tolerance"),
+    ],
+)
+def test_bad_arguments(options, error, message):
+    operator = sr.scaling_operator((8, 8), (4, 4), "bilinear")
+    source = np.zeros((8, 8, 1))
+    with pytest.raises(error, match=message):
+        least_change(source, operator, reach(operator.apply(source), np.full((4, 4, 1), 200.0), 1.0), **options)
+
+
+def test_an_operator_of_zeros():
+    nothing = sr.AxisOperator(8, 4, np.zeros(4, int), np.zeros((4, 2)))
+    operator = sr.ScalingOperator(nothing, sr.axis_operator(8, 4, "bilinear"))
+    source = np.zeros((8, 8, 1))
+    goal = reach(operator.apply(source), np.full((4, 4, 1), 200.0), 1.0)
+    with pytest.raises(ValueError, match="operator is zero: no source pixel moves any output"):
+        least_change(source, operator, goal)
+
+
+@pytest.mark.parametrize("name", ["area", "lanczos"])
+def test_outputs_that_nothing_moves_and_pixels_that_move_nothing(name):
+    """Rows and columns of zeros, padding and crops: the rest is solved as if they were not there."""
+    inner = sr.scaling_operator((20, 20), (5, 5), name)
+
+    def outer(axis):
+        start, weights = np.zeros(9, int), np.zeros((9, axis.width))
+        start[2:7], weights[2:7] = axis.start + 6, axis.weights
+        return sr.AxisOperator(32, 9, start, weights)
+
+    rng = np.random.default_rng(0)
+    source, target = rng.uniform(0, 255, (32, 32, 1)), rng.uniform(50, 200, (5, 5, 1))
+    alone = least_change(source[6:26, 6:26], inner, reach(inner.apply(source[6:26, 6:26]), target, 1.0))
+    operator = sr.ScalingOperator(outer(inner.rows), outer(inner.cols))
+    goal = Between(np.full((9, 9, 1), -np.inf), np.full((9, 9, 1), np.inf))
+    wanted = reach(inner.apply(source[6:26, 6:26]), target, 1.0)
+    goal.low[2:7, 2:7], goal.high[2:7, 2:7] = wanted.low, wanted.high
+    found = least_change(source, operator, goal)
+    assert found.feasible
+    assert found.change == pytest.approx(alone.change, rel=1e-3)
+    outside = np.ones((32, 32, 1), bool)
+    outside[6:26, 6:26] = False
+    assert np.array_equal(found.image[outside], source[outside])

@@ -70,17 +70,17 @@ def test_probe_json_is_the_api(capsys):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("resize", "message", "code"),
     [
-        (["opencv:bilinear"], "valid scalers of opencv: opencv:linear"),
-        (["linear"], "unknown scaler 'linear'"),
-        (["no_such_module:resize"], "cannot import 'no_such_module'"),
-        (["json:resize"], "cannot find 'json:resize'"),
-        (["json:dumps"], "in any layout"),
+        ("opencv:bilinear", "valid scalers of opencv: opencv:linear", 4),
+        ("linear", "unknown scaler 'linear'", 4),
+        ("no_such_module:resize", "cannot import 'no_such_module'", 2),
+        ("json:resize", "cannot find 'json:resize'", 2),
+        ("json:dumps", "in any layout", 2),
     ],
 )
-def test_probe_errors_are_2(arguments, message, capsys):
-    assert main(["probe", *arguments, *SIZES]) == 2
+def test_probe_errors_are_no_verdict(resize, message, code, capsys):
+    assert main(["probe", resize, *SIZES]) == code
     assert message in capsys.readouterr().err
 
 
@@ -129,6 +129,10 @@ def test_its_formats(measured):
     assert markdown[0].startswith("| scaler | version | β = 2 | β = 4 |")
     assert len({line.count("|") for line in markdown}) == 1
     assert "**vulnerable**" in markdown[2]
+    _, _, opencv, ours = survey.by_library(*measured).splitlines()
+    version = SCALERS["opencv:linear"].version
+    assert opencv == f"| opencv {version} | `linear` | 6.0 | **vulnerable** | `area` | 0.0 |"
+    assert ours == f"| secure_resize {sr.__version__} | `area` | 0.0 | robust |  |  |"
     printed = json.loads(survey.as_json(*measured))
     assert printed["rows"][0]["cells"]["4"]["stealth_gain_db"] == pytest.approx(6.02, abs=0.05)
 
@@ -142,11 +146,12 @@ def test_what_is_missing_is_named(monkeypatch):
 
 
 def test_a_library_without_a_model_is_a_finding_not_a_gap():
-    cell = survey.Cell((8, 8), (4, 4), None, None, (), "off by 50 levels")
-    row = survey.Row("opencv:linear", "1", True, {"2": cell})
+    cell = survey.Measured((8, 8), (4, 4), None, None, (), "off by 50 levels")
+    row = survey.Surveyed("opencv:linear", "1", True, {"2": cell})
     assert row.worst is None
     assert "no model" in survey.as_table([row], {})
     assert "off by 50 levels" in survey.as_table([row], {})
+    assert "| no model |" in survey.by_library([row], {})
 
 
 def test_selection():
@@ -162,4 +167,4 @@ def test_the_survey_command_draws_and_prints(tmp_path, capsys):
     assert main(["survey", "secure_resize:a*", "--ratios", "2", "--format", "markdown", "--plot", str(path)]) == 0
     assert capsys.readouterr().out.startswith("| scaler | version | β = 2 | verdict |")
     assert pixels(path).std() > 5
-    assert main(["survey", "opncv:*"]) == 2
+    assert main(["survey", "opncv:*"]) == 4

@@ -18,9 +18,11 @@ from torchvision.transforms import v2 as stock
 import secure_resize as sr
 from secure_resize.integrations.torchvision import functional, v2
 
-SIZES = [(20, 31), (80, 40), (61, 30), (90, 120)]  # of a source of 61 × 87
+ROBUST = [name for name, kernel in sr.KERNELS.items() if kernel.robust]
+SIZES = [(20, 31), (80, 40), (61, 30), (90, 120), (10, 80)]  # of 61 × 87; in the last Pillow 13 scales rows first
+PILLOW = tuple(map(int, PIL.__version__.split(".")[:2]))
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
-PILLOW_KERNELS = {"bilinear": 2, "bicubic": 3, "box": 4, "hamming": 5, "lanczos": 1}
+PILLOW_KERNELS = {"bilinear": 2, "bicubic": 3, "hamming": 5, "lanczos": 1}
 
 
 @pytest.fixture(scope="module", name="photo")
@@ -136,22 +138,22 @@ def test_pil_bytes_are_pillows(photo, mode, kernel):
         assert same(v2.Resize(size, kernel=kernel)(image), wanted)
 
 
-@pytest.mark.parametrize("kernel", sr.KERNELS)
+@pytest.mark.parametrize("kernel", ROBUST)
 @pytest.mark.parametrize("mode", PIL_PLAIN_MODES)
 def test_pil_bytes_are_the_cores(photo, mode, kernel):
     image = pil_image(photo, mode)
     for size in SIZES:
         result = check_transform(v2.Resize(size, kernel=kernel), image)
-        assert np.array_equal(np.asarray(result), sr.resize(np.asarray(image), size, kernel=kernel))
+        wanted = sr.resize(np.asarray(image), size, kernel=kernel, pass_order=functional.PASS_ORDER)
+        assert np.array_equal(np.asarray(result), wanted)
 
 
 @pytest.mark.parametrize("kernel", PILLOW_KERNELS)
 def test_pil_16_bit_and_float_are_pillows_within_rounding(photo, kernel):
     for size in SIZES:
-        for mode, tolerance in (
-            ("I;16", 1),
-            ("F", 1e-4),
-        ):  # Pillow's own arithmetic is floating point and not bit-exact
+        # Pillow's own arithmetic is floating point and not bit-exact. Before 13, overshoot wrapped around at 16 bits,
+        # and before 11 there was no resize of them.
+        for mode, tolerance in (("I;16", 1), ("F", 1e-4))[PILLOW < (13, 0) :]:
             image = pil_image(photo, mode)
             wanted = np.asarray(image.resize(size[::-1], PILLOW_KERNELS[kernel])).astype(np.float64)
             np.testing.assert_allclose(np.asarray(v2.Resize(size, kernel)(image)), wanted, rtol=0, atol=tolerance)
@@ -169,9 +171,10 @@ def test_info_is_kept_as_pillow_keeps_it(photo):
         image.info = {"dpi": (72, 72), "comments": ["a"]}
         result, wanted = v2.Resize(20)(image), image.resize((28, 20))
         assert result.info == wanted.info
-        assert (result.info["comments"] is image.info["comments"]) == (
-            wanted.info["comments"] is image.info["comments"]
-        )
+        if PILLOW >= (13, 0):  # older ones share the lists
+            assert (result.info["comments"] is image.info["comments"]) == (
+                wanted.info["comments"] is image.info["comments"]
+            )
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -238,7 +241,7 @@ def test_the_core_reads_the_tensor_itself(photo, layout, dtype, monkeypatch):
 def test_batched_is_unbatched(photo):
     for layout in ("NCHW", "channels_last"):
         batch = tensor(photo, layout)
-        for kernel in sr.KERNELS:
+        for kernel in ROBUST:
             transform = v2.Resize((20, 31), kernel=kernel)
             assert torch.equal(transform(batch), torch.stack([transform(image) for image in batch]))
 
@@ -267,7 +270,7 @@ def test_empty_batches(shape):
 # --- autograd and torch.compile -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kernel", sr.KERNELS)
+@pytest.mark.parametrize("kernel", ROBUST)
 @pytest.mark.parametrize("layout", ["CHW", "NCHW", "channels_last"])
 def test_gradients_are_the_adjoint(photo, layout, kernel):
     image = tensor(photo, layout, torch.float32).requires_grad_()

@@ -4,25 +4,27 @@
 
 import inspect
 import pickle
+import subprocess
+import sys
 import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("torchvision")
 
 import PIL.Image
+from conftest import mypy_errors
 from test_torchvision import core_resize, interleaved, photo_fixture, pil_image, same, tensor  # noqa: F401
 from torch.jit.frontend import NotSupportedError
 from torch.utils._pytree import tree_flatten
 from torchvision import tv_tensors
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms import v2 as stock
+from torchvision.transforms import InterpolationMode, v2 as stock
 
 import secure_resize as sr
+from secure_resize.integration_support import pillow_pass_order
 from secure_resize.integrations.torchvision import functional, v2
 
 # --- sizes and random draws ---------------------------------------------------------------------------------------
@@ -73,21 +75,29 @@ def detection_sample(photo):
     canvas = photo.shape[:2]
     mask = tv_tensors.Mask(torch.from_numpy(photo[..., 3] > 99)[None])
     boxes = [[3.0, 5.0, 40.0, 60.0], [10.0, 20.0, 87.0, 61.0]]
-    return {
+    sample = {
         "image": pil_image(photo, "RGB"),
         "mask": mask,
         "instances": tv_tensors.Mask(torch.from_numpy(photo[..., 0].astype(np.int64) // 50)),
         "boxes": tv_tensors.BoundingBoxes(boxes, format="XYXY", canvas_size=canvas),
-        "rotated": tv_tensors.BoundingBoxes([[30.0, 30.0, 20.0, 10.0, 0.3]], format="CXCYWHR", canvas_size=canvas),
-        "points": tv_tensors.KeyPoints([[3.0, 4.0], [50.0, 60.0]], canvas_size=canvas),
         "labels": torch.tensor([1, 2]),
         "name": "coffee",
         "scores": np.array([0.5, 0.25]),
         "id": np.array(7),
     }
+    if hasattr(tv_tensors, "KeyPoints"):  # torchvision 0.23
+        rotated = [[30.0, 30.0, 20.0, 10.0, 0.3]]
+        sample["rotated"] = tv_tensors.BoundingBoxes(rotated, format="CXCYWHR", canvas_size=canvas)
+        sample["points"] = tv_tensors.KeyPoints([[3.0, 4.0], [50.0, 60.0]], canvas_size=canvas)
+    return sample
 
 
-INTERPOLATIONS = ["bilinear", "bicubic", 3, PIL.Image.Resampling.BOX, InterpolationMode.LANCZOS]
+def stock_mode(interpolation):
+    """Which torchvision takes by name only in newer versions."""
+    return InterpolationMode(interpolation) if isinstance(interpolation, str) else interpolation
+
+
+INTERPOLATIONS = ["bilinear", "bicubic", 3, PIL.Image.Resampling.HAMMING, InterpolationMode.LANCZOS]
 
 
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
@@ -95,7 +105,7 @@ INTERPOLATIONS = ["bilinear", "bicubic", 3, PIL.Image.Resampling.BOX, Interpolat
 def test_whole_samples_are_torchvisions(photo, name, interpolation):
     sample = detection_sample(photo)
     ours = getattr(v2, name)(**RESIZING[name], interpolation=interpolation)
-    theirs = getattr(stock, name)(**RESIZING[name], interpolation=interpolation)
+    theirs = getattr(stock, name)(**RESIZING[name], interpolation=stock_mode(interpolation))
     assert isinstance(ours, type(theirs))
     for seed in range(8):
         torch.manual_seed(seed)
@@ -108,7 +118,7 @@ def test_whole_samples_are_torchvisions(photo, name, interpolation):
         assert pickle.loads(pickle.dumps(ours)).__dict__.keys() == ours.__dict__.keys()
 
 
-@pytest.mark.parametrize("kernel", sr.KERNELS)
+@pytest.mark.parametrize("kernel", [name for name, kernel in sr.KERNELS.items() if kernel.robust])
 def test_random_resized_crop_is_the_core_on_torchvisions_crop(photo, kernel):
     for image in (tensor(photo, "CHW"), tensor(photo, "HWC view"), tensor(photo, "channels_last")):
         transform = v2.RandomResizedCrop(20, kernel=kernel)
@@ -126,7 +136,7 @@ def test_masks_alone_may_be_nearest(photo, name, interpolation):
     sample = {key: value for key, value in detection_sample(photo).items() if key != "image"}
     del sample["labels"]  # without an image beside it, torchvision would take it for one
     ours = getattr(v2, name)(**RESIZING[name], interpolation=interpolation)
-    theirs = getattr(stock, name)(**RESIZING[name], interpolation=interpolation)
+    theirs = getattr(stock, name)(**RESIZING[name], interpolation=stock_mode(interpolation))
     torch.manual_seed(0)
     wanted = theirs(sample)
     torch.manual_seed(0)
@@ -175,10 +185,12 @@ def test_functional_can_be_imported_as_a_module():
 
 @pytest.mark.parametrize("name", [*RESIZING, *sorted(OWN_FUNCTIONS)])
 def test_signatures_are_torchvisions_with_kernel_and_defense(name):
-    ours, theirs = (
-        [(p.name, p.kind, p.default) for p in inspect.signature(getattr(module, name)).parameters.values()]
-        for module in ((v2, stock) if name in RESIZING else (functional, stock.functional))
-    )
+    def parameters(module):
+        found = inspect.signature(getattr(module, name)).parameters.values()
+        # An interpolation's default was no name, but the mode, in older versions.
+        return [(p.name, p.kind, getattr(p.default, "value", p.default)) for p in found]
+
+    ours, theirs = map(parameters, (v2, stock) if name in RESIZING else (functional, stock.functional))
     own = [("kernel", inspect.Parameter.KEYWORD_ONLY, None), ("defense", inspect.Parameter.KEYWORD_ONLY, "robust")]
     assert ours == [*theirs, *own]
 
@@ -239,7 +251,7 @@ def test_an_attack_on_torchvision_fails(photo):
     assert vulnerable(attack).min() == 255
     with pytest.warns(UserWarning, match="ignored"):
         ours = v2.Resize((24, 32), antialias=False)
-    for kernel in sr.KERNELS:
+    for kernel in [name for name, kernel in sr.KERNELS.items() if kernel.robust]:
         ours.kernel = kernel
         assert ours(attack).max() < 25
 
@@ -304,3 +316,76 @@ def test_samples_without_an_image_pass_as_in_torchvision():
     for sample in ("name", 3, None, {"a": 1.5}, torch.zeros(3).as_subclass(Custom), (np.zeros(3), 1)):
         ours, theirs = (tree_flatten(module.Resize(4)(sample))[0] for module in (v2, stock))
         assert all(same(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+# --- versions, types and the order of imports -----------------------------------------------------------------------
+
+TYPED = """
+from secure_resize.integrations.torchvision import v2
+v2.Compose([v2.Resize([256, 256], "bicubic", kernel="area"), v2.CenterCrop(224), v2.RandomResizedCrop((24, 24))])
+v2.functional.resize(None, [4, 4], kernel="lanczos", defense="median")
+v2.Rezise(256)
+v2.Resize(256, kernel="bicubc")
+v2.Resize(256, defense="mean")
+v2.Reconstruct((9, 9), method="mean")
+"""
+
+
+def test_a_type_checker_knows_v2(tmp_path):
+    names = [name for name in dir(stock) if not name.startswith("_")]
+    assert len(names) > 50
+    found = mypy_errors(TYPED + "".join(f"v2.{name}\n" for name in names), tmp_path)
+    assert found == [(5, "attr-defined"), *((line, "arg-type") for line in range(6, 9))]
+
+
+@pytest.mark.parametrize(("version", "order"), [("10.4.0", "pillow12"), ("12.1.1", "pillow12"), ("13.0.0", "pillow13")])
+def test_pil_images_follow_the_pillow_that_is_installed(photo, monkeypatch, version, order):
+    """Tall and narrow, where Pillow 13 runs the vertical pass first and Pillow 12 did not; tensors are the same."""
+    image, size = np.ascontiguousarray(np.tile(photo[..., :3], (3, 1, 1))), (31, 60)
+    wanted = {name: sr.resize(image, size, kernel="bicubic", pass_order=name) for name in ("pillow12", "pillow13")}
+    assert not np.array_equal(*wanted.values())
+    monkeypatch.setattr(functional, "PASS_ORDER", pillow_pass_order(version))
+    result = v2.Resize(size, "bicubic")(PIL.Image.fromarray(image))
+    assert np.array_equal(result, wanted[order])
+    planes = v2.Resize(size, "bicubic")(torch.from_numpy(image).movedim(-1, 0))
+    assert np.array_equal(planes.movedim(0, -1), wanted["pillow13"])
+
+
+def test_torchvisions_whose_transforms_would_bypass_ours_are_refused():
+    """Before 0.21 the method was called _transform, so that ours would never run."""
+    code = (
+        "import torchvision.transforms.v2 as v2; v2.Transform._transform = v2.Transform.transform\n"
+        "del v2.Transform.transform\nfrom secure_resize.integrations.torchvision import v2"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "ImportError: secure_resize.integrations.torchvision needs torchvision 0.21 or newer" in run.stderr
+
+
+@pytest.mark.parametrize("module", ["torchvision", "torchvision.v2", "torchvision.functional"])
+def test_importing_it_after_tensorflow_names_the_order(module):
+    """Both load LLVM, and the process would end without a word."""
+    pytest.importorskip("triton")
+    code = (
+        "import sys, types; sys.modules['tensorflow'] = types.ModuleType('tensorflow')\n"
+        f"import secure_resize.integrations.{module}"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 1
+    assert run.stderr.splitlines()[-1].startswith("ImportError: import torchvision before tensorflow")
+
+
+def test_a_size_may_be_a_list_everywhere(photo):
+    image = np.ascontiguousarray(photo[..., :3])
+    wanted = sr.resize(image, (20, 31))
+    assert np.array_equal(sr.resize(image, [20, 31]), wanted)
+    assert np.array_equal(sr.resize(image, np.array([20, 31])), wanted)
+    for size in ([20, 31], (20, 31)):
+        result = v2.Resize(size, kernel="area")(torch.from_numpy(image).movedim(-1, 0))
+        assert np.array_equal(result.movedim(0, -1), wanted)
+        assert np.array_equal(
+            v2.Reconstruct(size)(PIL.Image.fromarray(image)), sr.reconstruct(image, [20, 31], scaler="opencv:linear")
+        )
+        assert sr.scaling_operator([61, 87], size).out_size == (20, 31)
+        assert sr.reconstruct_resize(image, size, scaler="pillow:nearest").shape == (20, 31, 3)
+        assert sr.probe("torchvision:nearest", [61, 87], size).out_size == (20, 31)
+        assert sr.get_scaler("torchvision:nearest")(image, size).shape == (20, 31, 3)

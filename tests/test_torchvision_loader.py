@@ -17,7 +17,7 @@ pytest.importorskip("skimage")
 
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms import v2 as stock
+from torchvision.transforms import InterpolationMode, v2 as stock
 
 import secure_resize as sr
 from secure_resize.integrations.torchvision import v2
@@ -91,7 +91,10 @@ def test_every_batch_is_the_cores(views, workers, kernel):
 @pytest.mark.parametrize("workers", [HERE, FORK])
 def test_random_crops_are_torchvisions_in_every_worker(workers):
     ours, theirs = (
-        load(module.Compose([module.RandomResizedCrop(48, interpolation="bicubic"), module.ToImage()]), *workers)
+        load(
+            module.Compose([module.RandomResizedCrop(48, interpolation=InterpolationMode.BICUBIC), module.ToImage()]),
+            *workers,
+        )
         for module in (v2, stock)
     )
     assert torch.equal(ours[0], theirs[0])

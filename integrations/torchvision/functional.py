@@ -1,14 +1,17 @@
 """``torchvision.transforms.v2.functional`` with robust resizes of images; every other name is torchvision's own.
 
-Images are converted to the layout of :func:`secure_resize.resize`, resized there and converted back, so PIL images and
-tensors of every memory format hold the same bytes that the core computes for the numpy array.
+Images are converted to the layout of :func:`secure_resize.resize`, resized there and converted back, so tensors of
+every memory format hold the bytes that it computes for the numpy array. So do PIL images, with the ``pass_order`` of
+the Pillow that is installed, whose own bytes they then are.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
 import warnings
-from collections.abc import Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import PIL.Image
@@ -20,10 +23,13 @@ from torchvision.transforms.v2 import functional as _stock
 from torchvision.transforms.v2.functional._geometry import _compute_resized_output_size
 
 import secure_resize as sr
+from secure_resize.integration_support import Defense, KernelName, ReconstructionMethod, pillow_pass_order, stock_scaler
 
 __all__ = [name for name in dir(_stock) if not name.startswith("_")]
 
-Interpolation: TypeAlias = str | InterpolationMode | int
+Interpolation: TypeAlias = (
+    Literal["bilinear", "bicubic", "lanczos", "box", "hamming", "nearest", "nearest-exact"] | InterpolationMode | int
+)
 Size: TypeAlias = int | Sequence[int] | None
 
 # Computed in float32 and rounded back once; the core has no half precision.
@@ -34,6 +40,9 @@ PIL_MODES = ("L", "RGB", "RGBA", "RGBX", "LA", "CMYK", "YCbCr", "LAB", "HSV", "L
 PREMULTIPLIED = {"RGBA": "RGBa", "LA": "La"}
 # Pillow resizes these with nearest whatever filter is asked for, without a word.
 NEAREST_ONLY = {"P": "RGB", "1": "L"}
+# Pillow's own bytes need the passes in the installed version's order; only PIL images are compared with it, and tensors
+# give the same bytes whatever Pillow is installed.
+PASS_ORDER = pillow_pass_order(PIL.__version__)
 # LAB's a and b are signed outside Pillow and offset by 128 inside; only the latter can be averaged as uint8.
 LAB_OFFSET = np.array([0, 128, 128], np.uint8)
 
@@ -45,8 +54,8 @@ def resize(
     max_size: int | None = None,
     antialias: bool | None = True,
     *,
-    kernel: str | None = None,
-    defense: str = "robust",
+    kernel: KernelName | None = None,
+    defense: Defense = "robust",
 ) -> Any:
     """Resize one input as ``torchvision.transforms.v2.functional.resize`` does, images robustly.
 
@@ -89,8 +98,10 @@ def resize(
     if not is_image(inpt):
         refuse_arrays([inpt])
         return _stock.resize(inpt, size, interpolation, max_size, antialias)
-    if check_defense(defense, interpolation, kernel) != "robust":
-        return _reconstruct_and_resize(inpt, size, max_size, interpolation, defense)
+    scaler = check_defense(defense, interpolation, kernel)
+    if scaler is not None:
+        new_size = _compute_resized_output_size(_stock.get_size(inpt), size, max_size)
+        return _reconstruct_and_resize(inpt, new_size, _mode(interpolation), scaler, defense)
     warn_of_antialias(antialias)
     return _resize_image(inpt, size, max_size, choose_kernel(interpolation, kernel))
 
@@ -105,80 +116,38 @@ def resized_crop(
     interpolation: Interpolation = InterpolationMode.BILINEAR,
     antialias: bool | None = True,
     *,
-    kernel: str | None = None,
-    defense: str = "robust",
+    kernel: KernelName | None = None,
+    defense: Defense = "robust",
 ) -> Any:
     """Crop as torchvision does, then :func:`resize`: the same inputs, ``kernel``, ``defense`` and errors."""
     if not is_image(inpt):
         refuse_arrays([inpt])
         return _stock.resized_crop(inpt, top, left, height, width, size, interpolation, antialias)
+    if defense == "robust":
+        warn_of_antialias(antialias)
     cropped = _stock.crop(inpt, top, left, height, width)
-    if check_defense(defense, interpolation, kernel) != "robust":
-        return _reconstruct_and_resize(cropped, size, None, interpolation, defense)
-    warn_of_antialias(antialias)
-    return _resize_image(cropped, size, None, choose_kernel(interpolation, kernel))
+    return resize(cropped, size, interpolation, None, None, kernel=kernel, defense=defense)
 
 
-def resize_image(
-    image: torch.Tensor,
-    size: Size,
-    interpolation: Interpolation = InterpolationMode.BILINEAR,
-    max_size: int | None = None,
-    antialias: bool | None = True,
-    *,
-    kernel: str | None = None,
-    defense: str = "robust",
-) -> Any:
-    """:func:`resize` under the name of torchvision's kernel for image tensors."""
-    return resize(image, size, interpolation, max_size, antialias, kernel=kernel, defense=defense)
+def _as_kernel(function: Callable[..., Any], first: str) -> Callable[..., Any]:
+    """``function`` under the name of torchvision's kernel for its first argument, an "image" or a "video"."""
+
+    @functools.wraps(function)
+    def kernel(*args: Any, **kwargs: Any) -> Any:
+        if not args and first in kwargs:
+            args = (kwargs.pop(first),)
+        return function(*args, **kwargs)
+
+    kernel.__name__ = kernel.__qualname__ = f"{function.__name__}_{first}"
+    kernel.__doc__ = f":func:`{function.__name__}` under the name of torchvision's kernel for {first} tensors."
+    signature = inspect.signature(function)
+    inpt, *rest = signature.parameters.values()
+    kernel.__signature__ = signature.replace(parameters=[inpt.replace(name=first), *rest])  # type: ignore[attr-defined]
+    return kernel
 
 
-def resize_video(
-    video: torch.Tensor,
-    size: Size,
-    interpolation: Interpolation = InterpolationMode.BILINEAR,
-    max_size: int | None = None,
-    antialias: bool | None = True,
-    *,
-    kernel: str | None = None,
-    defense: str = "robust",
-) -> Any:
-    """:func:`resize` under the name of torchvision's kernel for video tensors."""
-    return resize(video, size, interpolation, max_size, antialias, kernel=kernel, defense=defense)
-
-
-def resized_crop_image(
-    image: torch.Tensor,
-    top: int,
-    left: int,
-    height: int,
-    width: int,
-    size: Size,
-    interpolation: Interpolation = InterpolationMode.BILINEAR,
-    antialias: bool | None = True,
-    *,
-    kernel: str | None = None,
-    defense: str = "robust",
-) -> Any:
-    """:func:`resized_crop` under the name of torchvision's kernel for image tensors."""
-    return resized_crop(image, top, left, height, width, size, interpolation, antialias, kernel=kernel, defense=defense)
-
-
-def resized_crop_video(
-    video: torch.Tensor,
-    top: int,
-    left: int,
-    height: int,
-    width: int,
-    size: Size,
-    interpolation: Interpolation = InterpolationMode.BILINEAR,
-    antialias: bool | None = True,
-    *,
-    kernel: str | None = None,
-    defense: str = "robust",
-) -> Any:
-    """:func:`resized_crop` under the name of torchvision's kernel for video tensors."""
-    return resized_crop(video, top, left, height, width, size, interpolation, antialias, kernel=kernel, defense=defense)
+resize_image, resize_video = _as_kernel(resize, "image"), _as_kernel(resize, "video")
+resized_crop_image, resized_crop_video = _as_kernel(resized_crop, "image"), _as_kernel(resized_crop, "video")
 
 
 def is_image(inpt: Any) -> bool:
@@ -209,53 +178,40 @@ def warn_of_antialias(antialias: bool | None, stacklevel: int = 3) -> None:
         )
 
 
-def choose_kernel(interpolation: Interpolation, kernel: str | None) -> str | None:
+# TorchDynamo 2.6 fails on a registry, a kind of dict.
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def choose_kernel(interpolation: Interpolation, kernel: str | None) -> Any:
     """The name of the kernel for an image; None where only nearest is asked for. ValueError if either is unknown."""
     if kernel is not None:
         return sr.get_kernel(kernel).name
+    mode = _mode(interpolation)
+    return None if mode.value.startswith("nearest") else mode.value
+
+
+def _mode(interpolation: Interpolation) -> InterpolationMode:
     for mode in InterpolationMode:
         if interpolation in (mode, mode.value, pil_modes_mapping[mode]):
-            return None if mode.value.startswith("nearest") else mode.value
+            return mode
     valid = ", ".join(f"{mode.value!r} ({pil_modes_mapping[mode]})" for mode in InterpolationMode)
     raise ValueError(f"unknown interpolation {interpolation!r}; valid (with Pillow's constants): {valid}")
 
 
-DEFENSES = ("robust", "median", "random")
-# Under "median" and "random": torchvision's own interpolation, and the scaler that tells what it reads.
-SAMPLED = {
-    mode: f"torchvision:{mode.replace('-', '_')}" for mode in ("nearest", "nearest-exact", "bilinear", "bicubic")
-}
+def check_defense(defense: str, interpolation: Interpolation, kernel: str | None) -> str | None:
+    """The scaler that ``defense`` reconstructs for; None for ``"robust"``. ValueError for what does not go together."""
+    mode = "" if defense == "robust" else _mode(interpolation).value
+    scaler = stock_scaler(defense, "torchvision", mode)
+    if scaler is not None and kernel is not None:
+        raise ValueError(f"kernel={kernel!r} goes with defense='robust'; {defense!r} keeps torchvision's own")
+    return scaler
 
 
-def check_defense(defense: str, interpolation: Interpolation, kernel: str | None) -> str:
-    """``defense``; ValueError for an unknown one, and for what does not go with it."""
-    if defense not in DEFENSES:
-        raise ValueError(f"unknown defense {defense!r}; valid: {', '.join(DEFENSES)}")
-    if defense != "robust":
-        _sampled_mode(interpolation)
-        if kernel is not None:
-            raise ValueError(f"kernel={kernel!r} goes with defense='robust'; {defense!r} keeps torchvision's own")
-    return defense
-
-
-def _sampled_mode(interpolation: Interpolation) -> str:
-    for mode in InterpolationMode:
-        if interpolation in (mode, mode.value, pil_modes_mapping[mode]) and mode.value in SAMPLED:
-            return str(mode.value)
-    raise ValueError(f"interpolation {interpolation!r} cannot be reconstructed for; valid: {', '.join(SAMPLED)}")
-
-
-def _reconstruct_and_resize(
-    image: Any, size: Size, max_size: int | None, interpolation: Interpolation, defense: str
-) -> Any:
-    mode, old_size = _sampled_mode(interpolation), _stock.get_size(image)
-    new_size = _compute_resized_output_size(old_size, size, max_size)
+def _reconstruct_and_resize(image: Any, size: Sequence[int], mode: InterpolationMode, scaler: str, defense: Any) -> Any:
+    """torchvision's own resize to ``size``, not antialiased, of the reconstructed image."""
     if isinstance(image, PIL.Image.Image):  # Pillow's own resize reads other pixels
         _check_reconstructible(image)
-        tensor = _reconstruct_and_resize(_stock.pil_to_tensor(image), new_size, None, interpolation, defense)
+        tensor = _reconstruct_and_resize(_stock.pil_to_tensor(image), size, mode, scaler, defense)
         return _stock.to_pil_image(tensor, image.mode)
-    image = reconstruct(image, new_size, scaler=SAMPLED[mode], method=defense)
-    return _stock.resize(image, new_size, InterpolationMode(mode), antialias=False)
+    return _stock.resize(reconstruct(image, size, scaler=scaler, method=defense), size, mode, antialias=False)
 
 
 def _check_reconstructible(image: Any) -> None:
@@ -266,7 +222,12 @@ def _check_reconstructible(image: Any) -> None:
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]
 def reconstruct(
-    image: Any, size: Sequence[int], *, scaler: str = "opencv:linear", method: str = "median", bandwidth: float = 2
+    image: Any,
+    size: Sequence[int],
+    *,
+    scaler: str = "opencv:linear",
+    method: ReconstructionMethod = "median",
+    bandwidth: float = 2,
 ) -> Any:
     """:func:`secure_resize.reconstruct` of a tensor (..., C, H, W) or a PIL image of mode L or RGB, of the same type.
 
@@ -276,18 +237,18 @@ def reconstruct(
     options: dict[str, Any] = {"scaler": scaler, "method": method, "bandwidth": bandwidth}
     _check_reconstructible(image)
     if isinstance(image, PIL.Image.Image):
-        return PIL.Image.fromarray(sr.reconstruct(np.asarray(image), (size[0], size[1]), **options))
+        return PIL.Image.fromarray(sr.reconstruct(np.asarray(image), size, **options))
     plain = image.as_subclass(torch.Tensor).detach()
     if plain.numel() == 0:
         return image
     batch = plain.movedim(-3, -1).reshape(-1, *plain.shape[-2:], plain.shape[-3])
     batch = batch.float() if plain.dtype in HALF_DTYPES else batch
-    out = torch.from_numpy(sr.reconstruct(batch.numpy(force=True), (size[0], size[1]), **options))
+    out = torch.from_numpy(sr.reconstruct(batch.numpy(force=True), size, **options))
     out = out.to(plain.device, plain.dtype).movedim(-1, -3).reshape(plain.shape)
     return tv_tensors.wrap(out, like=image) if isinstance(image, tv_tensors.TVTensor) else out
 
 
-def _resize_image(image: Any, size: Size, max_size: int | None, kernel: str | None) -> Any:
+def _resize_image(image: Any, size: Size, max_size: int | None, kernel: KernelName | None) -> Any:
     if kernel is None:
         raise ValueError(
             "nearest interpolation of an image is what image-scaling attacks exploit: it reads one pixel per output. "
@@ -336,15 +297,15 @@ def _check_image(image: Any) -> None:
         raise ValueError(f"image is empty: shape {shape}")
 
 
-def _resize_pil(image: PIL.Image.Image, size: tuple[int, int], kernel: str) -> PIL.Image.Image:
-    """A new image of the same mode and info; the bytes of ``Image.resize`` for its 8-bit modes and kernels."""
+def _resize_pil(image: PIL.Image.Image, size: tuple[int, int], kernel: KernelName) -> PIL.Image.Image:
+    """A new image of the same mode and info; for its 8-bit modes and kernels the installed Pillow's own bytes."""
     if image.mode in PREMULTIPLIED:
         return _resize_pil(image.convert(PREMULTIPLIED[image.mode]), size, kernel).convert(image.mode)
     pixels = np.asarray(image)
     if image.mode == "LAB":
-        resized = sr.resize(pixels ^ LAB_OFFSET, size, kernel=kernel) ^ LAB_OFFSET
+        resized = sr.resize(pixels ^ LAB_OFFSET, size, kernel=kernel, pass_order=PASS_ORDER) ^ LAB_OFFSET
     else:
-        resized = sr.resize(pixels, size, kernel=kernel)
+        resized = sr.resize(pixels, size, kernel=kernel, pass_order=PASS_ORDER)
     # I;16 is little-endian on every machine.
     resized = resized.astype(pixels.dtype, copy=False)
     result = PIL.Image.frombytes(image.mode, (size[1], size[0]), resized)
@@ -354,7 +315,7 @@ def _resize_pil(image: PIL.Image.Image, size: tuple[int, int], kernel: str) -> P
 
 # TorchDynamo would trace the core's numpy into torch operations, which round differently.
 @torch.compiler.disable  # type: ignore[untyped-decorator]
-def _resize_tensor(image: torch.Tensor, size: tuple[int, int], kernel: str) -> torch.Tensor:
+def _resize_tensor(image: torch.Tensor, size: tuple[int, int], kernel: KernelName) -> torch.Tensor:
     if image.numel() == 0:  # no images, or none of their channels
         return image.new_empty(*image.shape[:-2], *size)
     resized: torch.Tensor = _RobustResize.apply(image, size, kernel)
@@ -365,7 +326,7 @@ class _RobustResize(torch.autograd.Function):
     """:func:`secure_resize.resize` of a non-empty tensor (..., C, H, W)."""
 
     @staticmethod
-    def forward(image: torch.Tensor, size: tuple[int, int], kernel: str) -> torch.Tensor:
+    def forward(image: torch.Tensor, size: tuple[int, int], kernel: KernelName) -> torch.Tensor:
         *leading, channels, height, width = image.shape
         # Channels are independent: planes are a batch of grey images, without the copy that interleaving takes.
         interleaved = 0 < image.stride(-3) < image.stride(-1)
@@ -382,7 +343,7 @@ class _RobustResize(torch.autograd.Function):
         return resized.reshape(*leading, channels, *size)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[torch.Tensor, tuple[int, int], str], output: torch.Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[torch.Tensor, tuple[int, int], KernelName], output: torch.Tensor) -> None:
         image, size, kernel = inputs
         ctx.plan = (image.shape[-2], image.shape[-1]), size, kernel
 

@@ -19,11 +19,88 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from torchvision.transforms import v2 as _stock
 
-from . import functional
+from secure_resize.integration_support import Defense, KernelName, ReconstructionMethod
+
+from . import functional as functional
+
+if TYPE_CHECKING:
+    # Type checkers do not run __getattr__ below. Each name as itself, which a strict one takes for exported.
+    from torchvision.transforms.v2 import (
+        JPEG as JPEG,
+        RGB as RGB,
+        AugMix as AugMix,
+        AutoAugment as AutoAugment,
+        AutoAugmentPolicy as AutoAugmentPolicy,
+        CenterCrop as CenterCrop,
+        ClampBoundingBoxes as ClampBoundingBoxes,
+        ClampKeyPoints as ClampKeyPoints,
+        ColorJitter as ColorJitter,
+        Compose as Compose,
+        ConvertBoundingBoxFormat as ConvertBoundingBoxFormat,
+        ConvertImageDtype as ConvertImageDtype,
+        CutMix as CutMix,
+        ElasticTransform as ElasticTransform,
+        FiveCrop as FiveCrop,
+        GaussianBlur as GaussianBlur,
+        GaussianNoise as GaussianNoise,
+        Grayscale as Grayscale,
+        Identity as Identity,
+        InterpolationMode as InterpolationMode,
+        Lambda as Lambda,
+        LinearTransformation as LinearTransformation,
+        MixUp as MixUp,
+        Normalize as Normalize,
+        Pad as Pad,
+        PILToTensor as PILToTensor,
+        RandAugment as RandAugment,
+        RandomAdjustSharpness as RandomAdjustSharpness,
+        RandomAffine as RandomAffine,
+        RandomApply as RandomApply,
+        RandomAutocontrast as RandomAutocontrast,
+        RandomChannelPermutation as RandomChannelPermutation,
+        RandomChoice as RandomChoice,
+        RandomCrop as RandomCrop,
+        RandomEqualize as RandomEqualize,
+        RandomErasing as RandomErasing,
+        RandomGrayscale as RandomGrayscale,
+        RandomHorizontalFlip as RandomHorizontalFlip,
+        RandomInvert as RandomInvert,
+        RandomIoUCrop as RandomIoUCrop,
+        RandomOrder as RandomOrder,
+        RandomPerspective as RandomPerspective,
+        RandomPhotometricDistort as RandomPhotometricDistort,
+        RandomPosterize as RandomPosterize,
+        RandomRotation as RandomRotation,
+        RandomSolarize as RandomSolarize,
+        RandomVerticalFlip as RandomVerticalFlip,
+        RandomZoomOut as RandomZoomOut,
+        SanitizeBoundingBoxes as SanitizeBoundingBoxes,
+        SanitizeKeyPoints as SanitizeKeyPoints,
+        SetClampingMode as SetClampingMode,
+        TenCrop as TenCrop,
+        ToDtype as ToDtype,
+        ToImage as ToImage,
+        ToPILImage as ToPILImage,
+        ToPureTensor as ToPureTensor,
+        ToTensor as ToTensor,
+        Transform as Transform,
+        TrivialAugmentWide as TrivialAugmentWide,
+        UniformTemporalSubsample as UniformTemporalSubsample,
+        check_type as check_type,
+        get_bounding_boxes as get_bounding_boxes,
+        get_keypoints as get_keypoints,
+        has_all as has_all,
+        has_any as has_any,
+        query_chw as query_chw,
+        query_size as query_size,
+    )
+
+if not hasattr(_stock.Transform, "transform"):  # called _transform: ours would not be called, and images be sampled
+    raise ImportError("secure_resize.integrations.torchvision needs torchvision 0.21 or newer")
 
 __all__ = [*(name for name in dir(_stock) if not name.startswith("_")), "Reconstruct"]
 
@@ -35,12 +112,12 @@ class _RobustResizing(_stock.Transform):  # type: ignore[misc]
     """What the transforms below share."""
 
     interpolation: functional.Interpolation
-    kernel: str | None
-    defense: str = "robust"
+    kernel: KernelName | None
+    defense: Defense = "robust"
 
-    def _set_kernel(self, kernel: str | None, antialias: bool | None, defense: str) -> None:
+    def _set_kernel(self, kernel: KernelName | None, antialias: bool | None, defense: Defense) -> None:
         functional.choose_kernel(self.interpolation, kernel)  # raises for unknown names now, not at the first image
-        if functional.check_defense(defense, self.interpolation, kernel) == "robust":
+        if functional.check_defense(defense, self.interpolation, kernel) is None:
             functional.warn_of_antialias(antialias, stacklevel=4)  # at the line that constructs the transform
         else:
             self.defense = defense
@@ -86,8 +163,8 @@ class Resize(_RobustResizing, _stock.Resize):  # type: ignore[misc]
         max_size: int | None = None,
         antialias: bool | None = True,
         *,
-        kernel: str | None = None,
-        defense: str = "robust",
+        kernel: KernelName | None = None,
+        defense: Defense = "robust",
     ) -> None:
         super().__init__(size, interpolation, max_size, antialias)
         self._set_kernel(kernel, antialias, defense)
@@ -112,8 +189,8 @@ class RandomResizedCrop(_RobustResizing, _stock.RandomResizedCrop):  # type: ign
         interpolation: functional.Interpolation = "bilinear",
         antialias: bool | None = True,
         *,
-        kernel: str | None = None,
-        defense: str = "robust",
+        kernel: KernelName | None = None,
+        defense: Defense = "robust",
     ) -> None:
         super().__init__(size, scale, ratio, interpolation, antialias)
         self._set_kernel(kernel, antialias, defense)
@@ -137,8 +214,8 @@ class RandomResize(_RobustResizing, _stock.RandomResize):  # type: ignore[misc]
         interpolation: functional.Interpolation = "bilinear",
         antialias: bool | None = True,
         *,
-        kernel: str | None = None,
-        defense: str = "robust",
+        kernel: KernelName | None = None,
+        defense: Defense = "robust",
     ) -> None:
         super().__init__(min_size, max_size, interpolation, antialias)
         self._set_kernel(kernel, antialias, defense)
@@ -154,8 +231,8 @@ class RandomShortestSize(_RobustResizing, _stock.RandomShortestSize):  # type: i
         interpolation: functional.Interpolation = "bilinear",
         antialias: bool | None = True,
         *,
-        kernel: str | None = None,
-        defense: str = "robust",
+        kernel: KernelName | None = None,
+        defense: Defense = "robust",
     ) -> None:
         super().__init__(min_size, max_size, interpolation, antialias)
         self._set_kernel(kernel, antialias, defense)
@@ -171,8 +248,8 @@ class ScaleJitter(_RobustResizing, _stock.ScaleJitter):  # type: ignore[misc]
         interpolation: functional.Interpolation = "bilinear",
         antialias: bool | None = True,
         *,
-        kernel: str | None = None,
-        defense: str = "robust",
+        kernel: KernelName | None = None,
+        defense: Defense = "robust",
     ) -> None:
         super().__init__(target_size, scale_range, interpolation, antialias)
         self._set_kernel(kernel, antialias, defense)
@@ -188,7 +265,11 @@ class Reconstruct(_stock.Transform):  # type: ignore[misc]
     """
 
     def __init__(
-        self, size: Sequence[int], scaler: str = "opencv:linear", method: str = "median", bandwidth: float = 2
+        self,
+        size: Sequence[int],
+        scaler: str = "opencv:linear",
+        method: ReconstructionMethod = "median",
+        bandwidth: float = 2,
     ) -> None:
         super().__init__()
         self.size, self.scaler, self.method, self.bandwidth = tuple(size), scaler, method, bandwidth
@@ -205,11 +286,14 @@ class Reconstruct(_stock.Transform):  # type: ignore[misc]
         return functional.reconstruct(inpt, self.size, scaler=self.scaler, method=self.method, bandwidth=self.bandwidth)
 
 
-def __getattr__(name: str) -> Any:
-    # Never a dunder: with torchvision's __path__, Python would import torchvision's files as submodules of this one.
-    if name.startswith("__"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(_stock, name)
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        """Any other of torchvision's names."""
+        # No dunder: with torchvision's __path__, Python would import torchvision's files as submodules of this one.
+        if name.startswith("__"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(_stock, name)
 
 
 def __dir__() -> list[str]:

@@ -4,9 +4,10 @@ The attack image A = S + Δ looks like the source S; scaled, it is the target T 
 Quiring et al., USENIX Security 2020, section 2). Whether an attack worked is always measured through the real library.
 """
 
-from . import area as _area  # noqa: F401  (registers its methods)
+from ..measure.quality import psnr
+from . import area as _area, counter as _counter, payload  # noqa: F401  (which register their methods)
 from .adaptive import ADAPTIVE, Adapted, craft_adaptive, register_adaptive
-from .craft import HIDDEN_DB, METHODS, REACHED_DB, Crafted, craft, psnr, register_method
+from .craft import HIDDEN_DB, METHODS, REACHED_DB, Crafted, craft, register_method
 
 __all__ = [
     "ADAPTIVE",
@@ -17,6 +18,7 @@ __all__ = [
     "Crafted",
     "craft",
     "craft_adaptive",
+    "payload",
     "psnr",
     "register_adaptive",
     "register_method",

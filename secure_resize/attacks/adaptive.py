@@ -19,10 +19,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..core.operator import AxisOperator, ScalingOperator
+from ..core.operator import ScalingOperator
+from ..measure.quality import as_levels, psnr, psnr_luma, share
 from ..measure.scalers import Scaler, get_scaler
-from ..reconstruction.filters import Plan, make_plan, reconstruct, reconstruct_resize
-from .craft import REACHED_DB, Crafted, as_levels, check_epsilons, check_pair, craft, known_operator, psnr
+from ..names import AdaptiveMethod, ReconstructionMethod
+from ..reconstruction.filters import reconstruct, reconstruct_resize
+from ..reconstruction.plan import Plan, make_plan
+from ..registry import Registry
+from .craft import REACHED_DB, Crafted, check_iterations, check_pair, craft, known_operator, rising, with_outputs
 from .defended import Middle, Model, Windows, absolute, candidate_means, expected_random, ranked, restricted
 from .replay import replay
 
@@ -42,8 +46,8 @@ class Adapted(Crafted):
     """An attack image and what it does to the defended pipeline; the first fields are :class:`.Crafted`'s.
 
     ``scaled`` is what reconstruction and the real library make of it, with the first key. ``budget`` made the image;
-    ``trials``: PSNR of output and target in dB, for each key (one number for the median, which has none); of the block
-    alone where one was attacked, like ``psnr_target``.
+    ``trials``: for each key (one number for the median, which has none) the PSNR of output and target in dB, in RGB or
+    in luma, whichever is higher; of the block alone where one was attacked, like ``psnr_target`` and ``share``.
     """
 
     budget: float
@@ -113,31 +117,36 @@ Run = Callable[[Case, float], Image]
 
 @dataclass(frozen=True)
 class AdaptiveAttack:
-    """``attack(case, budget) -> image`` uint8 (H, W, C), aimed at the ``defense`` "median" or "random".
+    """``attack(case, budget) -> image`` uint8 (H, W, C), by someone who ``knows`` the filter "median" or "random".
 
-    ``budget`` is the one that it has by default.
+    ``budget`` is the one that :func:`craft_adaptive` takes by default, ``budgets`` those that an evaluation tries; one
+    alone where the attack ignores it. ``told_key``: whether the attacker also has the random filter's secret key, as
+    nobody should.
     """
 
     name: str
-    defense: str
-    budget: float
     run: Run
+    knows: ReconstructionMethod
+    budget: float = 1.0
+    budgets: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0)
+    told_key: bool = False
 
     def __call__(self, case: Case, budget: float) -> Image:
         """The attack image of a budget above 0 and up to 1."""
         return self.run(case, budget)
 
 
-ADAPTIVE: dict[str, AdaptiveAttack] = {}
+ADAPTIVE: Registry[AdaptiveAttack] = Registry("adaptive attack")
 
 
-def register_adaptive(name: str, defense: str, budget: float = 1.0) -> Callable[[Run], Run]:
-    """Register the decorated function as the adaptive attack ``name``; a name that is taken raises ValueError."""
+def register_adaptive(name: str, *, knows: ReconstructionMethod, **facts: Any) -> Callable[[Run], Run]:
+    """Register the decorated function as the adaptive attack ``name``; a name that is taken raises ValueError.
+
+    ``knows`` and ``facts`` are the other fields of :class:`AdaptiveAttack`.
+    """
 
     def register(run: Run) -> Run:
-        if name in ADAPTIVE:
-            raise ValueError(f"attack {name!r} is already registered; registered attacks: {', '.join(ADAPTIVE)}")
-        ADAPTIVE[name] = AdaptiveAttack(name, defense, budget, run)
+        ADAPTIVE.add(AdaptiveAttack(name, run, knows, **facts))
         return run
 
     return register
@@ -148,7 +157,7 @@ def craft_adaptive(
     target: Image,
     scaler: str | Scaler,
     *,
-    method: str,
+    method: AdaptiveMethod,
     budget: float | Sequence[float] | None = None,
     epsilon: float = 1.0,
     block: tuple[int, int, int, int] | None = None,
@@ -209,20 +218,18 @@ def craft_adaptive(
     ImportError
         The scaler's library is not installed.
     """
-    if method not in ADAPTIVE:
-        raise ValueError(f"unknown adaptive attack {method!r}; valid attacks: {', '.join(ADAPTIVE)}")
     attack = ADAPTIVE[method]
-    budgets = _check_budgets(attack.budget if budget is None else budget)
-    (epsilon,) = check_epsilons(epsilon)
-    if not isinstance(iterations, int) or iterations < 1:
-        raise ValueError(f"iterations must be a whole number of at least 1, got {iterations!r}")
+    asked = attack.budget if budget is None else budget
+    budgets = rising("budget", asked, "above 0 and up to 1", lambda one: 0 < one <= 1)
+    (epsilon,) = rising("epsilon", [epsilon], "between 0 and 255 levels", lambda one: 0 <= one <= 255)
+    check_iterations(iterations)
     check_pair(source, target)
     if isinstance(scaler, str):
         scaler = get_scaler(scaler)
     if not isinstance(scaler, Scaler):
         raise TypeError(f"scaler must be a name or a Scaler, got {type(scaler).__name__}")
     keys: list[bytes | None] = [key] if key is None or isinstance(key, bytes) else [*key]
-    if attack.defense == "median" or not keys:
+    if attack.knows == "median" or not keys:
         keys = [None]
     in_size, size = (source.shape[0], source.shape[1]), (target.shape[0], target.shape[1])
     plan = make_plan(scaler, in_size, size, float(bandwidth), "uint8")
@@ -230,21 +237,26 @@ def craft_adaptive(
     here = slice(top, top + height), slice(left, left + width)
     first, last = (np.ascontiguousarray(image).reshape(*image.shape[:2], -1) for image in (source, target[here]))
     operator = known_operator(scaler, in_size, size)
-    operator = ScalingOperator(_cropped(operator.rows, here[0]), _cropped(operator.cols, here[1]))
+    operator = ScalingOperator(with_outputs(operator.rows, here[0]), with_outputs(operator.cols, here[1]))
     case = Case(first, last, scaler, operator, plan, epsilon, iterations, guess)
-    defend = partial(reconstruct_resize, size=size, scaler=scaler, method=attack.defense, bandwidth=bandwidth)
+    defend = partial(reconstruct_resize, size=size, scaler=scaler, method=attack.knows, bandwidth=bandwidth)
+    clean = defend(source, key=keys[0])
     best: Adapted | None = None
     for budget in budgets:
         image = craft(first, last, operator).image if plan.unchanged else attack(case, budget)
         image = image.reshape(source.shape)
         outputs = [defend(image, key=one) for one in keys]
-        trials = tuple(psnr(output[here], target[here]) for output in outputs)
+        pairs = [(output[here], target[here]) for output in outputs]
+        trials = tuple(max(psnr(*pair), psnr_luma(*pair)) for pair in pairs)
         reached = min(trials) >= REACHED_DB
         found = Adapted(
             image=image,
             scaled=outputs[0],
             psnr_source=psnr(image, source),
-            psnr_target=trials[0],
+            psnr_target=psnr(*pairs[0]),
+            psnr_source_luma=psnr_luma(image, source),
+            psnr_target_luma=psnr_luma(*pairs[0]),
+            share=share(outputs[0][here], clean[here], target[here]),
             method=method,
             epsilon=epsilon,
             feasible=reached,
@@ -265,15 +277,6 @@ def _merit(found: Adapted) -> tuple[bool, float]:
     return found.feasible, found.psnr_source if found.feasible else float(np.mean(found.trials))
 
 
-def _check_budgets(budget: float | Sequence[float]) -> list[float]:
-    budgets = [budget] if isinstance(budget, int | float | np.number) else list(budget)
-    if not budgets or not all(isinstance(one, int | float | np.number) and 0 < one <= 1 for one in budgets):
-        raise ValueError(f"budget must be a number above 0 and up to 1, or a list of such numbers; got {budget!r}")
-    if sorted(set(budgets)) != budgets:
-        raise ValueError(f"a list of budgets must rise, got {budget!r}")
-    return [float(one) for one in budgets]
-
-
 def _check_block(block: tuple[int, int, int, int] | None, size: tuple[int, int]) -> tuple[int, int, int, int]:
     if block is None:
         return 0, 0, *size
@@ -283,12 +286,6 @@ def _check_block(block: tuple[int, int, int, int] | None, size: tuple[int, int])
     return block
 
 
-def _cropped(axis: AxisOperator, outputs: slice) -> AxisOperator:
-    """The axis with those of its outputs alone."""
-    start, weights = axis.start[outputs].copy(), axis.weights[outputs].copy()
-    return AxisOperator(axis.n_in, len(start), start, weights)
-
-
 # Moving candidates, window by window (Quiring et al. 2020).
 
 
@@ -296,7 +293,7 @@ def _cropped(axis: AxisOperator, outputs: slice) -> AxisOperator:
 _SWEEPS = 4
 
 
-@register_adaptive("median", "median", 0.5)
+@register_adaptive("median", knows="median", budget=0.5)
 def _median(case: Case, budget: float) -> Image:
     """The windows of one phase after the other, each seeing what those before it did; all of them up to four times."""
     windows, out = case.windows, np.empty_like(case.source)
@@ -314,7 +311,7 @@ def _median(case: Case, budget: float) -> Image:
     return out
 
 
-@register_adaptive("random", "random", 0.75)
+@register_adaptive("random", knows="random", budget=0.75)
 def _random(case: Case, budget: float) -> Image:
     """A candidate that several windows overwrite becomes the mean of what they want; in the paper the last one wins."""
     windows, out = case.windows, np.empty_like(case.source)
@@ -371,13 +368,13 @@ def _nearest(values: Array, free: Array, wanted: Array, budget: float) -> npt.ND
 # The least change through the whole pipeline, by descent (Gao et al. 2022).
 
 
-@register_adaptive("surrogate_median", "median")
+@register_adaptive("surrogate_median", knows="median")
 def _surrogate_median(case: Case, budget: float) -> Image:
     mean = candidate_means(case.plan, case.operator)
     return _descend(case, Middle(case.plan, case.windows, mean), budget)
 
 
-@register_adaptive("expectation_random", "random")
+@register_adaptive("expectation_random", knows="random")
 def _expectation_random(case: Case, budget: float) -> Image:
     # The squared error's spread over keys falls with the number of outputs: some 2 % of it at 112x112, in every key.
     spread = 10 / math.sqrt(case.target.shape[0] * case.target.shape[1])
@@ -446,8 +443,9 @@ def _descend(case: Case, model: Model, budget: float, margin: float = _MARGIN) -
 # Guessed draws.
 
 
-@register_adaptive("replay", "random")
+@register_adaptive("replay", knows="random", budgets=(1.0,), told_key=True)
 def _replay(case: Case, budget: float) -> Image:
+    """The budget is ignored: the target is written where the key says that it will be drawn."""
     if case.guess is None:
         raise ValueError("a replay needs a guess, the key that the defense is taken to use")
     return replay(case.source, case.wanted, case.plan, case.guess, case.counts)

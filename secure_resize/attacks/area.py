@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from ..core.operator import AxisOperator
 from ..measure.solver import FEASIBLE, reach
-from .craft import METHODS, FloatArray, Found, Task, kept, register_method
+from .craft import METHODS, FloatArray, Found, Method, Problem, kept, register_method
 
 IntArray = npt.NDArray[np.intp]
 Worth = Callable[[FloatArray, FloatArray], FloatArray]
@@ -23,19 +23,19 @@ Worth = Callable[[FloatArray, FloatArray], FloatArray]
 PATIENCE = 10
 
 
-@register_method("area_l0")
-def _fewest(task: Task) -> Found:
+@register_method("area_l0", kernels=("area",))
+def _fewest(problem: Problem) -> Found:
     # A pixel at the box's side gives the output weight · room: the largest first. The last one is moved in part.
-    return _fill(task, lambda weight, room: weight * room)
+    return _fill(problem, lambda weight, room: weight * room)
 
 
-@register_method("area_l1")
-def _least_sum(task: Task) -> Found:
+@register_method("area_l1", kernels=("area",))
+def _least_sum(problem: Problem) -> Found:
     # A level's change of a pixel moves the output by its weight: the heaviest first.
-    return _fill(task, lambda weight, room: np.where(room > 0, weight, 0.0))
+    return _fill(problem, lambda weight, room: np.where(room > 0, weight, 0.0))
 
 
-METHODS["area_l2"] = METHODS["strong"]
+METHODS.add(Method("area_l2", METHODS["strong"].run, kernels=("area",)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,31 +60,31 @@ def _blocks(axis: AxisOperator) -> _Blocks:
     return _Blocks(index, weights)
 
 
-def _fill(task: Task, worth: Worth) -> Found:
+def _fill(problem: Problem, worth: Worth) -> Found:
     """Change each block's pixels to the box's side, those of the most ``worth(weight, room)`` first.
 
     Where blocks share no source pixel that is the optimum. Elsewhere a block's pixels also count for its neighbours: it
     is solved again from the source with what these give it, until nothing is missing (block Jacobi); each block is then
     optimal given the others.
     """
-    rows, cols = _blocks(task.operator.rows), _blocks(task.operator.cols)
+    rows, cols = _blocks(problem.operator.rows), _blocks(problem.operator.cols)
     index = rows.index[:, :, None, None], cols.index[None, None]
-    source = np.moveaxis(task.source[index], (0, 2, 1, 3), (0, 1, 3, 4))  # (h, w, C, rows, columns of the block)
+    source = np.moveaxis(problem.source[index], (0, 2, 1, 3), (0, 1, 3, 4))  # (h, w, C, rows, columns of the block)
     shape = source.shape
     source = source.reshape(*shape[:3], -1)
     weights = np.einsum("ia,jb->ijab", rows.weights, cols.weights).reshape(*shape[:2], 1, -1)
-    goal = reach(task.operator.apply(task.source), task.target, task.epsilon)
-    given: FloatArray = np.zeros(task.target.shape)  # by the neighbours
-    best, least, last_gain, sweep = task.source, np.inf, 0, 0
-    for sweep in range(1, task.iterations + 1):
+    goal = reach(problem.operator.apply(problem.source), problem.target, problem.epsilon)
+    given: FloatArray = np.zeros(problem.target.shape)  # by the neighbours
+    best, least, last_gain, sweep = problem.source, np.inf, 0, 0
+    for sweep in range(1, problem.iterations + 1):
         need = np.clip(0.0, goal.low - given, goal.high - given)
         moved = _move(source, weights, need, worth)
-        image = task.source.copy()
+        image = problem.source.copy()
         flat = np.moveaxis((source + moved).reshape(shape), (0, 1, 3, 4), (0, 2, 1, 3))
         counts = (rows.weights != 0)[:, :, None, None] & (cols.weights != 0)[None, None]
         where = [np.broadcast_to(one, counts.shape)[counts] for one in index]
         image[where[0], where[1]] = flat[counts]
-        change = task.operator.apply(image - task.source)
+        change = problem.operator.apply(image - problem.source)
         missing = goal.missing(change)
         if missing < least:
             best, least, last_gain = image, missing, sweep
@@ -92,7 +92,7 @@ def _fill(task: Task, worth: Worth) -> Found:
             break
         # Halfway, for neighbours that would otherwise take turns.
         given = (given + change - (weights * moved).sum(axis=-1)) / 2
-    return Found(best, kept(task, best), sweep)
+    return Found(best, kept(problem, best), sweep)
 
 
 def _move(source: FloatArray, weights: FloatArray, need: FloatArray, worth: Worth) -> FloatArray:

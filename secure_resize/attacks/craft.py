@@ -14,12 +14,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..core.operator import ScalingOperator, scaling_operator
+from ..core.kernels import KERNELS
+from ..core.operator import AxisOperator, ScalingOperator, scaling_operator
 from ..measure.blackbox import open_boxes
 from ..measure.certificates import HIDDEN_DB, least_attack
 from ..measure.probe import probe
+from ..measure.quality import as_levels, psnr, psnr_luma, share
 from ..measure.scalers import SCALERS, Scaler, get_scaler
 from ..measure.solver import FEASIBLE, Goal, Near, least_change, reach
+from ..names import AttackMethod
+from ..registry import Registry
 
 __all__ = [
     "HIDDEN_DB",
@@ -27,15 +31,17 @@ __all__ = [
     "REACHED_DB",
     "Crafted",
     "Found",
-    "Task",
-    "as_levels",
-    "check_epsilons",
+    "Method",
+    "Problem",
+    "check_image",
+    "check_iterations",
     "check_pair",
     "craft",
     "kept",
     "known_operator",
-    "psnr",
     "register_method",
+    "rising",
+    "with_outputs",
 ]
 
 Image = npt.NDArray[np.uint8]
@@ -50,17 +56,23 @@ REACHED_DB = 25.0
 class Crafted:
     """An attack image and what it does.
 
-    ``image`` uint8 like the source; ``scaled`` uint8 like the target, what the real library makes of it;
-    ``psnr_source`` of image and source and ``psnr_target`` of scaled and target, in dB. ``method`` and ``epsilon`` made
-    it. Of the method's program before rounding to whole levels: ``feasible``, whether every output came to within
-    ``epsilon`` of the target (what is short of it is the method's best effort); ``iterations``; ``gap``, by which share
-    the squared change may lie above the least possible (nan where the method proves nothing of the kind).
+    ``image`` uint8 like the source; ``scaled`` uint8 like the target, what the real library makes of it. PSNRs in dB:
+    ``psnr_source`` of image and source, ``psnr_target`` of scaled and target, and the same of their BT.601 lumas.
+    ``share``: how much of the target ``scaled`` shows, the projection of its change on the change that the target asks
+    for; 1 is all of it. Outputs that no source pixel moves, such as the border of a letterbox, do not count in any of
+    them. ``method`` and ``epsilon`` made the image. Of the method's program before rounding to whole levels:
+    ``feasible``, whether every output came to within ``epsilon`` of the target (what is short of it is the method's
+    best effort); ``iterations``; ``gap``, by which share the squared change may lie above the least possible (nan where
+    the method proves nothing of the kind).
     """
 
     image: Image
     scaled: Image
     psnr_source: float
     psnr_target: float
+    psnr_source_luma: float
+    psnr_target_luma: float
+    share: float
     method: str
     epsilon: float
     feasible: bool
@@ -69,12 +81,12 @@ class Crafted:
 
     @property
     def reached(self) -> bool:
-        """Goal O1: the output is the target, PSNR at least 25 dB."""
-        return self.psnr_target >= REACHED_DB
+        """Goal O1: the output is the target, PSNR at least 25 dB in RGB or in luma."""
+        return max(self.psnr_target, self.psnr_target_luma) >= REACHED_DB
 
     @property
     def hidden(self) -> bool:
-        """Goal O2: the attack image looks like the source, PSNR at least 15 dB."""
+        """Goal O2: the attack image looks like the source, PSNR at least 15 dB (in RGB)."""
         return self.psnr_source >= HIDDEN_DB
 
     @property
@@ -84,9 +96,10 @@ class Crafted:
 
 
 @dataclass(frozen=True, eq=False)
-class Task:
+class Problem:
     """What a method works on: ``source`` (H, W, C) and ``target`` (h, w, C) float64 in [0, 255], and the scaler's
-    operator, an ``epsilon`` in levels and the most ``iterations``.
+    operator, an ``epsilon`` in levels and the most ``iterations``. Target and operator are without the rows and columns
+    of outputs that no source pixel moves.
     """
 
     source: FloatArray
@@ -106,18 +119,36 @@ class Found:
     gap: float = math.nan
 
 
-Method = Callable[[Task], Found]
-METHODS: dict[str, Method] = {}
+@dataclass(frozen=True)
+class Method:
+    """An attack on the scaler: ``run(problem) -> found``.
+
+    ``kernels``: the robust kernels that an evaluation of attacks on robust scaling also aims it at.
+    """
+
+    name: str
+    run: Callable[[Problem], Found]
+    kernels: tuple[str, ...] = ()
+
+    def __call__(self, problem: Problem) -> Found:
+        """What the method finds."""
+        return self.run(problem)
 
 
-def register_method(name: str) -> Callable[[Method], Method]:
-    """Register the decorated function as the attack method ``name``; a name that is taken raises ValueError."""
+METHODS: Registry[Method] = Registry("attack method")
 
-    def register(method: Method) -> Method:
-        if name in METHODS:
-            raise ValueError(f"method {name!r} is already registered; registered methods: {', '.join(METHODS)}")
-        METHODS[name] = method
-        return method
+
+def register_method(
+    name: str, *, kernels: tuple[str, ...] = ()
+) -> Callable[[Callable[[Problem], Found]], Callable[[Problem], Found]]:
+    """Register the decorated function as the attack method ``name``; a name that is taken raises ValueError.
+
+    ``kernels`` as in :class:`Method`.
+    """
+
+    def register(run: Callable[[Problem], Found]) -> Callable[[Problem], Found]:
+        METHODS.add(Method(name, run, kernels))
+        return run
 
     return register
 
@@ -127,7 +158,7 @@ def craft(
     target: Image,
     scaler: AnyScaler,
     *,
-    method: str = "strong",
+    method: AttackMethod = "strong",
     epsilon: float | Sequence[float] = 1.0,
     iterations: int = 500,
 ) -> Crafted:
@@ -143,7 +174,8 @@ def craft(
     source
         uint8 (H, W) or (H, W, C).
     target
-        uint8 (h, w) or (h, w, C), with the source's channels; its size is the scaler's output size.
+        uint8 (h, w) or (h, w, C), with the source's channels; its size is the scaler's output size. Where the output
+        does not depend on the source, as in the border of a letterbox, the target is not heeded.
     scaler
         A name in ``scalers.SCALERS``, a Scaler, or a callable that takes an image like ``source`` (in any of the
         layouts of ``probe``) and returns one like ``target``: what it reads is probed, and it scales the result. Or a
@@ -157,8 +189,10 @@ def craft(
         ``"weak"``: the strong attack from a grey image: the source gives its size alone (Xiao et al., section 3).
         ``"nearest"``: the target written into the pixels that count most, one for each output.
         ``"least"``: the closed form S + L⁺ (T - scale(S)) (R⁺)ᵀ, cut off to [0, 255] afterwards; ``epsilon`` is not
-        heeded. ``"area_l0"``, ``"area_l1"``, ``"area_l2"``: for scalers that average, the fewest pixels, the least sum
-        of changes and the least sum of squares (Quiring et al., section 5.4 and appendix), see :mod:`.area`.
+        heeded. ``"counter"``: the strong attack, and the pixels that nothing reads moved the other way, so that the
+        mean of each output's part of the source stays as it was, see :mod:`.counter`. ``"area_l0"``, ``"area_l1"``,
+        ``"area_l2"``: for scalers that average, the fewest pixels, the least sum of changes and the least sum of
+        squares (Quiring et al., section 5.4 and appendix), see :mod:`.area`.
     epsilon
         Levels by which the scaled attack image may miss the target; or a rising list of them, of which the first is
         taken that reaches both goals, or else the one that comes nearest (O1 counts before O2).
@@ -172,29 +206,37 @@ def craft(
     Raises
     ------
     TypeError, ValueError
-        Images of another dtype or of shapes that do not fit, an unknown scaler or method, a bad ``epsilon``; ProbeError
-        where no operator describes the scaler.
+        Images of another dtype or of shapes that do not fit, an unknown scaler or method, a bad ``epsilon``, an output
+        that depends on no source pixel; ProbeError where no operator describes the scaler.
     ImportError
         The scaler's library is not installed.
     """
-    if method not in METHODS:
-        raise ValueError(f"unknown attack method {method!r}; valid methods: {', '.join(METHODS)}")
-    epsilons = check_epsilons(epsilon)
-    if not isinstance(iterations, int) or iterations < 1:
-        raise ValueError(f"iterations must be a whole number of at least 1, got {iterations!r}")
+    chosen = METHODS[method]
+    epsilons = rising("epsilon", epsilon, "between 0 and 255 levels", lambda one: 0 <= one <= 255)
+    check_iterations(iterations)
     check_pair(source, target)
     operator, call = _known(scaler, source.shape, target.shape)
+    rows, cols = _moved(operator)
+    if not (rows.any() and cols.any()):
+        raise ValueError("there is nothing to attack: no output depends on any source pixel")
+    moved = _upright(np.logical_and.outer(rows, cols), operator)
+    inner = ScalingOperator(with_outputs(operator.rows, rows), with_outputs(operator.cols, cols))
+    wanted = _upright(as_levels(target), operator)[np.ix_(rows, cols)]
+    problem = Problem(as_levels(source), wanted, inner, epsilons[0], iterations)
+    clean = call(source)
     best: Crafted | None = None
-    task = Task(as_levels(source), as_levels(target), operator, epsilons[0], iterations)
     for epsilon in epsilons:
-        found = METHODS[method](replace(task, epsilon=epsilon))
+        found = chosen(replace(problem, epsilon=epsilon))
         image = np.round(found.image).astype(np.uint8).reshape(source.shape)
         scaled = call(image)
         crafted = Crafted(
             image,
             scaled,
             psnr(image, source),
-            psnr(scaled, target),
+            psnr(scaled, target, moved),
+            psnr_luma(image, source),
+            psnr_luma(scaled, target, moved),
+            share(scaled, clean, target, moved),
             method,
             epsilon,
             found.feasible,
@@ -210,44 +252,64 @@ def craft(
 
 
 def _merit(crafted: Crafted) -> tuple[bool, float]:
-    return crafted.reached, crafted.psnr_source if crafted.reached else crafted.psnr_target
+    nearest = max(crafted.psnr_target, crafted.psnr_target_luma)
+    return crafted.reached, crafted.psnr_source if crafted.reached else nearest
 
 
-def check_epsilons(epsilon: float | Sequence[float]) -> list[float]:
-    """``epsilon`` as a list; ValueError unless it is a number from 0 to 255 or a rising list of them."""
-    epsilons = [epsilon] if isinstance(epsilon, int | float | np.number) else list(epsilon)
-    if not epsilons or not all(isinstance(one, int | float | np.number) and 0 <= one < 256 for one in epsilons):
-        raise ValueError(f"epsilon must lie between 0 and 255 levels, or be a list of such numbers; got {epsilon!r}")
-    if sorted(set(epsilons)) != epsilons:
-        raise ValueError(f"a list of epsilons must rise, got {epsilon!r}")
-    return [float(one) for one in epsilons]
+def _moved(operator: ScalingOperator) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Bool (h,) and (w,): the operator's outputs that some source pixel moves are those of which both hold."""
+    rows, cols = ((axis.weights != 0).any(axis=1) for axis in (operator.rows, operator.cols))
+    return rows, cols
+
+
+def _upright(image: npt.NDArray[Any], operator: ScalingOperator) -> npt.NDArray[Any]:
+    """What the operator gives, (h, w) or (h, w, C), as the pipeline shows it, and back: some turn images by 90°."""
+    turned = operator.provenance is not None and getattr(operator.provenance, "transposed", False)
+    return image.swapaxes(0, 1) if turned else image
+
+
+def with_outputs(axis: AxisOperator, outputs: Any) -> AxisOperator:
+    """The axis with those of its outputs alone; ``outputs`` indexes an array of them."""
+    start, weights = axis.start[outputs].copy(), axis.weights[outputs].copy()
+    return AxisOperator(axis.n_in, len(start), start, weights)
+
+
+def rising(name: str, value: float | Sequence[float], expected: str, valid: Callable[[float], bool]) -> list[float]:
+    """``value`` as a list; TypeError or ValueError unless it is a valid number or a rising list of them."""
+    numbers = [value] if isinstance(value, int | float | np.number) else value
+    if isinstance(numbers, str | bytes) or not isinstance(numbers, Sequence | np.ndarray):
+        raise TypeError(f"{name} must be a number {expected}, or a list of such numbers; got {value!r}")
+    if any(isinstance(one, bool) or not isinstance(one, int | float | np.number) for one in numbers):
+        raise TypeError(f"{name} must be a number {expected}, or a list of such numbers; got {value!r}")
+    if len(numbers) == 0 or not all(valid(one) for one in numbers):
+        raise ValueError(f"{name} must be a number {expected}, or a list of such numbers; got {value!r}")
+    if sorted(set(numbers)) != list(numbers):
+        raise ValueError(f"a list of numbers as {name} must rise, got {value!r}")
+    return [float(one) for one in numbers]
+
+
+def check_iterations(iterations: Any) -> None:
+    """TypeError or ValueError unless it is a whole number of at least 1."""
+    if isinstance(iterations, bool) or not isinstance(iterations, int | np.integer):
+        raise TypeError(f"iterations must be a whole number of at least 1, got {iterations!r}")
+    if iterations < 1:
+        raise ValueError(f"iterations must be a whole number of at least 1, got {iterations!r}")
 
 
 def check_pair(source: Any, target: Any) -> None:
     """Raise what :func:`craft` raises for images that do not fit."""
     for name, image in (("source", source), ("target", target)):
-        if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
-            raise TypeError(f"{name} must be a uint8 array, got {getattr(image, 'dtype', type(image).__name__)}")
-        if image.ndim not in (2, 3) or 0 in image.shape:
-            raise ValueError(f"{name} must have shape (H, W) or (H, W, C), got {image.shape}")
+        check_image(name, image)
     if source.shape[2:] != target.shape[2:]:
         raise ValueError(f"source and target must have the same channels, got shapes {source.shape}, {target.shape}")
 
 
-def as_levels(image: Image) -> FloatArray:
-    """The image as float64 (H, W, C)."""
-    return image.astype(np.float64).reshape(*image.shape[:2], -1)
-
-
-def psnr(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> float:
-    """Peak signal-to-noise ratio of two images of one shape in [0, 255], in dB; infinite where they are equal."""
-    if a.shape != b.shape:
-        raise ValueError(f"images must have one shape, got {a.shape} and {b.shape}")
-    if a.dtype == b.dtype == np.uint8:  # in whole numbers
-        mean_square = float(np.mean(np.square(np.subtract(a, b, dtype=np.int16), dtype=np.int32), dtype=np.float64))
-    else:
-        mean_square = float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
-    return 10.0 * math.log10(255.0**2 / mean_square) if mean_square else math.inf
+def check_image(name: str, image: Any) -> None:
+    """TypeError or ValueError unless ``image`` is a uint8 array (H, W) or (H, W, C)."""
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
+        raise TypeError(f"{name} must be a uint8 array, got {getattr(image, 'dtype', type(image).__name__)}")
+    if image.ndim not in (2, 3) or 0 in image.shape:
+        raise ValueError(f"{name} must have shape (H, W) or (H, W, C), got {image.shape}")
 
 
 # The scaler: what it does to any image, and what it does to this one.
@@ -262,20 +324,20 @@ def known_operator(
     of other sizes.
     """
     if isinstance(scaler, ScalingOperator):
-        if (scaler.in_size, scaler.out_size) != (in_size, out_size):
-            raise ValueError(f"the operator scales {scaler.in_size} to {scaler.out_size}, not {in_size} to {out_size}")
+        shown = _upright(np.empty(scaler.out_size), scaler).shape
+        if (scaler.in_size, shown) != (in_size, out_size):
+            raise ValueError(f"the operator scales {scaler.in_size} to {shown}, not {in_size} to {out_size}")
         return scaler
-    name = scaler.name if isinstance(scaler, Scaler) else scaler
-    if isinstance(name, str) and name.startswith("secure_resize:") and scaler in (name, SCALERS.get(name)):
-        get_scaler(name)
-        return scaling_operator(in_size, out_size, name.partition(":")[2])
-    if isinstance(scaler, str | Scaler):
-        return _probed(scaler, in_size, out_size)
+    if isinstance(scaler, str):
+        scaler = get_scaler(scaler)
+    if isinstance(scaler, Scaler):
+        kernel: Any = scaler.kernel if scaler is SCALERS.get(scaler.name) else ""  # of any other it is but a claim
+        return scaling_operator(in_size, out_size, kernel) if kernel else _probed(scaler, in_size, out_size)
     return probe(scaler, in_size, out_size, dtype="uint8", layout="HW" if grey else "auto")
 
 
 @lru_cache(maxsize=32)
-def _probed(scaler: str | Scaler, in_size: tuple[int, int], out_size: tuple[int, int]) -> ScalingOperator:
+def _probed(scaler: Scaler, in_size: tuple[int, int], out_size: tuple[int, int]) -> ScalingOperator:
     return probe(scaler, in_size, out_size)
 
 
@@ -290,9 +352,9 @@ def _known(
         scaler = get_scaler(scaler)
     if isinstance(scaler, Scaler):
         real = scaler
-        return operator, lambda image: real(image, out_size)
+        return operator, lambda image: _scaled(real, image, out_size)
     if isinstance(scaler, ScalingOperator):
-        return operator, lambda image: _as_image(operator.apply(as_levels(image)), target)
+        return operator, lambda image: _as_image(_upright(operator.apply(as_levels(image)), operator), target)
     known = operator.provenance
     assert known is not None
     (box,) = open_boxes(scaler, in_size, out_size, "uint8", known.layout)
@@ -301,12 +363,25 @@ def _known(
             f"{known.name} takes {box.layout.channels} channels and returns {len(known.mix)}: an attack needs both to "
             f"be the source's, which has {channels}"
         )
-    back = np.linalg.inv(known.mix)
+    if np.linalg.matrix_rank(known.mix) < channels:
+        raise ValueError(f"{known.name} makes {channels} channels of fewer: an attack cannot choose them one by one")
+    # Levels of the source: the pipeline's own units undone by what they are where something moves. Elsewhere, as in the
+    # border of a letterbox, the offset is all there is.
+    moved = _upright(np.logical_and.outer(*_moved(operator)), operator)
+    offset = np.where(moved[..., None], known.offset, known.offset[moved].mean(axis=0)) if moved.any() else known.offset
+    back, shown = np.linalg.inv(known.mix), list(getattr(known, "channels", ())) or slice(None)
 
     def call(image: Image) -> Image:
-        return _as_image((box(image.reshape(*in_size, channels)) - known.offset) @ back.T, target)
+        return _as_image((box(image.reshape(*in_size, channels))[..., shown] - offset) @ back.T, target)
 
     return operator, call
+
+
+def _scaled(scaler: Scaler, image: Image, size: tuple[int, int]) -> Image:
+    try:
+        return scaler(image, size)
+    except Exception as error:  # whatever the library raises, OpenCV's own class for more than 512 channels among it
+        raise ValueError(f"{scaler.name} cannot scale an image of shape {image.shape}: {error}") from error
 
 
 def _as_image(levels: FloatArray, shape: tuple[int, ...]) -> Image:
@@ -316,44 +391,44 @@ def _as_image(levels: FloatArray, shape: tuple[int, ...]) -> Image:
 # The methods.
 
 
-@register_method("strong")
-def _strong(task: Task) -> Found:
-    return _least(task, reach(task.operator.apply(task.source), task.target, task.epsilon))
+@register_method("strong", kernels=tuple(KERNELS))
+def _strong(problem: Problem) -> Found:
+    return _least(problem, reach(problem.operator.apply(problem.source), problem.target, problem.epsilon))
 
 
-@register_method("strong_rms")
-def _strong_rms(task: Task) -> Found:
-    return _least(task, Near(task.target - task.operator.apply(task.source), task.epsilon))
+@register_method("strong_rms", kernels=tuple(KERNELS))
+def _strong_rms(problem: Problem) -> Found:
+    return _least(problem, Near(problem.target - problem.operator.apply(problem.source), problem.epsilon))
 
 
-def _least(task: Task, goal: Goal) -> Found:
-    solution = least_change(task.source, task.operator, goal, iterations=task.iterations)
+def _least(problem: Problem, goal: Goal) -> Found:
+    solution = least_change(problem.source, problem.operator, goal, iterations=problem.iterations)
     return Found(solution.image, solution.feasible, solution.iterations, solution.gap)
 
 
 @register_method("weak")
-def _weak(task: Task) -> Found:
-    return _strong(replace(task, source=np.full_like(task.source, 128.0)))
+def _weak(problem: Problem) -> Found:
+    return _strong(replace(problem, source=np.full_like(problem.source, 128.0)))
 
 
 @register_method("nearest")
-def _nearest(task: Task) -> Found:
-    image = task.source.copy()
+def _nearest(problem: Problem) -> Found:
+    image = problem.source.copy()
     rows, cols = (
-        axis.start + np.argmax(np.abs(axis.weights), axis=1) for axis in (task.operator.rows, task.operator.cols)
+        axis.start + np.argmax(np.abs(axis.weights), axis=1) for axis in (problem.operator.rows, problem.operator.cols)
     )
-    image[np.ix_(rows, cols)] = task.target
-    return Found(image, kept(task, image))
+    image[np.ix_(rows, cols)] = problem.target
+    return Found(image, kept(problem, image))
 
 
 @register_method("least")
-def _closed_form(task: Task) -> Found:
-    change = least_attack(task.operator, task.target - task.operator.apply(task.source))
-    image = np.clip(task.source + change, 0, 255)
-    return Found(image, kept(task, image))
+def _closed_form(problem: Problem) -> Found:
+    change = least_attack(problem.operator, problem.target - problem.operator.apply(problem.source))
+    image = np.clip(problem.source + change, 0, 255)
+    return Found(image, kept(problem, image))
 
 
-def kept(task: Task, image: FloatArray) -> bool:
-    """Whether every output of ``image`` lies within the task's epsilon of the target, before any rounding."""
-    goal = reach(task.operator.apply(image), task.target, task.epsilon)
-    return goal.missing(np.zeros(task.target.shape)) <= FEASIBLE
+def kept(problem: Problem, image: FloatArray) -> bool:
+    """Whether every output of ``image`` lies within the problem's epsilon of the target, before any rounding."""
+    goal = reach(problem.operator.apply(image), problem.target, problem.epsilon)
+    return goal.missing(np.zeros(problem.target.shape)) <= FEASIBLE

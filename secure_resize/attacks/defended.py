@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ..core.operator import AxisOperator, ScalingOperator
 from ..core.selection import Selection
-from ..reconstruction.filters import Plan, as_operator
+from ..reconstruction.plan import Plan
 
 __all__ = [
     "CandidateMeans",
@@ -185,14 +185,14 @@ def _boxes_adjoint(values: FloatArray, index: Array, half: int, length: int, axi
 def _with_footprints(values: FloatArray, image: FloatArray, plan: Plan) -> FloatArray:
     """``values`` (rows, columns, C), those replaced that the prefilter gives."""
     if plan.falls_back:
-        rows, cols = (as_operator(taps) for taps in plan.footprints)
+        rows, cols = (AxisOperator.of(taps) for taps in plan.footprints)
         values[np.ix_(*plan.fallback)] = cols.apply(rows.apply(image, 0), 1)
     return values
 
 
 def footprints_adjoint(values: FloatArray, plan: Plan) -> FloatArray:
     """What ``values`` (rows, columns, C) of the pixels that fall back mean for the image (H, W, C)."""
-    rows, cols = (as_operator(taps) for taps in plan.footprints)
+    rows, cols = (AxisOperator.of(taps) for taps in plan.footprints)
     return cols.adjoint(rows.adjoint(values[np.ix_(*plan.fallback)], 0), 1)
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .craft import HIDDEN_DB, psnr
+from ..measure.quality import luma, psnr
+from .craft import HIDDEN_DB, check_image
 
 __all__ = [
     "LOCAL_DB",
@@ -67,9 +67,9 @@ def local_trigger(
     TypeError, ValueError
         An image of another dtype or rank, a block that does not lie inside it, levels outside 1 to 255.
     """
-    _check_image("clean", clean)
+    check_image("clean", clean)
     if patch is not None:
-        _check_image("patch", patch)
+        check_image("patch", patch)
         if patch.shape[2:] != clean.shape[2:]:
             raise ValueError(f"patch must have the channels of clean, got shapes {patch.shape} and {clean.shape}")
     if isinstance(levels, bool) or not isinstance(levels, int | np.integer) or not 1 <= levels <= 255:
@@ -127,7 +127,7 @@ def local_success(image: Image, source: Image, scaled: Image, clean: Image) -> L
     at least.
     """
     for name, one in (("image", image), ("source", source), ("scaled", scaled), ("clean", clean)):
-        _check_image(name, one)
+        check_image(name, one)
     if image.shape != source.shape or scaled.shape != clean.shape or min(clean.shape[:2]) < _SIDE:
         raise ValueError(
             "image and source, scaled and clean must have one shape each, the latter of 5x5 pixels at least; got "
@@ -192,7 +192,7 @@ def text_payload(clean: Image, text: str, *, font_size: int = 12, levels: int = 
     ImportError
         Pillow is not installed.
     """
-    _check_image("clean", clean)
+    check_image("clean", clean)
     if not isinstance(text, str) or not text.strip():
         raise ValueError(f"text must hold something to write, got {text!r}")
     for name, value, most in (("font_size", font_size, 1000), ("levels", levels, 255)):
@@ -202,7 +202,7 @@ def text_payload(clean: Image, text: str, *, font_size: int = 12, levels: int = 
     height, width = glyphs.shape
     if height > clean.shape[0] or width > clean.shape[1]:
         raise ValueError(f"the text takes {height}x{width} pixels, the output has {clean.shape[:2]}")
-    means = _box_means(_luminance(clean), height, width)
+    means = _box_means(luma(clean), height, width)
     top, left = (int(index) for index in np.unravel_index(means.argmin(), means.shape))
     target, here = clean.copy(), (slice(top, top + height), slice(left, left + width))
     ink = glyphs.reshape(height, width, *(1,) * (clean.ndim - 2))
@@ -211,7 +211,7 @@ def text_payload(clean: Image, text: str, *, font_size: int = 12, levels: int = 
 
 
 def legibility(scaled: Image, payload: TextPayload) -> float:
-    """The correlation coefficient, -1 to 1, of the output's luminance where the text should be with the text itself.
+    """The correlation coefficient, -1 to 1, of the output's luma where the text should be with the text itself.
 
     1: the text and nothing else, however faint, see :func:`text_levels`; near 0: no trace of it. What is behind the
     text takes from it: the payload's own target shows what the best attack could have. ``scaled`` uint8 like the
@@ -226,7 +226,7 @@ def legibility(scaled: Image, payload: TextPayload) -> float:
 def text_levels(scaled: Image, payload: TextPayload, clean: Image) -> float:
     """By how many levels the text stands out in ``scaled`` from what ``clean``, the source's own output, shows there.
 
-    The factor of the text in the change of luminance, by least squares. Both images uint8 like the target.
+    The factor of the text in the change of luma, by least squares. Both images uint8 like the target.
     """
     change = _in_block(scaled, payload) - _in_block(clean, payload)
     ink = payload.glyphs - payload.glyphs.mean()
@@ -234,16 +234,15 @@ def text_levels(scaled: Image, payload: TextPayload, clean: Image) -> float:
 
 
 def _in_block(image: Image, payload: TextPayload) -> FloatArray:
-    _check_image("output", image)
+    check_image("output", image)
     if image.shape != payload.target.shape:
         raise ValueError(f"the output must have the target's shape {payload.target.shape}, got {image.shape}")
     top, left, height, width = payload.block
-    return _luminance(image)[top : top + height, left : left + width]
+    return luma(image)[top : top + height, left : left + width]
 
 
 def _drawn(text: str, font_size: int) -> FloatArray:
-    from PIL import Image as PILImage
-    from PIL import ImageDraw, ImageFont
+    from PIL import Image as PILImage, ImageDraw, ImageFont
 
     font = ImageFont.load_default(font_size)
     measure = ImageDraw.Draw(PILImage.new("L", (1, 1)))
@@ -252,11 +251,6 @@ def _drawn(text: str, font_size: int) -> FloatArray:
     picture = PILImage.new("L", size)
     ImageDraw.Draw(picture).multiline_text((1 - math.floor(left), 1 - math.floor(top)), text, fill=255, font=font)
     return np.asarray(picture, dtype=np.float64) / 255
-
-
-def _luminance(image: Image) -> FloatArray:
-    """(h, w): grey, or the mean of the channels."""
-    return np.asarray(image.astype(np.float64).reshape(*image.shape[:2], -1).mean(axis=2))
 
 
 # Histograms.
@@ -275,18 +269,11 @@ def match_histogram(target: Image, clean: Image) -> Image:
     ImportError
         scikit-image is not installed.
     """
-    _check_image("target", target)
-    _check_image("clean", clean)
+    check_image("target", target)
+    check_image("clean", clean)
     if target.shape[2:] != clean.shape[2:]:
         raise ValueError(f"target and clean must have the same channels, got shapes {target.shape}, {clean.shape}")
     from skimage.exposure import match_histograms
 
     matched = match_histograms(target, clean, channel_axis=-1 if target.ndim == 3 else None)
     return np.asarray(np.clip(np.round(matched), 0, 255).astype(np.uint8))
-
-
-def _check_image(name: str, image: Any) -> None:
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8:
-        raise TypeError(f"{name} must be a uint8 array, got {getattr(image, 'dtype', type(image).__name__)}")
-    if image.ndim not in (2, 3) or 0 in image.shape:
-        raise ValueError(f"{name} must have shape (h, w) or (h, w, C), got {image.shape}")

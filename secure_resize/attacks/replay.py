@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from .. import core
 from ..core.reference import FINGERPRINT_KEY_BYTES
-from ..reconstruction.filters import Plan, _hash_keys, _image_keys
+from ..reconstruction.keys import hash_keys, image_keys
+from ..reconstruction.plan import Plan
 
 __all__ = ["collide", "grind", "known_draws", "replay", "write_drawn"]
 
@@ -56,7 +57,7 @@ def known_draws(image: Image, plan: Plan, key: bytes) -> npt.NDArray[np.int64]:
     # The filter draws whole pixels: here each pixel says where it is.
     where = np.stack(np.meshgrid(np.arange(height), np.arange(width), indexing="ij"), axis=-1).astype(np.uint16)[None]
     out = np.zeros_like(where)
-    core.select_random(where, out, chosen, _image_keys(image[None], key))
+    core.select_random(where, out, chosen, image_keys(image[None], key))
     drawn = out[0][np.ix_(chosen.rows, chosen.cols)].astype(np.int64)
     return np.where(chosen.candidates > 0, drawn[..., 0] * width + drawn[..., 1], -1)
 
@@ -85,7 +86,7 @@ def collide(image: Image, like: Image, key: bytes, keep: npt.NDArray[np.bool_]) 
     (bool, of the image's shape). A block that has no two such products becomes ``like``'s.
     """
     block = FINGERPRINT_KEY_BYTES
-    hash_key = [int(word) for word in _hash_keys(key)[1].view("<u4")]
+    hash_key = [int(word) for word in hash_keys(key)[1].view("<u4")]
     out, before = np.ascontiguousarray(image).ravel().copy(), np.ascontiguousarray(like).ravel()
     held = np.ascontiguousarray(keep).ravel()
     for first in range(0, len(out), block):

@@ -17,9 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ..attacks import HIDDEN_DB, REACHED_DB, craft, psnr
+from ..evaluate.pairs import load_picture
+from ..measure.survey import NothingInstalled
 from ..scaling import resize
+from ..tables import Table
+from .arguments import Size
+from .outcome import Exit
 
-__all__ = ["Row", "main", "run"]
+__all__ = ["Seen", "demo", "run"]
 
 Image = npt.NDArray[np.uint8]
 Pipeline = Callable[[Path, tuple[int, int]], Image]
@@ -31,7 +36,7 @@ _LARGEST_DRAWN = 512
 
 
 @dataclass(frozen=True)
-class Row:
+class Seen:
     """What one pipeline makes of one attack image; PSNRs in dB."""
 
     attacked: str  # the scaler that the attack image was crafted against
@@ -120,22 +125,45 @@ OURS: dict[str, tuple[str, Pipeline]] = {
 }
 
 
-def main(source: Path | None, target: Path | None, size: tuple[int, int], out: Path) -> int:
-    """Run the demo, print its table and return the exit code (1: one of our pipelines showed the hidden picture)."""
+def demo(
+    *,
+    source: Path | None = None,
+    target: Path | None = None,
+    size: Size = (112, 112),
+    out: Path = Path("secure-resize-demo"),
+) -> Exit:
+    """Attack the stock resizes that are installed here, then run the same attack images through ours.
+
+    Hides --target in --source against the default down-scaling of OpenCV, TensorFlow and torch (those that are
+    installed), runs every attack image through the stock pipeline and through secure_resize's, prints what came out and
+    draws it. Exit code 1: a secure_resize pipeline showed the hidden picture.
+
+    Parameters
+    ----------
+    source
+        The picture to hide in; scikit-image's astronaut by default.
+    target
+        The picture to hide; scikit-image's chelsea by default.
+    size
+        Of the pipelines' outputs.
+    out
+        The folder for the pictures.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # the table, not TensorFlow's news about missing GPUs
-    rows, missing = run(_load(source, "astronaut"), _load(target, "chelsea"), size, out)
-    print(_table(rows))
+    seen, missing = run(_load(source, "astronaut"), _load(target, "chelsea"), size, out)
+    print(_table(seen).text())
     for module, names in missing.items():
         print(f"left out, {module} is not installed: {', '.join(names)}")
     print(f"picture: {out / 'demo.png'}")
-    return int(any(row.ours and row.output_to_target >= HIDDEN_DB for row in rows))
+    return Exit.FINDINGS if any(one.ours and one.output_to_target >= HIDDEN_DB for one in seen) else Exit.CLEAN
 
 
-def run(source: Image, target: Image, size: tuple[int, int], out: Path) -> tuple[list[Row], dict[str, list[str]]]:
+def run(source: Image, target: Image, size: tuple[int, int], out: Path) -> tuple[list[Seen], dict[str, list[str]]]:
     """Craft the attack images, run every installed pipeline on them, write the files of the demo to ``out``.
 
-    Returns the rows of the table, and what was left out for want of which module. ValueError if no stock pipeline is
-    installed, if the pictures are so alike that there is nothing to hide, or if the source is too small for ``size``.
+    Returns what each pipeline made of each attack image, and what was left out for want of which module.
+    NothingInstalled if no stock pipeline is; ValueError if the pictures are so alike that there is nothing to hide, or
+    if the source is too small for ``size``.
     """
     from PIL import Image as PILImage
 
@@ -155,14 +183,14 @@ def run(source: Image, target: Image, size: tuple[int, int], out: Path) -> tuple
     stock = {name: entry for name, entry in STOCK.items() if entry[0] not in missing}
     ours = {name: pipeline for name, (module, pipeline) in OURS.items() if module not in missing}
     if not stock:
-        raise ValueError(
+        raise NothingInstalled(
             f"nothing to attack: none of {', '.join(missing)} is installed; pip install 'secure-resize[all]'"
         )
 
     out.mkdir(parents=True, exist_ok=True)
     clean_file = out / "source.png"
     PILImage.fromarray(source).save(clean_file)
-    rows: list[Row] = []
+    seen_by: list[Seen] = []
     drawn = [[("source", source), ("hidden target", target)]]
     for name, (_, scaler, pipeline) in stock.items():
         crafted = craft(source, target, scaler)
@@ -172,51 +200,43 @@ def run(source: Image, target: Image, size: tuple[int, int], out: Path) -> tuple
         for label, run_pipeline in {name: pipeline, **ours}.items():
             seen = run_pipeline(attack_file, size)
             to_clean = psnr(seen, run_pipeline(clean_file, size))
-            rows.append(Row(scaler, label, label in ours, crafted.psnr_source, psnr(seen, target), to_clean))
-            drawn[-1].append((f"{label}: {rows[-1].outcome}", seen))
+            seen_by.append(Seen(scaler, label, label in ours, crafted.psnr_source, psnr(seen, target), to_clean))
+            drawn[-1].append((f"{label}: {seen_by[-1].outcome}", seen))
     _grid(drawn).save(out / "demo.png")
-    return rows, missing
+    return seen_by, missing
 
 
 def _load(path: Path | None, example: str) -> Image:
     """The RGB picture at ``path``, or scikit-image's picture called ``example``."""
     if path is not None:
-        from PIL import Image as PILImage
-        from PIL import ImageOps
-
-        with PILImage.open(path) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        return load_picture(path.parent, path.name)
     import skimage.data
 
     return np.asarray(getattr(skimage.data, example)())
 
 
-def _table(rows: list[Row]) -> str:
+def _table(seen: list[Seen]) -> Table:
     header = ("attack image for", "PSNR to source", "seen by", "output to target", "to its clean output", "")
-    lines: list[tuple[str, ...]] = [header]
-    for i, row in enumerate(rows):
-        first = i == 0 or rows[i - 1].attacked != row.attacked
+    lines = []
+    before = ""
+    for one in seen:
+        first, before = before != one.attacked, one.attacked
         lines.append(
             (
-                row.attacked if first else "",
-                f"{row.attack_to_source:.1f} dB" if first else "",
-                row.pipeline,
-                f"{row.output_to_target:.1f} dB",
-                f"{row.output_to_clean:.1f} dB",
-                row.outcome,
+                one.attacked if first else "",
+                f"{one.attack_to_source:.1f} dB" if first else "",
+                one.pipeline,
+                f"{one.output_to_target:.1f} dB",
+                f"{one.output_to_clean:.1f} dB",
+                one.outcome,
             )
         )
-    widths = [max(len(line[k]) for line in lines) for k in range(len(header))]
-    lines.insert(1, tuple("-" * width for width in widths))
-    return "\n".join(
-        "  ".join(f"{cell:{width}}" for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
-    )
+    return Table(header, lines, range(0))
 
 
 def _grid(captioned: list[list[tuple[str, Image]]]) -> Any:
     """The rows of captioned pictures on one canvas, as a Pillow image."""
-    from PIL import Image as PILImage
-    from PIL import ImageDraw, ImageFont
+    from PIL import Image as PILImage, ImageDraw, ImageFont
 
     font = ImageFont.load_default(15)
     margin, caption = 12, 26

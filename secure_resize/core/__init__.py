@@ -35,13 +35,17 @@ def _pick(wanted: str) -> tuple[str, ModuleType]:
     if wanted != "reference":
         try:
             from . import native
-        except ModuleNotFoundError as error:  # not built; any other ImportError names a mistake and goes through
+        except ModuleNotFoundError as error:  # not built; any other ImportError names a mistake
             if wanted == "native":
                 raise ImportError(
                     "SECURE_RESIZE_BACKEND=native, but the C extension is not there. It is built on installation where "
                     "a C compiler is found; SECURE_RESIZE_REQUIRE_EXT=1 makes the installation fail instead of "
                     f"leaving it out ({error})"
                 ) from error
+        except ImportError as error:
+            if "cannot import name" not in str(error):
+                raise
+            raise ImportError(f"the C extension was built from other sources; build it again ({error})") from error
         else:
             return "native", native
     return "reference", reference

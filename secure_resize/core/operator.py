@@ -1,7 +1,7 @@
 """The coefficient matrices of separable scaling, ``scale(X) = L · X · Rᵀ`` (Quiring et al., USENIX Security 2020).
 
 An :class:`AxisOperator` is the banded matrix of one axis, a :class:`ScalingOperator` the two of an image. They are the
-currency of everything that reasons about a resize; the integer tables that the pixels really meet are made from them in
+currency of everything that reasons about a resize. Their weights, and the integers that pixels really meet, come from
 :mod:`secure_resize.core.taps`.
 """
 
@@ -15,44 +15,32 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .kernels import Kernel, get_kernel
+from ..names import KernelName, Size
+from .kernels import get_kernel
+from .taps import Taps, axis_weights
 
-__all__ = ["AxisOperator", "Provenance", "ScalingOperator", "area_overlaps", "axis_operator", "scaling_operator"]
+__all__ = ["AxisOperator", "Provenance", "ScalingOperator", "axis_operator", "scaling_operator"]
 
 FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
-class AxisOperator:
+class AxisOperator(Taps):
     """One axis of a linear scaler: the (n_out, n_in) matrix whose row i is ``weights[i]`` from column ``start[i]`` on.
 
     ``start`` is int64 (n_out,), ``weights`` float64 (n_out, width); rows with fewer taps are padded with zeros, and
-    ``0 <= start`` and ``start + width <= n_in`` hold for every row.
+    ``0 <= start`` and ``start + width <= n_in`` hold for every row. Its ``unit`` is 1.
     """
 
-    n_in: int
-    n_out: int
-    start: IntArray
-    weights: FloatArray
-
     def __post_init__(self) -> None:
-        if self.start.shape != (self.n_out,) or self.weights.shape[:1] != (self.n_out,) or self.weights.ndim != 2:
-            raise ValueError(
-                f"start must have shape ({self.n_out},) and weights ({self.n_out}, width); "
-                f"got {self.start.shape} and {self.weights.shape}"
-            )
-        if self.start.min() < 0 or self.start.max() + self.width > self.n_in:
-            raise ValueError(
-                f"taps reach outside the axis of {self.n_in} pixels: width {self.width}, start {self.start}"
-            )
-        for array in (self.start, self.weights):
-            array.flags.writeable = False  # operators are cached and shared
+        super().__post_init__()
+        if self.unit != 1:
+            raise ValueError(f"an operator's weights are in units of 1, not of 1/{self.unit}; use AxisOperator.of")
 
-    @property
-    def width(self) -> int:
-        """Taps stored per output pixel."""
-        return int(self.weights.shape[1])
+    @classmethod
+    def of(cls, taps: Taps) -> AxisOperator:
+        """The operator that ``taps``, integers for instance, stand for."""
+        return cls(taps.n_in, taps.n_out, taps.start, taps.weights / taps.unit)
 
     @property
     def ratio(self) -> float:
@@ -196,7 +184,7 @@ class ScalingOperator:
         return self.apply(image)
 
 
-def scaling_operator(in_size: tuple[int, int], out_size: tuple[int, int], kernel: str = "area") -> ScalingOperator:
+def scaling_operator(in_size: Size, out_size: Size, kernel: KernelName = "area") -> ScalingOperator:
     """The operator of ``resize`` from ``in_size`` to ``out_size`` (both (height, width)) before any rounding."""
     return ScalingOperator(
         axis_operator(in_size[0], out_size[0], kernel), axis_operator(in_size[1], out_size[1], kernel)
@@ -209,53 +197,5 @@ def axis_operator(n_in: int, n_out: int, kernel: str = "area") -> AxisOperator:
     chosen = get_kernel(kernel)
     if n_in < 1 or n_out < 1:
         raise ValueError(f"an axis has at least 1 pixel; got n_in={n_in}, n_out={n_out}")
-    if chosen.integrated:
-        start, overlaps, total = area_overlaps(n_in, n_out)
-        return AxisOperator(n_in, n_out, start, overlaps / total)
-    return AxisOperator(n_in, n_out, *sampled_weights(n_in, n_out, chosen))
-
-
-def area_overlaps(n_in: int, n_out: int) -> tuple[IntArray, IntArray, int]:
-    """The exact weights of ``area``: start (n_out,), integer overlaps (n_out, width) and what each row sums to.
-
-    In units of 1/n_out source pixels, pixel j covers [j·n_out, (j+1)·n_out) and output i [i·n_in, (i+1)·n_in). Both
-    sizes are divided by their greatest common divisor first, so the integers are the smallest that are exact.
-    """
-    divisor = math.gcd(n_in, n_out)
-    big, small = n_in // divisor, n_out // divisor
-    return *integrated_weights(n_in, n_out, big, small), big
-
-
-# The two functions below are written against a namespace ``xp``, like the kernels: where the sizes are known only when
-# a graph runs, the TensorFlow integration evaluates them in the graph. There the sizes are scalar arrays.
-
-
-def integrated_weights(n_in: Any, n_out: Any, big: Any, small: Any, xp: Any = np) -> tuple[Any, Any]:
-    """start (n_out,) and integer overlaps (n_out, width); a row sums to ``big``, a whole pixel weighs ``small``."""
-    left = xp.arange(n_out)[:, None] * big
-    first = left // small
-    width = (-(-(left + big) // small) - first).max()
-    first = xp.minimum(first, n_in - width)
-    pixel = (first + xp.arange(width)) * small
-    overlaps = xp.minimum(pixel + small, left + big) - xp.maximum(pixel, left)
-    return first[:, 0], xp.maximum(overlaps, 0)
-
-
-def sampled_weights(n_in: Any, n_out: Any, kernel: Kernel, xp: Any = np) -> tuple[Any, Any]:
-    """Pillow's ``precompute_coeffs``, in its order of operations, for a kernel sampled at the pixels' centres."""
-    scale = n_in / n_out
-    stretch = xp.maximum(scale, 1.0)  # the kernel widens with the ratio: the antialiasing itself
-    support = kernel.support * stretch
-    center = (xp.arange(n_out) + 0.5) * scale
-    first = xp.maximum((center - support + 0.5).astype(np.int64), 0)  # the cast truncates, like C's
-    last = xp.minimum((center + support + 0.5).astype(np.int64), n_in)
-    width = (last - first).max()
-    start = xp.minimum(first, n_in - width)
-    pixel = start[:, None] + xp.arange(width)
-    weights = kernel.function((pixel - center[:, None] + 0.5) * (1.0 / stretch), xp)
-    weights = xp.where((pixel >= first[:, None]) & (pixel < last[:, None]), weights, 0.0)
-    # cumsum adds from left to right as Pillow does; numpy's sum adds in pairs and rounds differently.
-    weights = weights / xp.cumsum(weights, axis=1)[:, -1:]
-    # No sine of a multiple of the rounded π is exactly 0: noise that no 22-bit tap sees, but a pixel that is not read
-    # must not count as read, nor pass on its NaN.
-    return start, xp.where(xp.abs(weights) < 2.0**-48, 0.0, weights)
+    start, weights, _ = axis_weights(n_in, n_out, chosen, "float32")
+    return AxisOperator(n_in, n_out, start, weights)

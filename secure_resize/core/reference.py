@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .operator import AxisOperator
 from .selection import NETWORK_LIMIT, TWICE_LIMIT, Selection, median_network
 from .taps import PRECISION_BITS, Taps
 
@@ -65,7 +64,7 @@ def apply_fixed(image: Array, rows: Taps | None, cols: Taps | None, rows_first: 
     return np.array(image, order="C")
 
 
-def apply_float(image: Array, rows: AxisOperator, cols: AxisOperator, num_threads: int = 1) -> Array:
+def apply_float(image: Array, rows: Taps, cols: Taps, num_threads: int = 1) -> Array:
     """Both passes in float64, rounded to float32 once; float32. Only the taps of an output can make it non-finite."""
     finite = bool(np.isfinite(image).all())
     out = np.empty((image.shape[0], rows.n_out, cols.n_out, image.shape[3]), np.float32)
@@ -118,7 +117,7 @@ class _Block(NamedTuple):
 
 
 @lru_cache(maxsize=64)
-def _blocks(taps: Taps | AxisOperator, dtype: str) -> list[_Block]:
+def _blocks(taps: Taps, dtype: str) -> list[_Block]:
     blocks = []
     for first in range(0, taps.n_out, _BLOCK):
         start, weights = taps.start[first : first + _BLOCK], taps.weights[first : first + _BLOCK]
@@ -129,7 +128,7 @@ def _blocks(taps: Taps | AxisOperator, dtype: str) -> list[_Block]:
     return blocks
 
 
-def _apply_rows(image: Array, taps: Taps | AxisOperator, dtype: str) -> Array:
+def _apply_rows(image: Array, taps: Taps, dtype: str) -> Array:
     """The taps along axis 0 of (H, W, C), as a (n_out, W, C) array of ``dtype``, float32 or float64."""
     out = np.empty((taps.n_out, image.shape[1] * image.shape[2]), dtype)
     for outputs, pixels, matrix in _blocks(taps, dtype):
@@ -140,7 +139,7 @@ def _apply_rows(image: Array, taps: Taps | AxisOperator, dtype: str) -> Array:
     return out.reshape(taps.n_out, *image.shape[1:])
 
 
-def _apply_cols(planar: Array, taps: Taps | AxisOperator) -> Array:
+def _apply_cols(planar: Array, taps: Taps) -> Array:
     """The taps along the last axis of a contiguous float64 (C, H, W) array, as (C, H, n_out)."""
     lines = planar.reshape(-1, planar.shape[-1])
     out = np.empty((len(lines), taps.n_out))
@@ -157,7 +156,7 @@ def _columns(total: int, cost: int) -> Iterator[slice]:
         yield slice(first, min(first + step, total))
 
 
-def _apply_taps(image: Array, taps: AxisOperator, axis: int) -> Array:
+def _apply_taps(image: Array, taps: Taps, axis: int) -> Array:
     """The taps along ``axis``, one at a time and none of weight zero; float64."""
     image = np.moveaxis(image.astype(np.float64), axis, 0)
     out = np.zeros((taps.n_out, *image.shape[1:]))
@@ -176,27 +175,61 @@ _PLANES = 1 << 20
 
 
 def select_median(image: Array, out: Array, selection: Selection) -> None:
-    """The lower median of each read pixel's candidates, channel by channel; uint8, uint16 or float32 (NaN is largest).
+    """The lower median of each read pixel's candidates, channel by channel; uint8, uint16 or float32.
+
+    NaN counts as larger than every number: the median is NaN where at least half of the candidates are, rounded down,
+    and otherwise a number. The time is linear in the pixels of all windows together.
+    """
+    counts, channels = selection.candidates, image.shape[3]
+    if counts.size == 0:
+        return
+    step = min(max(1, _PLANES // (selection.window * len(selection.cols) * channels)), len(selection.rows))
+    # Whichever takes fewer of numpy's calls: some for each pixel of a window of `step` rows, or some for each window.
+    one_by_one = selection.window > max(NETWORK_LIMIT, step * len(selection.cols))
+    for source, target in zip(image, out, strict=True):
+        if one_by_one:
+            _select_medians_of_large_windows(source, target, selection)
+            continue
+        for first in range(0, len(selection.rows), step):
+            rows = selection.rows[first : first + step]
+            middle = _middle(_windows(source, selection, rows))
+            if source.dtype.kind == "f":
+                middle = np.where(counts[first : first + step, :, None] > 0, middle, np.float32(0))
+            target[np.ix_(rows, selection.cols)] = middle
+
+
+def _select_medians_of_large_windows(source: Array, target: Array, selection: Selection) -> None:
+    """Window by window: a few of many pixels each."""
+    (height, width), (reach_rows, reach_cols) = selection.in_size, selection.half
+    for y in selection.rows.tolist():
+        rows = np.arange(max(y - reach_rows, 0), min(y + reach_rows + 1, height))
+        read = selection.read_rows[rows]
+        in_unread, in_read = source[rows[~read]], source[rows[read]]  # once for all windows of the row
+        for x in selection.cols.tolist():
+            cols = np.arange(max(x - reach_cols, 0), min(x + reach_cols + 1, width))
+            free = cols[~selection.read_cols[cols]]
+            values = [in_unread[:, cols[0] : cols[-1] + 1], in_read[:, free]]
+            target[y, x] = _lower_median(np.concatenate([part.reshape(-1, source.shape[2]) for part in values]))
+
+
+def _lower_median(values: Array) -> Array:
+    """Of each column of ``values`` (n, C), in linear time; zeros where n is 0."""
+    if len(values) == 0:
+        return np.zeros(values.shape[1], values.dtype)
+    rank = (len(values) - 1) // 2
+    if values.dtype != np.uint8:
+        return np.asarray(np.partition(values, rank, axis=0)[rank])
+    below = [np.cumsum(np.bincount(column, minlength=256)) for column in values.T]
+    return np.array([np.searchsorted(count, rank, side="right") for count in below], np.uint8)
+
+
+def _windows(source: Array, selection: Selection, rows: Array) -> Array:
+    """The windows' values, padded so that their middle is the median, as (K, len(rows), columns, C).
 
     Every window gets the same number of values and its median the same rank: what is no candidate counts in turn as
     the least and the largest value. With K values (odd), n of them candidates, (K - n) / 2, rounded up, count as least,
     and the middle one is the candidates' number (n - 1) / 2, rounded down.
     """
-    if selection.candidates.size == 0:
-        return
-    step = max(1, _PLANES // (selection.window * len(selection.cols) * image.shape[3]))
-    for source, target in zip(image, out, strict=True):
-        for first in range(0, len(selection.rows), step):
-            rows = selection.rows[first : first + step]
-            planes = _windows(source, selection, rows)
-            middle = _middle(planes)
-            if source.dtype.kind == "f":
-                middle = np.where(selection.candidates[first : first + step, :, None] > 0, middle, np.float32(0))
-            target[np.ix_(rows, selection.cols)] = middle
-
-
-def _windows(source: Array, selection: Selection, rows: Array) -> Array:
-    """The windows' values, padded, as (K, len(rows), columns, C)."""
     (height, width), cols, channels = selection.in_size, selection.cols, source.shape[2]
     top, bottom = max(int(rows[0]) - selection.half[0], 0), int(rows[-1]) + selection.half[0] + 1
     planes = np.empty((selection.window, len(rows), len(cols) * channels), source.dtype)
@@ -223,7 +256,7 @@ def _windows(source: Array, selection: Selection, rows: Array) -> Array:
                 plane &= ~excluded
                 plane |= excluded & pads
             else:
-                np.copyto(plane, np.where(pads, np.inf, -np.inf), where=excluded != 0, casting="same_kind")
+                np.copyto(plane, np.where(pads, np.nan, -np.inf), where=excluded != 0, casting="same_kind")
             pads ^= excluded
             k += 1
     return planes.reshape(-1, len(rows), len(cols), channels)

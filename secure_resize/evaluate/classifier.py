@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from ..core.kernels import KERNELS
 from ..measure.scalers import load
-from ..scaling import resize
+from ..scaling import resize, resize_unchecked
 from .pairs import brought_to, load_picture, picture_names
 
 __all__ = ["Network", "load_network", "train"]
@@ -190,7 +190,7 @@ def _training_crop(picture: Image, size: tuple[int, int], rng: np.random.Generat
     """A random part in ``size``, perhaps mirrored, its brightness, contrast and colours shifted a little."""
     part, _ = _divided(picture)
     crop = _crop(part, min(picture.shape[:2]) * rng.uniform(*CROP_SIDES), rng)
-    image = resize(crop, size, kernel=str(rng.choice(list(KERNELS))))
+    image = resize_unchecked(crop, size, kernel=str(rng.choice(list(KERNELS))))
     image = image[:, ::-1] if rng.random() < 0.5 else image
     shifted = (image - 128.0) * rng.uniform(0.75, 1.25) + 128 + rng.normal(0, 10) + rng.normal(0, 5, 3)
     return np.clip(np.round(shifted), 0, 255).astype(np.uint8)

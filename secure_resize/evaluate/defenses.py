@@ -6,6 +6,7 @@ also name their operator, from which follows what no attack can do (:mod:`secure
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -19,11 +20,14 @@ from ..core.kernels import KERNELS
 from ..core.operator import ScalingOperator, scaling_operator
 from ..measure.exposure import exposure
 from ..measure.probe import ProbeError
+from ..measure.rounding import rounding
 from ..measure.scalers import Scaler
-from ..reconstruction.filters import METHODS, reconstruct_resize
-from ..scaling import resize
+from ..reconstruction.filters import reconstruct_resize
+from ..reconstruction.plan import METHODS
+from ..registry import Registry
+from ..scaling import resize_unchecked
 
-__all__ = ["DEFENSES", "Defense", "Linear", "get_defense", "register_defense"]
+__all__ = ["DEFENSES", "Defense", "Linear", "register_defense"]
 
 Image = npt.NDArray[np.uint8]
 Size = tuple[int, int]
@@ -34,12 +38,16 @@ DefenseCall = Callable[[Image, Size, Scaler, bytes], Image]
 class Linear:
     """What is known of a linear defense: ``gain`` ≥ RMS(output change)/RMS(source change), up to ``rounding``.
 
-    ``gain`` is G of :mod:`.exposure`, its uncertainty included; ``rounding`` the levels by which one output may lie
-    from the linear map's.
+    ``gain`` is σmax(L) · σmax(R) · √(N/n) for all N source pixels and all n outputs, a probed operator's uncertainty
+    included; ``rounding`` the levels by which one output may lie from the map of that gain (:mod:`.measure.rounding`).
     """
 
     gain: float
     rounding: float
+
+
+def _not_linear(scaler: Scaler, in_size: Size, out_size: Size) -> Linear | None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -48,39 +56,35 @@ class Defense:
 
     ``scaler`` is the pipeline's own, which robust scaling replaces; ``key`` the secret of a random choice, unknown to
     the attacker. ``linear(scaler, in_size, out_size)`` is what is known where the defense is linear, else None.
+    ``kernel``: of the robust scaling that it is, if it is one; ``reconstruction``: of the image reconstruction that it
+    is, the filter's name.
     """
 
     name: str
     call: DefenseCall
-    linear: Callable[[Scaler, Size, Size], Linear | None]
+    linear: Callable[[Scaler, Size, Size], Linear | None] = _not_linear
+    kernel: str = ""
+    reconstruction: str = ""
 
     def __call__(self, image: Image, size: Size, scaler: Scaler, key: bytes) -> Image:
         """Scale ``image`` (H, W, C) to ``size`` = (height, width)."""
         return self.call(image, size, scaler, key)
 
 
-DEFENSES: dict[str, Defense] = {}
+DEFENSES: Registry[Defense] = Registry("defense")
 
 
-def register_defense(
-    name: str, *, linear: Callable[[Scaler, Size, Size], Linear | None] = lambda scaler, in_size, out_size: None
-) -> Callable[[DefenseCall], DefenseCall]:
-    """Register the decorated function as the defense ``name``; a name that is taken raises ValueError."""
+def register_defense(name: str, **facts: Any) -> Callable[[DefenseCall], DefenseCall]:
+    """Register the decorated function as the defense ``name``; a name that is taken raises ValueError.
+
+    ``facts`` are the other fields of :class:`Defense`.
+    """
 
     def register(call: DefenseCall) -> DefenseCall:
-        if name in DEFENSES:
-            raise ValueError(f"defense {name!r} is already registered; registered defenses: {', '.join(DEFENSES)}")
-        DEFENSES[name] = Defense(name, call, linear)
+        DEFENSES.add(Defense(name, call, **facts))
         return call
 
     return register
-
-
-def get_defense(name: str) -> Defense:
-    """The defense called ``name``; ValueError with the valid names otherwise."""
-    if name not in DEFENSES:
-        raise ValueError(f"unknown defense {name!r}; valid defenses: {', '.join(DEFENSES)}")
-    return DEFENSES[name]
 
 
 @lru_cache(maxsize=64)
@@ -93,18 +97,13 @@ def probed(scaler: Scaler, in_size: Size, out_size: Size) -> Linear | None:
 
 
 @lru_cache(maxsize=64)
-def _robust(kernel: str, scaler: Scaler, in_size: Size, out_size: Size) -> Linear:
-    found = _linear(scaling_operator(in_size, out_size, kernel))
-    return Linear(found.gain, 0.51) if kernel == "area" else found  # its contract: 0.51 level from the exact mean
+def _robust(kernel: Any, scaler: Scaler, in_size: Size, out_size: Size) -> Linear:
+    return _linear(scaling_operator(in_size, out_size, kernel), kernel)
 
 
-def _linear(operator: ScalingOperator) -> Linear:
-    found = exposure(operator)
-    # Rounded to 8 bits after each pass: what the first rounds off goes through the second. The hundredth is for weights
-    # of finite precision, whose errors add up to that many levels.
-    overshoot = max(float(np.abs(axis.weights).sum(axis=1).max()) for axis in (operator.rows, operator.cols))
-    rounding = max(0.51 + 0.5 * overshoot, operator.residual or 0.0)
-    return Linear(10 ** ((found.stealth_gain_db + found.uncertainty_db) / 20), rounding)
+def _linear(operator: ScalingOperator, kernel: str | None = None) -> Linear:
+    gain = math.prod(axis.norm * math.sqrt(axis.ratio) for axis in (operator.rows, operator.cols))
+    return Linear(gain * 10 ** (exposure(operator).uncertainty_db / 20), rounding(operator, kernel).levels)
 
 
 @register_defense("none", linear=probed)
@@ -113,15 +112,15 @@ def _none(image: Image, size: Size, scaler: Scaler, key: bytes) -> Image:
 
 
 def _resized(kernel: str, image: Image, size: Size, scaler: Scaler, key: bytes) -> Image:
-    return resize(image, size, kernel=kernel)
+    return resize_unchecked(image, size, kernel=kernel)
 
 
-def _reconstructed(method: str, image: Image, size: Size, scaler: Scaler, key: bytes) -> Image:
+def _reconstructed(method: Any, image: Image, size: Size, scaler: Scaler, key: bytes) -> Image:
     secret: dict[str, Any] = {"key": key} if method == "random" else {}
     return reconstruct_resize(image, size, scaler=scaler, method=method, **secret)
 
 
 for _kernel in KERNELS:
-    register_defense(_kernel, linear=partial(_robust, _kernel))(partial(_resized, _kernel))
+    register_defense(_kernel, linear=partial(_robust, _kernel), kernel=_kernel)(partial(_resized, _kernel))
 for _method in METHODS:
-    register_defense(_method)(partial(_reconstructed, _method))
+    register_defense(_method, reconstruction=_method)(partial(_reconstructed, _method))

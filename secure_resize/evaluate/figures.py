@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..measure.scalers import load
+from ..measure.scalers import SCALERS, load
 from .summary import Result
 
 __all__ = ["plot_curves", "plot_heat"]
@@ -20,27 +20,27 @@ _DASHES = ("-", "--", ":", "-.")
 
 def _subject(result: Result) -> str:
     """The scaler; one for all our kernels, each of which stands in its own column."""
-    ours = result.scaler.startswith("secure_resize:") and result.against != "scaler"
-    return "secure_resize" if ours else result.scaler
+    scaler = SCALERS[result.scaler]
+    return scaler.library if scaler.kernel and result.knows else result.scaler
 
 
 def plot_heat(results: Sequence[Result], path: Path) -> None:
-    """The share of pairs attacked (S1) for each scaler, ratio and attack (rows) and each defense (columns).
+    """The share of pairs attacked (S1) for each scaler, ratio and attack (lines) and each defense (columns).
 
-    Of the attacks that know the defense, only the one that succeeds most often is shown, in a row of its own.
+    Of the attacks that know the defense, only the one that succeeds most often is shown, in a line of its own.
     """
     names = list(dict.fromkeys(result.defense for result in results))
-    rows: dict[str, dict[str, float]] = {}
-    for result in sorted(results, key=lambda one: one.against != "scaler"):
-        knows = f"the best that knows the defense{result.against.removeprefix(result.defense)}"
-        attack = result.attack if result.against == "scaler" else knows
-        row = rows.setdefault(f"{_subject(result)}, β = {result.ratio}, {attack}", {})
-        share = result.rate("success").share
+    lines: dict[str, dict[str, float]] = {}
+    for result in sorted(results, key=lambda one: one.knows != ""):
+        knows = "the best that knows the defense" + (" and its key" if result.told_key else "")
+        attack = knows if result.knows else result.attack
+        line = lines.setdefault(f"{_subject(result)}, β = {result.ratio}, {attack}", {})
+        share = result.success.share
         if share is not None:
-            row[result.defense] = max(100 * share, row.get(result.defense, 0.0))
-    shares = np.array([[row.get(name, np.nan) for name in names] for row in rows.values()])
-    width = 2.2 + 0.075 * max(map(len, rows)) + 0.75 * len(names)
-    figure = load("matplotlib.figure").Figure(figsize=(width, 1.6 + 0.3 * len(rows)), layout="constrained")
+            line[result.defense] = max(100 * share, line.get(result.defense, 0.0))
+    shares = np.array([[line.get(name, np.nan) for name in names] for line in lines.values()])
+    width = 2.2 + 0.075 * max(map(len, lines)) + 0.75 * len(names)
+    figure = load("matplotlib.figure").Figure(figsize=(width, 1.6 + 0.3 * len(lines)), layout="constrained")
     panel = figure.subplots()
     image = panel.imshow(shares, cmap="RdBu_r", vmin=0, vmax=100, aspect="auto")
     for i, j in np.argwhere(~np.isnan(shares)):
@@ -48,7 +48,7 @@ def plot_heat(results: Sequence[Result], path: Path) -> None:
         colour = "white" if share < 20 or share > 80 else "black"
         panel.text(j, i, f"{share:.3g}", ha="center", va="center", color=colour, fontsize=8)
     panel.set_xticks(range(len(names)), names, rotation=30, ha="right", rotation_mode="anchor")
-    panel.set_yticks(range(len(rows)), list(rows), fontsize=8)
+    panel.set_yticks(range(len(lines)), list(lines), fontsize=8)
     panel.set_title("pairs attacked, S1 (%)", fontsize=10, loc="left")
     figure.colorbar(image, ax=panel, pad=0.02, fraction=0.05)
     figure.savefig(path, dpi=110)
@@ -83,12 +83,12 @@ def plot_curves(results: Sequence[Result], path: Path) -> None:
 
 def _styled(results: Sequence[Result]) -> list[tuple[Result, str, str]]:
     """Each with its dashes, which tell attacks and ratios apart, and its label; ◆ marks those that know the defense."""
-    kinds = list(dict.fromkeys((result.attack, result.against == "scaler", result.ratio) for result in results))
+    kinds = list(dict.fromkeys((result.attack, result.knows == "", result.ratio) for result in results))
     several = len({result.ratio for result in results}) > 1
     found = []
     for result in results:
-        kind = kinds.index((result.attack, result.against == "scaler", result.ratio))
-        label = f"{result.attack} → {result.defense}{' ◆' * (result.against != 'scaler')}"
+        kind = kinds.index((result.attack, result.knows == "", result.ratio))
+        label = f"{result.attack} → {result.defense}{' ◆' * bool(result.knows)}"
         found.append((result, _DASHES[kind % len(_DASHES)], label + f", β = {result.ratio}" * several))
     return found
 

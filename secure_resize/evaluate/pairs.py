@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from ..scaling import resize
 
 __all__ = [
     "PAPER_RATIOS",
+    "NoPictures",
     "Pair",
     "Ratio",
     "check_pictures",
@@ -54,6 +56,10 @@ PHOTOGRAPHS = (
 # Quiring et al., USENIX Security 2020, section 5: the ratio of each pair is drawn uniformly from its bin.
 PAPER_RATIOS = ("2-3", "3-4", "4-5", "5-7.5", "7.5-10")
 LARGEST_RATIO = 64.0
+
+
+class NoPictures(ValueError):
+    """A folder does not hold the pictures that are needed."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +122,7 @@ class Pair:
 def picture_names(folder: Path | None) -> list[str]:
     """The pictures of ``folder``, sorted by name; without a folder, scikit-image's photographs.
 
-    ValueError where there are fewer than two, ImportError where scikit-image is needed and not installed.
+    NoPictures where there are fewer than two, ImportError where scikit-image is needed and not installed.
     """
     if folder is None:
         return list(PHOTOGRAPHS)
@@ -124,7 +130,7 @@ def picture_names(folder: Path | None) -> list[str]:
         raise ValueError(f"{folder} is no folder; expected one that holds pictures")
     names = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     if len(names) < 2:
-        raise ValueError(f"{folder} holds {len(names)} pictures ({', '.join(SUFFIXES)}), at least 2 are needed")
+        raise NoPictures(f"{folder} holds {len(names)} pictures ({', '.join(SUFFIXES)}), at least 2 are needed")
     return names
 
 
@@ -137,7 +143,7 @@ def fingerprint(folder: Path | None) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for name in picture_names(folder):
         data = _path(folder, name).read_bytes()
-        digest.update(f"{len(name)} {name} {len(data)} ".encode() + data)
+        digest.update(b"%d %b %d " % (len(name), os.fsencode(name), len(data)) + data)
     return digest.hexdigest()
 
 

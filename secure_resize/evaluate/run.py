@@ -3,36 +3,35 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
-import multiprocessing
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..attacks import craft, craft_adaptive
+from ..attacks import Crafted, craft, craft_adaptive
+from ..measure.quality import decibels
 from ..measure.scalers import SCALERS, Scaler, load
+from ..workers import pool
 from .classifier import Network, load_network, train
-from .defenses import get_defense
-from .options import KNOWS_KEY, Attack, Options, Task, plan, settings
+from .defenses import DEFENSES
+from .options import Attack, Job, Options, Settings, jobs_of
 from .pairs import Pair, check_pictures, pair_images
-from .verdicts import REACHED_DB, decibels, distance, judge, similarity
+from .records import Distance, Made, Record, Seen, read_records
+from .verdicts import REACHED_DB, distance, judge, similarity
 
-__all__ = ["described", "evaluate", "read_records"]
+__all__ = ["described", "evaluate"]
 
 Image = npt.NDArray[np.uint8]
-Record = dict[str, Any]
 
-KEY = ("pair", "scaler", "attack", "against", "budget", "defense")  # what Task.keys() holds
 # Every library computes on one thread, for the processes share the cores, and TensorFlow keeps its news to itself.
 _ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "3"} | dict.fromkeys(
     (
@@ -52,7 +51,7 @@ def evaluate(options: Options, out: Path, *, jobs: int = 1, progress: bool = Fal
 
     >>> import tempfile
     >>> records = evaluate(Options(pairs=1, size=(16, 16), defenses=("none", "area")), Path(tempfile.mkdtemp()))
-    >>> [(r["defense"], r["success"]) for r in records if r["scaler"] == "opencv:linear"]
+    >>> [(r.defense, r.verdict.success) for r in records if r.scaler == "opencv:linear"]
     [('none', True), ('area', False)]
 
     Parameters
@@ -65,7 +64,7 @@ def evaluate(options: Options, out: Path, *, jobs: int = 1, progress: bool = Fal
         Processes, each with one library and one thread. 0: in this process, which sees scalers and defenses that were
         registered here, and where TensorFlow and torch may get in each other's way.
     progress
-        Show a bar (tqdm) on the terminal.
+        Show a bar on stderr (needs rich).
 
     Raises
     ------
@@ -74,115 +73,124 @@ def evaluate(options: Options, out: Path, *, jobs: int = 1, progress: bool = Fal
     ImportError
         None of the scalers' libraries, or scikit-image where its pictures are needed, is installed.
     RuntimeError
-        A library ended its process. What was done is kept.
+        A library ended its process, and what was done is kept; or another run is writing into the folder.
     """
     if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 0:
         raise ValueError(f"jobs must be a number of processes, or 0 for this one; got {jobs!r}")
     options = options.resolved()
-    tasks = plan(options)
-    check_pictures((task.pair for task in tasks), options.pictures)
+    work = jobs_of(options)
+    check_pictures((job.pair for job in work), options.pictures)
     out.mkdir(parents=True, exist_ok=True)
-    _same_options(out / "options.json", settings(options))
-    model = _trained(options, out, jobs) if options.classifier else None
-    records, done = _kept(out / "records.jsonl", tasks)
-    work = partial(run_task, options, model=model)
-    with (out / "records.jsonl").open("a", encoding="utf-8") as file, _bar(len(tasks), done, progress) as bar:
-        for _, group in groupby(tasks[done:], key=lambda task: SCALERS[task.scaler].module):
-            todo = list(group)
-            for task, made in zip(todo, _results(work, todo, jobs), strict=True):
-                # All at once, so that a kill leaves whole tasks and at most one cut line.
-                file.write("".join(_line(record) for record in made))
-                file.flush()
-                records += made
-                bar.set_postfix_str(task.scaler, refresh=False)
-                bar.update()
+    with _locked(out / "records.jsonl") as file:
+        _same_settings(out / "options.json", Settings.of(options))
+        model = _trained(options, out, jobs) if options.classifier else None
+        records, done = _kept(out / "records.jsonl", work)
+        run = partial(run_job, options, model=model)
+        with _bar(len(work), done, progress) as advance:
+            for _, group in groupby(work[done:], key=lambda job: SCALERS[job.scaler].module):
+                todo = list(group)
+                for job, made in zip(todo, _results(run, todo, jobs), strict=True):
+                    # All at once, so that a kill leaves whole jobs and at most one cut line.
+                    file.write("".join(record.line() for record in made))
+                    file.flush()
+                    records += made
+                    advance(job.scaler)
     return records
 
 
-def described(options: Options, out: Path) -> dict[str, Any]:
+def described(options: Options, out: Path) -> Settings:
     """The settings of a finished run in the folder ``out``, and the accuracy of its classifier where it has one."""
-    found = settings(options.resolved())
-    return found | {"accuracy": load_network(out / "classifier.npz").accuracy if options.classifier else None}
+    found = Settings.of(options.resolved())
+    return replace(found, accuracy=load_network(out / "classifier.npz").accuracy) if options.classifier else found
 
 
-def _line(record: Record) -> str:
-    return json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def read_records(path: Path) -> list[Record]:
-    """The records of a ``records.jsonl``, without a last line that was cut short."""
-    lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else [""]
-    found = []
-    for number, line in enumerate(lines[:-1], 1):  # what follows the last line feed is not a whole line
+@contextmanager
+def _locked(path: Path) -> Iterator[IO[str]]:
+    """``path`` opened for appending, and locked against other runs until this one ends, however it ends."""
+    with path.open("a", encoding="ascii") as file:
         try:
-            found.append(json.loads(line))
-        except ValueError as error:
-            raise ValueError(f"{path}, line {number} is no record: {error}") from None
-    return found
+            fcntl = load("fcntl")
+        except ImportError:  # Windows: two runs in one folder are not noticed
+            yield file
+            return
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RuntimeError(f"another run is writing into {path.parent}; choose another folder") from None
+        yield file
 
 
-def _same_options(path: Path, wanted: dict[str, Any]) -> None:
-    wanted = json.loads(json.dumps(wanted))
-    if path.exists():
-        made = json.loads(path.read_text(encoding="utf-8"))
-        for name in [*made, *wanted]:
-            if made.get(name) != wanted.get(name):
-                raise ValueError(
-                    f"{path.parent} was made with {name} = {made.get(name)}, now it is {wanted.get(name)}; "
-                    "choose another folder, or the same options to go on"
-                )
-    else:
+def _same_settings(path: Path, settings: Settings) -> None:
+    """Write the settings of a new folder to ``path``; ValueError unless those that are there are the same."""
+    wanted = json.loads(json.dumps(settings.plain()))
+    if not path.exists():
         temporary = path.with_suffix(".new")
-        temporary.write_text(json.dumps(wanted, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_text(json.dumps(wanted, indent=1) + "\n", encoding="ascii")
         temporary.replace(path)
+        return
+    try:
+        made = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} holds no settings of a run: {error}; choose another folder") from None
+    if not isinstance(made, dict):
+        raise ValueError(f"{path} holds no settings of a run; choose another folder")
+    for name in [*made, *wanted]:
+        if made.get(name) != wanted.get(name):
+            raise ValueError(
+                f"{path.parent} was made with {name} = {made.get(name)}, now it is {wanted.get(name)}; "
+                "choose another folder, or the same options to go on"
+            )
 
 
-def _kept(path: Path, tasks: Sequence[Task]) -> tuple[list[Record], int]:
-    """The records of the tasks that were finished, and the number of these; the rest of the file is cut off."""
+def _kept(path: Path, work: Sequence[Job]) -> tuple[list[Record], int]:
+    """The records of the jobs that were finished, and the number of these; the rest of the file is cut off."""
     found, done, size = read_records(path), 0, 0
     kept: list[Record] = []
-    for task in tasks:
-        keys = task.keys()
+    for job in work:
+        keys = job.keys()
         part = found[len(kept) : len(kept) + len(keys)]
-        if [tuple(record.get(name) for name in KEY) for record in part] != keys:
+        if [record.key for record in part] != keys:
             break
         kept, done = kept + part, done + 1
-        size += sum(len(_line(record).encode()) for record in part)
+        size += sum(len(record.line()) for record in part)
     if path.exists():
         os.truncate(path, size)
     return kept, done
 
 
 @contextmanager
-def _bar(total: int, done: int, progress: bool) -> Iterator[Any]:
-    if importlib.util.find_spec("tqdm") is None:
-        progress = False
-
-    class Silent:
-        def update(self) -> None: ...
-        def set_postfix_str(self, text: str, refresh: bool) -> None: ...
-
-    if not progress:
-        yield Silent()
-    else:
-        with load("tqdm").tqdm(total=total, initial=done, unit="pair", dynamic_ncols=True) as bar:
-            yield bar
-
-
-def _results(work: partial[list[Record]], tasks: list[Task], jobs: int) -> Iterator[list[Record]]:
-    """``work`` done on the tasks of one library, in their order."""
-    if jobs == 0:
-        yield from map(work, tasks)
+def _bar(total: int, done: int, shown: bool) -> Iterator[Callable[[str], None]]:
+    """A bar on stderr, and what moves it on by one pair of the scaler named."""
+    if not shown:
+        yield lambda scaler: None
         return
-    module = SCALERS[tasks[0].scaler].module
+    rich = load("rich.progress")
+    columns = (
+        rich.TextColumn("{task.description}"),
+        rich.BarColumn(),
+        rich.MofNCompleteColumn(),
+        rich.TimeElapsedColumn(),
+        rich.TimeRemainingColumn(),
+    )
+    with rich.Progress(*columns, console=load("rich.console").Console(stderr=True)) as progress:
+        bar = progress.add_task("pairs", total=total, completed=done)
+        yield lambda scaler: progress.update(bar, advance=1, description=scaler)
+
+
+def _results(run: partial[list[Record]], work: list[Job], jobs: int) -> Iterator[list[Record]]:
+    """``run`` on each job of one library, in their order."""
+    if jobs == 0:
+        yield from map(run, work)
+        return
+    module = SCALERS[work[0].scaler].module
     with _environment(_ENVIRONMENT):
-        pool = ProcessPoolExecutor(min(jobs, len(tasks)), mp_context=multiprocessing.get_context("spawn"))
+        workers = pool(min(jobs, len(work)))
         try:
-            yield from pool.map(work, tasks)
+            yield from workers.map(run, work)
         except BrokenProcessPool:
             raise RuntimeError(f"{module} ended its process; what was done before is kept") from None
         finally:
-            pool.shutdown(cancel_futures=True)
+            workers.shutdown(cancel_futures=True)
 
 
 @contextmanager
@@ -206,12 +214,12 @@ def _trained(options: Options, out: Path, jobs: int) -> Path:
         if jobs == 0:
             train(options.pictures, path, size=options.size, seed=options.seed)
         else:
-            with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
-                pool.submit(train, options.pictures, path, size=options.size, seed=options.seed).result()
+            with pool(1) as workers:
+                workers.submit(train, options.pictures, path, size=options.size, seed=options.seed).result()
     return path
 
 
-# One task, in a worker.
+# One job, in a worker.
 
 
 @lru_cache(maxsize=1)
@@ -219,33 +227,29 @@ def _network(path: Path) -> Network:
     return load_network(path)
 
 
-def run_task(options: Options, task: Task, *, model: Path | None = None) -> list[Record]:
-    """The records of one pair on one scaler, in the order of ``task.keys()``."""
-    scaler = SCALERS[task.scaler]
-    source, target = pair_images(task.pair, options.pictures)
-    key = hashlib.blake2b(f"{options.seed} {task.pair.index} {task.scaler}".encode(), digest_size=32).digest()
+def run_job(options: Options, job: Job, *, model: Path | None = None) -> list[Record]:
+    """The records of one pair on one scaler, in the order of ``job.keys()``."""
+    scaler, pair = SCALERS[job.scaler], job.pair
+    source, target = pair_images(pair, options.pictures)
+    key = hashlib.blake2b(f"{options.seed} {pair.index} {job.scaler}".encode(), digest_size=32).digest()
     network = _network(model) if model else None
     clean: dict[str, Image] = {}
     records: list[Record] = []
-    for attack in task.attacks:
-        epsilons = options.epsilons
-        if attack.against != "scaler":
-            epsilons = _loosest(epsilons)
+    for attack in job.attacks:
+        epsilons = _loosest(options.epsilons) if attack.knows else options.epsilons
         crafted, error = _crafted(attack, source, target, scaler, epsilons, key)
-        image = {} if crafted is None else _of_image(crafted, source)
+        made = None if crafted is None else _made(crafted, source)
         for name in attack.defenses:
-            defense = get_defense(name)
+            defense = DEFENSES[name]
             if name not in clean:
-                clean[name] = defense(source, task.pair.out_size, scaler, key)
-            record = _head(task, attack, name, scaler) | {"error": error} | image
+                clean[name] = defense(source, pair.out_size, scaler, key)
+            record = _record(job, attack, name, error, distance(clean[name], target))
             if crafted is not None:
-                seen = defense(crafted.image, task.pair.out_size, scaler, key)
-                linear = defense.linear(scaler, task.pair.in_size, task.pair.out_size)
-                record |= judge(source, target, crafted.image, clean=clean[name], seen=seen, linear=linear)
-                if network is not None:
-                    record |= _what_it_sees(network, task.pair, seen=seen, clean=clean[name], target=target)
-            else:
-                record |= distance(clean[name], target)
+                seen = defense(crafted.image, pair.out_size, scaler, key)
+                linear = defense.linear(scaler, pair.in_size, pair.out_size)
+                verdict = judge(source, target, crafted.image, clean=clean[name], seen=seen, linear=linear)
+                asked = _seen(network, pair, seen, clean[name], target) if network is not None else None
+                record = replace(record, made=made, verdict=verdict, seen=asked)
             records.append(record)
     return records
 
@@ -261,50 +265,48 @@ def _loosest(epsilons: tuple[float, ...]) -> tuple[float, ...]:
 
 def _crafted(
     attack: Attack, source: Image, target: Image, scaler: Scaler, epsilons: tuple[float, ...], key: bytes
-) -> tuple[Any, str]:
+) -> tuple[Crafted | None, str]:
     """What the attack makes, or None and why it makes nothing."""
+    method: Any = attack.method  # of either registry
     try:
         if attack.budget is None:
-            return craft(source, target, scaler, method=attack.method, epsilon=epsilons), ""
-        known = key if attack.against.endswith(KNOWS_KEY) else None
-        found = craft_adaptive(source, target, scaler, method=attack.method, budget=attack.budget, guess=known)
+            return craft(source, target, scaler, method=method, epsilon=epsilons), ""
+        guess = key if attack.told_key else None
+        found = craft_adaptive(source, target, scaler, method=method, budget=attack.budget, guess=guess)
         return found, ""
     except (ValueError, NotImplementedError) as error:  # a ratio at which the method is not defined
         return None, str(error)
 
 
-def _head(task: Task, attack: Attack, defense: str, scaler: Scaler) -> Record:
-    pair = task.pair
-    return {
-        "pair": pair.index,
-        "source": pair.source,
-        "target": pair.target,
-        "ratio": pair.ratio,
-        "in_size": list(pair.in_size),
-        "out_size": list(pair.out_size),
-        "scaler": scaler.name,
-        "version": scaler.version,
-        "attack": attack.method,
-        "against": attack.against,
-        "budget": attack.budget,
-        "defense": defense,
-    }
+def _record(job: Job, attack: Attack, defense: str, error: str, apart: Distance) -> Record:
+    pair, scaler = job.pair, SCALERS[job.scaler]
+    return Record(
+        pair=pair.index,
+        source=pair.source,
+        target=pair.target,
+        ratio=pair.ratio,
+        in_size=pair.in_size,
+        out_size=pair.out_size,
+        scaler=scaler.name,
+        version=scaler.version,
+        attack=attack.method,
+        knows=attack.knows,
+        told_key=attack.told_key,
+        budget=attack.budget,
+        defense=defense,
+        error=error,
+        distance=apart,
+    )
 
 
-def _of_image(crafted: Any, source: Image) -> Record:
-    return {
-        "epsilon": float(crafted.epsilon),
-        "iterations": int(crafted.iterations),
-        "feasible": bool(crafted.feasible),
-        "ssim_source": similarity(crafted.image, source),
-    }
+def _made(crafted: Crafted, source: Image) -> Made:
+    similar = similarity(crafted.image, source)
+    return Made(float(crafted.epsilon), int(crafted.iterations), bool(crafted.feasible), similar)
 
 
-def _what_it_sees(network: Network, pair: Pair, *, seen: Image, clean: Image, target: Image) -> Record:
-    """Which picture the classifier sees: the target's, the source's or another; and what it sees without an attack."""
-
+def _seen(network: Network, pair: Pair, seen: Image, clean: Image, target: Image) -> Seen:
     def named(image: Image) -> str:
         name = network.classes[int(network.logits(image[None])[0].argmax())]
         return "target" if name == pair.target else "source" if name == pair.source else "other"
 
-    return {"seen_as": named(seen), "clean_seen_as": named(clean), "target_seen_as": named(target)}
+    return Seen(named(seen), named(clean), named(target))

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any
 
 import numpy as np
 
 from ..measure.scalers import SCALERS, load
+from .records import Record, Verdict
 
 __all__ = ["LEVEL", "Rate", "Result", "alarms", "feasible", "pooled", "summarise"]
-
-Record = dict[str, Any]
 
 # Of the intervals, which are exact: Clopper & Pearson, Biometrika 26(4), 1934.
 LEVEL = 0.95
@@ -61,16 +59,17 @@ def _interval(count: int, total: int) -> tuple[float, float]:
 class Result:
     """One attack on one scaler at one ratio through one defense; its records, and what they come to.
 
-    Rates are over the ``pairs`` that need hiding and for which the attack made an image, each pair counted once: an
-    attack with several budgets succeeds if it does with any. ``alike`` pairs need no hiding, for ``failed`` ones no
-    image was made; both are left out of the rates.
+    ``knows`` and ``told_key`` as in :class:`.Record`. Rates are over the ``pairs`` that need hiding and for which the
+    attack made an image, each pair counted once: an attack with several budgets succeeds if it does with any. ``alike``
+    pairs need no hiding, for ``failed`` ones no image was made; both are left out of the rates.
     """
 
     scaler: str
     version: str
     ratio: str
     attack: str
-    against: str
+    knows: str
+    told_key: bool
     defense: str
     records: tuple[Record, ...]
 
@@ -78,13 +77,17 @@ class Result:
     def _by_pair(self) -> list[list[Record]]:
         pairs: dict[int, list[Record]] = {}
         for record in self.records:
-            pairs.setdefault(record["pair"], []).append(record)
+            pairs.setdefault(record.pair, []).append(record)
         return list(pairs.values())
 
     @cached_property
-    def _counted(self) -> list[list[Record]]:
+    def _counted(self) -> list[list[tuple[Record, Verdict]]]:
         """Of each pair that counts, the records that hold an image."""
-        made = ([r for r in group if not r["error"]] for group in self._by_pair if group[0]["needs_hiding"])
+        made = (
+            [(record, record.verdict) for record in group if record.verdict is not None]
+            for group in self._by_pair
+            if group[0].distance.needs_hiding
+        )
         return [group for group in made if group]
 
     @property
@@ -95,16 +98,37 @@ class Result:
     @property
     def alike(self) -> int:
         """Pairs that need no hiding."""
-        return sum(not group[0]["needs_hiding"] for group in self._by_pair)
+        return sum(not group[0].distance.needs_hiding for group in self._by_pair)
 
     @property
     def failed(self) -> int:
         """Pairs that need hiding for which the attack made no image at any budget."""
         return len(self._by_pair) - self.alike - self.pairs
 
-    def rate(self, name: str) -> Rate:
-        """The pairs for which the flag ``name`` (``"reached"``, ``"success"``, ``"certified"``...) is set."""
-        return Rate.of(any(record[name] for record in group) for group in self._counted)
+    def _rate(self, flag: Callable[[Verdict], bool], counts: Callable[[Record, Verdict], bool] | None = None) -> Rate:
+        """The pairs with a verdict of which ``flag`` holds; of those whose first record ``counts``."""
+        groups = [group for group in self._counted if counts is None or counts(*group[0])]
+        return Rate.of(any(flag(verdict) for _, verdict in group) for group in groups)
+
+    @property
+    def reached(self) -> Rate:
+        """O1."""
+        return self._rate(lambda verdict: verdict.reached)
+
+    @property
+    def success(self) -> Rate:
+        """S1."""
+        return self._rate(lambda verdict: verdict.success)
+
+    @property
+    def local_success(self) -> Rate:
+        """Some 5×5 block of outputs moved by 64 levels, with 30 dB to the source."""
+        return self._rate(lambda verdict: verdict.local_success)
+
+    @property
+    def certified(self) -> Rate:
+        """The pairs for which S1 is proved impossible."""
+        return self._rate(lambda verdict: verdict.certified)
 
     def success_at(self, psnr_source: float) -> Rate:
         """The pairs for which the target was reached (O1) with an attack image of at least ``psnr_source`` dB."""
@@ -113,24 +137,31 @@ class Result:
     @property
     def success_far(self) -> Rate:
         """S1 over the pairs that a blend of both pictures does not solve; see :mod:`.verdicts`."""
-        far = [group for group in self._counted if not group[0]["near"]]
-        return Rate.of(any(record["success"] for record in group) for group in far)
+        return self._rate(lambda verdict: verdict.success, lambda record, _: not record.distance.near)
 
     @property
     def success_possible(self) -> Rate:
         """S1 over the pairs for which it is not proved impossible; those of a defense without a proof all count."""
-        open_ = [group for group in self._counted if not group[0]["certified"]]
-        return Rate.of(any(record["success"] for record in group) for group in open_)
+        return self._rate(lambda verdict: verdict.success, lambda _, verdict: not verdict.certified)
 
     @cached_property
     def _best(self) -> list[float]:
         """Of each pair the highest PSNR to the source with which its target was reached; minus infinity for none."""
-        return [max((r["psnr_source"] for r in group if r["reached"]), default=-np.inf) for group in self._counted]
+        return [
+            max((verdict.psnr_source for _, verdict in group if verdict.reached), default=-np.inf)
+            for group in self._counted
+        ]
 
-    def median(self, name: str) -> float | None:
+    def median(self, figure: Callable[[Record, Verdict], float | None]) -> float | None:
         """The median of a figure over all records that count; None of nothing."""
-        values = [record[name] for group in self._counted for record in group if record.get(name) is not None]
+        found = (figure(record, verdict) for group in self._counted for record, verdict in group)
+        values = [value for value in found if value is not None]
         return round(float(np.median(values)), 4) if values else None
+
+    @property
+    def median_share(self) -> float | None:
+        """The median share of the target that the output shows; None of nothing."""
+        return self.median(lambda _, verdict: verdict.share)
 
     @property
     def median_best(self) -> float | None:
@@ -144,69 +175,85 @@ class Result:
 
     def budget_curve(self) -> list[tuple[float, Rate, Rate]]:
         """(share of the window changed, O1, S1) for attacks that have a budget."""
-        budgets = sorted({r["budget"] for group in self._counted for r in group if r["budget"] is not None})
-        flat = [record for group in self._counted for record in group]
+        by_budget: dict[float, list[Verdict]] = {}
+        for group in self._counted:
+            for record, verdict in group:
+                if record.budget is not None:
+                    by_budget.setdefault(record.budget, []).append(verdict)
         return [
             (
                 budget,
-                Rate.of(record["reached"] for record in flat if record["budget"] == budget),
-                Rate.of(record["success"] for record in flat if record["budget"] == budget),
+                Rate.of(verdict.reached for verdict in by_budget[budget]),
+                Rate.of(verdict.success for verdict in by_budget[budget]),
             )
-            for budget in budgets
+            for budget in sorted(by_budget)
         ]
 
-    def seen(self, field: str, what: str) -> Rate | None:
-        """How often the classifier saw ``"target"``, ``"source"`` or ``"other"`` in ``seen_as`` or ``clean_seen_as``.
+    def seen(self, what: str, *, clean: bool = False) -> Rate | None:
+        """How often the classifier saw ``"target"``, ``"source"`` or ``"other"``, or sees it of the ``clean`` output.
 
         Over the same pairs; with budgets, the records of the largest. None where no classifier was asked.
         """
-        last = [max(group, key=lambda record: record["budget"] or 0.0) for group in self._counted]
-        if not last or field not in last[0]:
+        last = [max(group, key=lambda judged: judged[0].budget or 0.0)[0].seen for group in self._counted]
+        asked = [seen for seen in last if seen is not None]
+        if not asked:
             return None
-        return Rate.of(record[field] == what for record in last)
+        return Rate.of((seen.clean_seen_as if clean else seen.seen_as) == what for seen in asked)
 
-    def figures(self) -> dict[str, Any]:
+    def figures(self) -> dict[str, float | str | None]:
         """Everything as plain numbers by name."""
         rates = {
-            "reached": self.rate("reached"),
-            "success": self.rate("success"),
+            "reached": self.reached,
+            "success": self.success,
             "success_20": self.success_at(20.0),
             "success_25": self.success_at(25.0),
             "success_far": self.success_far,
             "success_possible": self.success_possible,
-            "local_success": self.rate("local_success"),
-            "certified": self.rate("certified"),
-            "seen_target": self.seen("seen_as", "target"),
-            "seen_source": self.seen("seen_as", "source"),
-            "clean_seen_source": self.seen("clean_seen_as", "source"),
+            "local_success": self.local_success,
+            "certified": self.certified,
+            "seen_target": self.seen("target"),
+            "seen_source": self.seen("source"),
+            "clean_seen_source": self.seen("source", clean=True),
         }
-        names = ("scaler", "version", "ratio", "attack", "against", "defense", "pairs", "alike", "failed")
-        found: dict[str, Any] = {name: getattr(self, name) for name in names}
+        names = ("scaler", "version", "ratio", "attack", "knows", "told_key", "defense", "pairs", "alike", "failed")
+        found: dict[str, float | str | None] = {name: getattr(self, name) for name in names}
         for name, rate in rates.items():
             low, high = (rate.interval if rate else None) or (None, None)
             found |= {name: rate.share if rate else None, f"{name}_low": low, f"{name}_high": high}
-        found |= {
-            f"median_{name}": self.median(name)
-            for name in ("psnr_source", "psnr_target", "psnr_clean", "ssim_source", "ssim_target", "gain_db")
-        }
-        found["broken_certificates"] = sum(bool(record.get("broken_certificate")) for record in self.records)
+        found |= {f"median_{name}": self.median(figure) for name, figure in FIGURES.items()}
+        found["broken_certificates"] = sum(bool(r.verdict and r.verdict.broken_certificate) for r in self.records)
         return found
+
+
+# Of which medians are written.
+FIGURES: dict[str, Callable[[Record, Verdict], float | None]] = {
+    "psnr_source": lambda _, verdict: verdict.psnr_source,
+    "psnr_target": lambda _, verdict: verdict.psnr_target,
+    "psnr_clean": lambda _, verdict: verdict.psnr_clean,
+    "psnr_source_luma": lambda _, verdict: verdict.psnr_source_luma,
+    "psnr_target_luma": lambda _, verdict: verdict.psnr_target_luma,
+    "share": lambda _, verdict: verdict.share,
+    "ssim_source": lambda record, _: record.made.ssim_source if record.made else None,
+    "ssim_target": lambda _, verdict: verdict.ssim_target,
+    "gain_db": lambda _, verdict: verdict.gain_db,
+}
 
 
 def summarise(records: Sequence[Record]) -> list[Result]:
     """The records by scaler, ratio, attack, what it knows of, and defense, in the order in which they first come."""
-    groups: dict[tuple[str, ...], list[Record]] = {}
-    names = ("scaler", "version", "ratio", "attack", "against", "defense")
-    for record in records:
-        groups.setdefault(tuple(str(record[name]) for name in names), []).append(record)
-    return [Result(**dict(zip(names, key, strict=True)), records=tuple(group)) for key, group in groups.items()]
+    groups: dict[tuple[str, str, str, str, str, bool, str], list[Record]] = {}
+    for one in records:
+        key = one.scaler, one.version, one.ratio, one.attack, one.knows, one.told_key, one.defense
+        groups.setdefault(key, []).append(one)
+    return [Result(*key, records=tuple(group)) for key, group in groups.items()]
 
 
 def pooled(results: Sequence[Result]) -> list[Result]:
     """All ratios of one scaler, attack and defense as one, whose ``ratio`` is ``"all"``."""
-    groups: dict[tuple[str, ...], list[Result]] = {}
+    groups: dict[tuple[object, ...], list[Result]] = {}
     for one in results:
-        groups.setdefault((one.scaler, one.version, one.attack, one.against, one.defense), []).append(one)
+        key = one.scaler, one.version, one.attack, one.knows, one.told_key, one.defense
+        groups.setdefault(key, []).append(one)
     return [
         replace(group[0], ratio="all", records=tuple(record for one in group for record in one.records))
         for group in groups.values()
@@ -219,9 +266,9 @@ def feasible(results: Sequence[Result]) -> list[Result]:
     Their ``ratio`` says from where on. What counts is the ratio of each pair, whatever bin it was drawn from.
     """
     found = []
-    for result in pooled([one for one in results if (one.against, one.defense) == ("scaler", "none")]):
+    for result in pooled([one for one in results if (one.knows, one.defense) == ("", "none")]):
         least = SCALERS[result.scaler].feasible_from
-        far = tuple(r for r in result.records if min(np.divide(r["in_size"], r["out_size"])) >= least)
+        far = tuple(r for r in result.records if min(np.divide(r.in_size, r.out_size)) >= least)
         if far:
             found.append(replace(result, ratio=f"from {least:g}", records=far))
     return found
@@ -234,15 +281,19 @@ def alarms(records: Sequence[Record]) -> list[str]:
     """
     found = []
     for record in records:
+        verdict, apart = record.verdict, record.distance
+        if verdict is None:
+            continue
         where = (
-            f"{record['attack']} on {record['against']} through {record['defense']} ({record['scaler']}), pair "
-            f"{record['pair']}: {record['target']} in {record['source']}"
+            f"{record.attack} on {record.knows or 'the scaler'} through {record.defense} ({record.scaler}), pair "
+            f"{record.pair}: {record.target} in {record.source}"
         )
-        if record.get("broken_certificate"):
+        if verdict.broken_certificate:
+            most = [verdict.bound_db, verdict.certified_db if verdict.success else None]
             found.append(
-                f"CERTIFICATE BROKEN, {where}: {record['psnr_source']:.2f} dB to the source, at most "
-                f"{min(record['bound_db'], record['certified_db'] if record['success'] else np.inf):.2f} are possible"
+                f"CERTIFICATE BROKEN, {where}: {verdict.psnr_source:.2f} dB to the source, at most "
+                f"{min(one for one in most if one is not None):.2f} are possible"
             )
-        elif record["defense"] == "area" and record.get("success") and record["needs_hiding"] and not record["near"]:
-            found.append(f"HIDDEN PICTURE SHOWN, {where}: {record['psnr_target']:.2f} dB to the target")
+        elif record.defense == "area" and verdict.success and apart.needs_hiding and not apart.near:
+            found.append(f"HIDDEN PICTURE SHOWN, {where}: {verdict.psnr_target:.2f} dB to the target")
     return found

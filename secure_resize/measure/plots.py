@@ -11,7 +11,7 @@ import numpy as np
 from ..core.operator import AxisOperator, ScalingOperator
 from .exposure import VERDICTS, exposure
 from .scalers import load
-from .survey import Row
+from .survey import Surveyed
 
 __all__ = ["plot_operator", "plot_survey"]
 
@@ -85,7 +85,7 @@ def _draw_read(panel: Any, operator: ScalingOperator) -> None:
     panel.figure.colorbar(image, ax=panel)
 
 
-def plot_survey(rows: Sequence[Row], path: Path) -> None:
+def plot_survey(rows: Sequence[Surveyed], path: Path) -> None:
     """A bar a scaler, grouped by library: its largest stealth gain, with the verdict's colour, and every ratio's."""
     figure, panel = _figure(9, 1.2 + 0.19 * len(rows))
     limits = list(VERDICTS.values())[1:]

@@ -15,8 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.operator import Provenance, ScalingOperator
-from ..scaling import check_size
-from ..scaling import resize as scale
+from ..scaling import check_size, resize as scale
 from .blackbox import (
     DTYPES,
     LAYOUTS,

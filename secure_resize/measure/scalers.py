@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from ..core.kernels import KERNELS
 from ..registry import Registry
-from ..scaling import resize
+from ..scaling import resize_unchecked
 from .sampling import CORNER, CUBIC, CUBIC_SHARP, LINEAR, NEAREST, Sampling
 
 __all__ = ["DEVIATIONS", "SCALERS", "Deviation", "Scaler", "get_scaler", "load", "register_scaler"]
@@ -56,7 +56,8 @@ class Scaler:
     ``name`` is ``library:algorithm``, with ``+antialias`` where the library is asked for it; ``module`` is what has to
     be installed; ``dtype`` the one in which the library computes when it is given a uint8 image the way its users give
     it (``"float32"``: the image is converted before, and the result rounded after); ``default`` tells whether the
-    library does this unless it is asked for something else. ``kernel``: which of our own kernels this is, if any.
+    library does this unless it is asked for something else. ``kernel``: the one of our own that this is to the byte;
+    ``""`` where it is none.
     ``sampling``: the filter of fixed width that it is known to be, if any, from which follows what it reads.
     ``feasible_from``: the ratio on both axes from which on an undefended attack is expected to hide nearly everything;
     below it the pixels that the filter leaves unread are too few.
@@ -119,11 +120,16 @@ def register_scaler(name: str, module: str, **facts: Any) -> Callable[[ScalerCal
     return register
 
 
+# What is installed for a module, where that is called otherwise; either OpenCV will do.
+PACKAGES = {"cv2": "opencv-python (or opencv-python-headless)", "PIL": "pillow", "skimage": "scikit-image"}
+
+
 def get_scaler(name: str) -> Scaler:
     """The scaler called ``name``; ValueError with the valid names otherwise, ImportError where it is not installed."""
     scaler = SCALERS[name]
     if not scaler.installed:
-        raise ImportError(f"the scaler {name!r} needs {scaler.module!r}, which is not installed")
+        package = PACKAGES.get(scaler.module, scaler.module)
+        raise ImportError(f"the scaler {name!r} needs {scaler.module!r}, which is not installed: pip install {package}")
     return scaler
 
 
@@ -139,7 +145,7 @@ def load(module: str) -> Any:
     if present and module in ("tensorflow", "keras", "jax") and "tensorflow" not in sys.modules:
         importlib.import_module("triton")
     if present and module == "torchvision" and "tensorflow" in sys.modules:
-        raise ImportError("TensorFlow was imported first, and torchvision would end the process: import it before")
+        raise ImportError("import torchvision before tensorflow: after it, torchvision would end the process")
     if module == "albumentations":
         os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or it asks the network for its newest version
     if module == "tensorflow":
@@ -191,7 +197,7 @@ OURS = {name: name for name in KERNELS}
 
 @_family("secure_resize", "secure_resize", OURS, default="area", facts={"kernel": OURS})
 def _ours(kernel: str, image: Image, size: Size) -> Image:
-    return resize(image, size, kernel=kernel)
+    return resize_unchecked(image, size, kernel=kernel)
 
 
 OPENCV = {
@@ -240,7 +246,8 @@ KERAS = ("bilinear", "nearest", "bicubic", "area", "lanczos3", "lanczos5")
 
 @lru_cache(maxsize=8)
 def _keras_layer(method: str, antialias: bool, size: Size) -> Any:
-    return load("keras").layers.Resizing(*size, interpolation=method, antialias=antialias, data_format="channels_last")
+    on = {"antialias": True} if antialias else {}  # which older versions of the layer do not have
+    return load("keras").layers.Resizing(*size, interpolation=method, data_format="channels_last", **on)
 
 
 @_family("keras", "keras", _antialiased({name: name for name in KERAS}), default="bilinear")
@@ -268,7 +275,11 @@ PILLOW = {
 }
 
 
-@_family("pillow", "PIL", PILLOW, default="bicubic", facts=_sampled(nearest=NEAREST))
+# The same bytes as ours by that kernel: tests/test_resize.py.
+_PILLOW_FACTS = {**_sampled(nearest=NEAREST), "kernel": {name: name for name in KERNELS if name in PILLOW}}
+
+
+@_family("pillow", "PIL", PILLOW, default="bicubic", facts=_PILLOW_FACTS)
 def _pillow(option: tuple[str, float | None, str | None], image: Image, size: Size) -> Image:
     module = load("PIL.Image")
     name, reducing_gap, mode = option

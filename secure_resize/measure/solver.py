@@ -24,6 +24,7 @@ __all__ = ["FEASIBLE", "Between", "Goal", "Linear", "Near", "Solution", "dual_va
 FloatArray = npt.NDArray[np.float64]
 # Levels by which the output may miss its goal at the end.
 FEASIBLE = 0.05
+MAX_ITERATIONS = 10**6
 
 
 class Linear(Protocol):
@@ -184,7 +185,22 @@ def least_change(
         :class:`Between`, or :class:`Near`, in levels.
     iterations, tolerance
         The ascent ends after so many steps, or where the duality gap is below ``tolerance`` and the goal is met.
+
+    Raises
+    ------
+    ValueError
+        ``iterations`` not between 1 and 10⁶, a negative ``tolerance``, an operator of zeros, which moves nothing.
+    TypeError
+        ``iterations`` that are no whole number.
     """
+    if isinstance(iterations, bool) or not isinstance(iterations, (int, np.integer)):
+        raise TypeError(f"iterations must be a whole number, got {iterations!r} ({type(iterations).__name__})")
+    if not 1 <= iterations <= MAX_ITERATIONS:
+        raise ValueError(f"iterations must lie between 1 and {MAX_ITERATIONS}, got {iterations}")
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance must be a number >= 0, got {tolerance!r}")
+    if isinstance(operator, ScalingOperator) and not (operator.rows.weights.any() and operator.cols.weights.any()):
+        raise ValueError("the operator is zero: no source pixel moves any output")
     if isinstance(operator, ScalingOperator):
         if isinstance(goal, Between) and _disjoint(operator.rows) and _disjoint(operator.cols):
             return _apart(source, operator, goal)

@@ -4,64 +4,43 @@ The pixels that a vulnerable scaler reads are replaced, each by the median, or a
 that the scaler does not read; then the scaler may run as it is. What it is fed no longer depends on the pixels that an
 image-scaling attack has to set.
 
-:mod:`.reconstruction` tells what was done to an image, and what an attacker can still do.
+:mod:`.plan` finds out what is read, :mod:`.info` tells what was done to an image and what an attacker can still do.
 """
 
 from __future__ import annotations
 
-import hashlib
-import math
-import os
-import secrets
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .. import core
-from ..core.operator import AxisOperator, ScalingOperator
-from ..core.selection import Selection
+from ..core.operator import AxisOperator
 from ..core.taps import Taps
-from ..measure.exposure import exposure
-from ..measure.probe import SIGNIFICANT, ProbeError, probe
-from ..measure.sampling import sampled_axis
-from ..measure.scalers import SCALERS, Scaler, get_scaler
-from ..scaling import _FROM_BATCH, _as_batch, check_size
+from ..measure.scalers import Scaler, get_scaler
+from ..names import ReconstructionMethod
+from ..scaling import as_batch, check_size, from_batch
+from .keys import image_keys, process_key
+from .plan import AnyScaler, Plan, check_options, distrusted, dtype_name, in_size_of, make_plan
 
-__all__ = [
-    "METHODS",
-    "Plan",
-    "as_operator",
-    "check_options",
-    "in_size_of",
-    "make_plan",
-    "reconstruct",
-    "reconstruct_resize",
-]
+__all__ = ["plan_of_image", "reconstruct", "reconstruct_resize"]
 
 Array = npt.NDArray[Any]
 Size = tuple[int, int]
-AnyScaler = str | Scaler | ScalingOperator
 
-METHODS = ("median", "random")
-# Stealth gain in dB below which a scaler needs no reconstruction.
-ROBUST_DB = 1.0
-# The footprints' integer weights are up to twice those of ``resize`` an axis, whose sums are exact up to 2³¹ pixels.
-MAX_PIXELS = 1 << 29
 # Images to be scaled are kept, one a thread and plan, up to this size.
 _KEPT_BYTES, _KEPT = 1 << 26, 4
 
 
 def reconstruct(
     image: Array,
-    size: Size,
+    size: Sequence[int],
     *,
     scaler: AnyScaler,
-    method: str = "median",
+    method: ReconstructionMethod = "median",
     bandwidth: float = 2,
     key: bytes | None = None,
 ) -> Array:
@@ -76,13 +55,16 @@ def reconstruct(
     ----------
     image
         (H, W), (H, W, C) or (N, H, W, C); uint8, uint16 or float32, any strides and byte order. It is not written to.
+        NaN counts as larger than every number: a median is NaN only where half of the candidates are; the mean is NaN
+        wherever its footprint holds one.
     size
         (height, width) that the image will be scaled to.
     scaler
         What will scale it: a name in ``scalers.SCALERS``, a Scaler, or its ScalingOperator, probed for instance. What a
         sampling filter of a known library reads is known in closed form (``Scaler.sampling``); any other scaler is
         probed, once for each pair of sizes, which takes from a tenth of a second to some seconds; one that does more
-        than its operator says is taken to read every pixel.
+        than its operator says is taken to read every pixel. So is a Scaler that is not in ``SCALERS`` for an image on
+        which it does not do what its operator predicts: it is called on each to see.
     method
         ``"median"`` (default): the lower median of the candidates, channel by channel. ``"random"``: one of the
         candidates, all its channels, each as likely, drawn from a keyed pseudorandom function of the whole image.
@@ -112,20 +94,25 @@ def reconstruct(
         The named scaler's library is not installed.
     """
     check_options(method, bandwidth, key)
-    batch = _as_batch(image)
-    plan = make_plan(scaler, in_size_of(batch), check_size(size), float(bandwidth), _name(batch.dtype))
-    out = np.array(batch, order="C")
-    if not plan.unchanged:
-        _fill(batch, out, plan, method, key)
-    return _from_batch(out, image.ndim)
+    batch, size = as_batch(image), check_size(size)
+    plan = make_plan(scaler, in_size_of(batch), size, float(bandwidth), dtype_name(batch.dtype))
+    if plan.known:
+        out = np.array(batch, order="C")
+        if not plan.unchanged:
+            _fill(batch, out, plan, method, key)
+        return from_batch(out, image.ndim)
+    out = np.empty(batch.shape, batch.dtype)
+    for source, target in zip(batch, out, strict=True):
+        target[...] = _scaled(plan, source, scaler, image.ndim > 2, method, key)[0]
+    return from_batch(out, image.ndim)
 
 
 def reconstruct_resize(
     image: Array,
-    size: Size,
+    size: Sequence[int],
     *,
     scaler: str | Scaler,
-    method: str = "median",
+    method: ReconstructionMethod = "median",
     bandwidth: float = 2,
     key: bytes | None = None,
 ) -> Array:
@@ -144,171 +131,62 @@ def reconstruct_resize(
         scaler = get_scaler(scaler)
     if not isinstance(scaler, Scaler):
         raise TypeError(f"scaler must be a name or a Scaler, which can be called; got {type(scaler).__name__}")
-    batch, size = _as_batch(image), check_size(size)
-    plan = make_plan(scaler, in_size_of(batch), size, float(bandwidth), _name(batch.dtype))
-    scaled = []
-    for source in batch:
-        if plan.unchanged:
-            fed = source
-        elif plan.closed_form:
-            fed = _blank(plan, source)
-            _fill(source[None], fed[None], plan, method, key)
-        else:
-            fed = np.array(source, order="C")
-            _fill(source[None], fed[None], plan, method, key)
-        result = scaler(fed if image.ndim > 2 else fed[..., 0], size).reshape(1, *size, batch.shape[3])
-        # A library may hand back what it was given, or what it will write to again.
-        scaled.append(result.copy() if not result.flags.writeable or np.may_share_memory(result, fed) else result)
+    batch, size = as_batch(image), check_size(size)
+    plan = make_plan(scaler, in_size_of(batch), size, float(bandwidth), dtype_name(batch.dtype))
+    scaled = [_scaled(plan, source, scaler, image.ndim > 2, method, key)[1] for source in batch]
     out = np.concatenate([np.empty((0, *size, batch.shape[3]), batch.dtype), *scaled]) if len(batch) != 1 else scaled[0]
-    return _from_batch(out, image.ndim)
+    return from_batch(out, image.ndim)
 
 
-# Plans: what does not depend on the pixels.
+def plan_of_image(plan: Plan, source: Array, scaler: AnyScaler, method: str) -> Plan:
+    """``plan``, or the one used instead for ``source`` (H, W, C) if the scaler does not do on it what it was probed to.
 
-
-@dataclass(frozen=True, eq=False)
-class Plan:
-    """For one scaler, pair of sizes and bandwidth. ``fallback`` are places in the selection's rows and columns."""
-
-    scaler: str
-    operator: ScalingOperator
-    closed_form: bool
-    tolerance: tuple[float, float]
-    bandwidth: float
-    gain_db: float
-    selection: Selection
-    fallback: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
-
-    @cached_property
-    def enlarges(self) -> bool:
-        """Whether no axis shrinks, so that no pixel is skipped."""
-        return all(a >= b for a, b in zip(self.operator.out_size, self.operator.in_size, strict=True))
-
-    @cached_property
-    def unchanged(self) -> bool:
-        """Whether the image is left as it is."""
-        return self.gain_db < ROBUST_DB or self.enlarges
-
-    @property
-    def falls_back(self) -> bool:
-        """Whether some window holds no candidate."""
-        return len(self.fallback[0]) > 0 and len(self.fallback[1]) > 0
-
-    @cached_property
-    def footprints(self) -> tuple[Taps, Taps]:
-        """The prefilter at the rows and at the columns that fall back."""
-        (rows, cols), (height, width) = self.fallback, self.operator.out_size
-        return (
-            _footprints(self.selection.rows[rows], self.selection.in_size[0], height),
-            _footprints(self.selection.cols[cols], self.selection.in_size[1], width),
-        )
-
-
-def check_options(method: str, bandwidth: float, key: bytes | None) -> None:
-    """Raise what :func:`reconstruct` raises for bad options."""
-    if method not in METHODS:
-        raise ValueError(f"unknown method {method!r}; valid methods: {', '.join(METHODS)}")
-    if isinstance(bandwidth, bool) or not isinstance(bandwidth, int | float | np.number) or not 1 <= bandwidth <= 64:
-        raise ValueError(f"bandwidth must be a number from 1 to 64, got {bandwidth!r}")
-    if key is not None and not isinstance(key, bytes):
-        raise TypeError(f"key must be bytes or None, got {type(key).__name__}")
-    if key is not None and len(key) < 16:
-        raise ValueError(f"key must have at least 16 bytes, got {len(key)}")
-
-
-def _from_batch(batch: Array, ndim: int) -> Array:
-    out: Array = batch[_FROM_BATCH[ndim]]
-    return out
-
-
-@lru_cache(maxsize=8)
-def _name(dtype: np.dtype[Any]) -> str:
-    """Its name, which numpy puts together anew each time."""
-    return dtype.name
-
-
-def in_size_of(batch: Array) -> Size:
-    """(height, width) of a batch (N, H, W, C); ValueError if too large."""
-    if batch.shape[1] * batch.shape[2] > MAX_PIXELS:
-        raise ValueError(f"image of {batch.shape[1]}x{batch.shape[2]} is too large: at most {MAX_PIXELS} pixels")
-    return batch.shape[1], batch.shape[2]
-
-
-def make_plan(scaler: AnyScaler, in_size: Size, out_size: Size, bandwidth: float, dtype: str) -> Plan:
-    """The plan of valid options, from the cache where there is one; raises what :func:`reconstruct` does."""
-    if isinstance(scaler, str):
-        scaler = get_scaler(scaler)
-    if isinstance(scaler, ScalingOperator):
-        if (scaler.in_size, scaler.out_size) != (in_size, out_size):
-            raise ValueError(f"the operator scales {scaler.in_size} to {scaler.out_size}, not {in_size} to {out_size}")
-    elif not isinstance(scaler, Scaler):
-        raise TypeError(f"scaler must be a name, a Scaler or a ScalingOperator, got {type(scaler).__name__}")
-    return _cached_plan(scaler, in_size, out_size, bandwidth, dtype)
-
-
-@lru_cache(maxsize=128)
-def _cached_plan(scaler: Scaler | ScalingOperator, in_size: Size, out_size: Size, bandwidth: float, dtype: str) -> Plan:
-    # By its name only if it is the registered one: a name is a claim.
-    known = isinstance(scaler, Scaler) and SCALERS.get(scaler.name) is scaler
-    sampling = scaler.sampling if known and isinstance(scaler, Scaler) else None
-    tolerance, gain_db = (0.0, 0.0), None
-    if sampling is not None:
-        axes = [sampled_axis(sampling, n_in, n_out) for n_in, n_out in zip(in_size, out_size, strict=True)]
-        operator = ScalingOperator(axes[0].operator, axes[1].operator)
-        read = [axis.read for axis in axes]
-        gain_db = 20 * math.log10(axes[0].gain * axes[1].gain)
-    else:
-        operator, whole = _asked(scaler, in_size, out_size, dtype) if isinstance(scaler, Scaler) else (scaler, True)
-        read = [operator.rows.read(), operator.cols.read()]
-        if operator.provenance is not None:
-            tolerance = tuple(SIGNIFICANT * std for std in operator.provenance.weight_std)  # type: ignore[assignment]
-        gain_db = exposure(operator).stealth_gain_db
-        if not whole:
-            read, gain_db = [np.ones_like(mask) for mask in read], math.inf
-    half = [
-        min(math.floor(n_in / (n_out * bandwidth)), n_in - 1) for n_in, n_out in zip(in_size, out_size, strict=True)
-    ]
-    rows, cols = (np.flatnonzero(mask).astype(np.int32) for mask in read)
-    selection = Selection(in_size, rows, cols, (half[0], half[1]))
-    # A window without candidates has only read rows and only read columns.
-    full = [np.flatnonzero(inside == used) for inside, used in (selection.row_counts, selection.col_counts)]
-    name = scaler.name if isinstance(scaler, Scaler) else getattr(operator.provenance, "name", "operator")
-    return Plan(name, operator, sampling is not None, tolerance, bandwidth, gain_db, selection, (full[0], full[1]))
-
-
-def _asked(scaler: Scaler, in_size: Size, out_size: Size, dtype: str) -> tuple[ScalingOperator, bool]:
-    """The probed operator, and whether it is all that the scaler does.
-
-    One that cuts off at the image's own range, which any pixel may set, has to be taken to read everything.
+    With a key of its own: which candidates are drawn does not decide it.
     """
+    return plan if plan.known else _scaled(plan, source, scaler, True, method, None)[2]
+
+
+def _scaled(
+    plan: Plan, source: Array, scaler: AnyScaler, channels: bool, method: str, key: bytes | None
+) -> tuple[Array, Array, Plan]:
+    """What the scaler is fed for ``source`` (H, W, C), what it makes of that (1, h, w, C), and the plan.
+
+    If the scaler is a black box, and did not do what its operator predicts, it is fed anew, with every pixel taken for
+    one that it reads. ``channels``: it is given three dimensions.
+    """
+    assert isinstance(scaler, Scaler)
+    fed = _fed(plan, source, method, key)
+    result = _call(scaler, fed, plan, channels)
+    if not plan.known and not plan.predicts(fed, result[0]):
+        plan = distrusted(scaler, plan, dtype_name(source.dtype))
+        fed = _fed(plan, source, method, key)
+        result = _call(scaler, fed, plan, channels)
+    return fed, result, plan
+
+
+def _fed(plan: Plan, source: Array, method: str, key: bytes | None) -> Array:
+    """The image for the scaler: reconstructed, or holding only what is read where that is known in closed form."""
+    if plan.unchanged:
+        return source
+    fed = _blank(plan, source) if plan.closed_form else np.array(source, order="C")
+    _fill(source[None], fed[None], plan, method, key)
+    return fed
+
+
+def _call(scaler: Scaler, fed: Array, plan: Plan, channels: bool) -> Array:
+    """What ``scaler`` makes of ``fed`` (H, W, C), as (1, h, w, C) that shares no memory with it."""
+    size = plan.operator.out_size
     try:
-        return probe(scaler, in_size, out_size, dtype=dtype), True
-    except ProbeError as error:
-        operator = error.evidence.get("operator")
-        if not isinstance(operator, ScalingOperator):
-            raise
-        return operator, False
-
-
-def _footprints(pixels: npt.NDArray[np.int32], n_in: int, n_out: int) -> Taps:
-    """The mean over the β pixels around the centre of each of ``pixels``, moved inside the axis; at least one pixel.
-
-    In units of 1 / 2·n_out source pixels: a pixel is 2·n_out wide, a footprint 2·n_in.
-    """
-    pixel, width = 2 * n_out, 2 * max(n_in, n_out)
-    shared = math.gcd(pixel // 2, width // 2)  # both stay even, and so their difference
-    pixel, width = pixel // shared, width // shared
-    left = np.clip(pixels.astype(np.int64) * pixel + (pixel - width) // 2, 0, n_in * pixel - width)
-    first = left // pixel
-    taps = min(int((-(-(left + width) // pixel) - first).max()), n_in)
-    first = np.minimum(first, n_in - taps)
-    edge = (first[:, None] + np.arange(taps)) * pixel
-    overlap = np.minimum(edge + pixel, (left + width)[:, None]) - np.maximum(edge, left[:, None])
-    weights = np.maximum(overlap, 0).astype(np.int32)
-    return Taps(n_in, len(pixels), first.astype(np.int32), weights, width)
-
-
-# Filling in.
+        result = scaler(fed if channels else fed[..., 0], size)
+    except (ImportError, MemoryError):
+        raise
+    except Exception as error:  # a library's own, such as cv2.error for more channels than it takes
+        raise ValueError(
+            f"{scaler.name} fails on an image of shape {fed.shape}, {fed.dtype}, to {size[0]}x{size[1]}: {error}"
+        ) from error
+    # A library may hand back what it was given, or what it will write to again.
+    result = result.copy() if not result.flags.writeable or np.may_share_memory(result, fed) else result
+    return result.reshape(1, *size, fed.shape[2])
 
 
 def _fill(batch: Array, out: Array, plan: Plan, method: str, key: bytes | None) -> None:
@@ -317,7 +195,7 @@ def _fill(batch: Array, out: Array, plan: Plan, method: str, key: bytes | None) 
     if method == "median":
         core.select_median(batch, out, selection)
     else:
-        core.select_random(batch, out, selection, _image_keys(batch, key or _process_key()))
+        core.select_random(batch, out, selection, image_keys(batch, key or process_key()))
     if plan.falls_back:
         rows, cols = selection.rows[plan.fallback[0]], selection.cols[plan.fallback[1]]
         means = _mean(batch, *plan.footprints)
@@ -327,12 +205,7 @@ def _fill(batch: Array, out: Array, plan: Plan, method: str, key: bytes | None) 
 def _mean(batch: Array, rows: Taps, cols: Taps) -> Array:
     if batch.dtype != np.float32:
         return core.apply_area(batch, rows, cols)
-    return core.apply_float(batch, as_operator(rows), as_operator(cols))
-
-
-def as_operator(taps: Taps) -> AxisOperator:
-    """Integer weights as the operator that they stand for."""
-    return AxisOperator(taps.n_in, taps.n_out, taps.start.astype(np.int64), taps.weights / taps.unit)
+    return core.apply_float(batch, AxisOperator.of(rows), AxisOperator.of(cols))
 
 
 class _Blanks(threading.local):
@@ -359,52 +232,3 @@ def _blank(plan: Plan, source: Array) -> Array:
             images.popitem(last=False)
     images.move_to_end(known)
     return kept[1]
-
-
-# Keys. One secret a process; each image's own key is a keyed hash of all its pixels.
-
-_secret: bytes | None = None
-_secret_lock = threading.Lock()
-if hasattr(os, "register_at_fork"):  # a lock that another thread holds at a fork is never released in the child
-    os.register_at_fork(
-        before=_secret_lock.acquire,
-        after_in_parent=_secret_lock.release,
-        after_in_child=_secret_lock.release,
-    )
-
-
-def _process_key() -> bytes:
-    global _secret
-    with _secret_lock:
-        if _secret is None:
-            _secret = secrets.token_bytes(32)
-        return _secret
-
-
-@lru_cache(maxsize=4)
-def _hash_keys(key: bytes) -> tuple[bytes, Array, Array]:
-    """The keys of the three hashes: 32 bytes, and twice 1024 as an array."""
-    outer = hashlib.blake2b(key, digest_size=32, person=b"secure_resize 2").digest()
-    parts = [hashlib.blake2b(bytes([k]), key=outer, digest_size=64).digest() for k in range(32)]
-    inner = np.frombuffer(b"".join(parts), np.uint8)
-    return outer, inner[:1024], inner[1024:]
-
-
-def _image_keys(batch: Array, key: bytes) -> Array:
-    """uint8 (N, 32): a pseudorandom function of each image, all its pixels, dtype and shape.
-
-    A universal hash and then a pseudorandom function of what is left, as in UMAC (Black et al., CRYPTO 1999): NH over
-    the pixels, NH under another key over its hashes, and keyed BLAKE2b over those, 1/16384 of the image, and its kind.
-    Two images share a key with probability 2⁻³¹ at most, over the secret: 2⁻³² for either NH.
-    """
-    outer, first, second = _hash_keys(key)
-    keys = np.empty((len(batch), 32), np.uint8)
-    for image, image_key in zip(batch, keys, strict=True):
-        data = np.ascontiguousarray(image).reshape(-1).view(np.uint8)
-        hashes = core.fingerprint(data, first).astype("<u8", copy=False)
-        if len(hashes) > 16:  # or the second would be as long as they are
-            hashes = core.fingerprint(hashes.view(np.uint8), second).astype("<u8", copy=False)
-        digest = hashlib.blake2b(f"{_name(image.dtype)} {image.shape}".encode(), key=outer, digest_size=32)
-        digest.update(hashes.tobytes())
-        image_key[:] = np.frombuffer(digest.digest(), np.uint8)
-    return keys

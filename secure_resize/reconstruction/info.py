@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -13,8 +14,10 @@ from ..core.operator import AxisOperator, ScalingOperator
 from ..core.taps import Taps
 from ..measure.exposure import Exposure, exposure
 from ..measure.probe import probe
-from ..scaling import _as_batch, check_size
-from .filters import ROBUST_DB, AnyScaler, Plan, as_operator, check_options, in_size_of, make_plan
+from ..names import ReconstructionMethod
+from ..scaling import as_batch, check_size
+from .filters import plan_of_image
+from .plan import ROBUST_DB, AnyScaler, Plan, check_options, in_size_of, make_plan
 
 __all__ = ["ReconstructionInfo", "reconstruction_info"]
 
@@ -26,10 +29,10 @@ _INTERVAL_VALUES = 1 << 22  # sorted at a time
 
 def reconstruction_info(
     image: Array,
-    size: Size,
+    size: Sequence[int],
     *,
     scaler: AnyScaler,
-    method: str = "median",
+    method: ReconstructionMethod = "median",
     bandwidth: float = 2,
 ) -> ReconstructionInfo:
     """What :func:`reconstruct` does to one image (H, W) or (H, W, C), and what an attacker can still do.
@@ -42,11 +45,11 @@ def reconstruction_info(
     Arguments and errors are :func:`reconstruct`'s.
     """
     check_options(method, bandwidth, None)
-    batch = _as_batch(image)
+    batch = as_batch(image)
     if image.ndim == 4:
         raise ValueError(f"image must have shape (H, W) or (H, W, C), one image; got {image.shape}")
     plan = make_plan(scaler, in_size_of(batch), check_size(size), float(bandwidth), batch.dtype.name)
-    return ReconstructionInfo(method, plan, batch[0])
+    return ReconstructionInfo(method, plan_of_image(plan, batch[0], scaler, method), batch[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,17 +196,18 @@ class ReconstructionInfo:
         if plan.unchanged:
             raise ValueError(f"{self.why}; there are no windows")
         top = 1.0 if image.dtype == np.float32 else float(np.iinfo(image.dtype).max)
+        budget = min(int(budget), image.size)
         low = np.empty((*self.candidates.shape, image.shape[2]))
         high = np.empty_like(low)
         step = max(1, _INTERVAL_VALUES // (plan.selection.window * low[0].size))
         for first in range(0, len(low), step):
             here = slice(first, first + step)
-            low[here], high[here] = self._window_intervals(here, int(budget), top)
+            low[here], high[here] = self._window_intervals(here, budget, top)
         if plan.falls_back:
-            rows, cols = (as_operator(taps).dense() for taps in plan.footprints)
+            rows, cols = (AxisOperator.of(taps).dense() for taps in plan.footprints)
             for a, i in enumerate(plan.fallback[0]):
                 for b, j in enumerate(plan.fallback[1]):
-                    low[i, j], high[i, j] = _mean_interval(image, rows[a], cols[b], int(budget), top)
+                    low[i, j], high[i, j] = _mean_interval(image, rows[a], cols[b], budget, top)
         return low, high
 
     def _window_intervals(self, here: slice, budget: int, top: float) -> tuple[Array, Array]:
@@ -215,8 +219,8 @@ class ReconstructionInfo:
         inside = ((y >= 0) & (y < height))[:, None, :, None] & ((x >= 0) & (x < width))[None, :, None, :]
         y, x = np.clip(y, 0, height - 1)[:, None, :, None], np.clip(x, 0, width - 1)[None, :, None, :]
         free = inside & ~(selection.read_rows[y] & selection.read_cols[x])
-        values = np.where(free[..., None], image[y, x].astype(np.float64), np.inf)
-        values = np.sort(values.reshape(*values.shape[:2], -1, image.shape[2]), axis=2)  # candidates first
+        values = np.where(free[..., None], image[y, x].astype(np.float64), np.nan)
+        values = np.sort(values.reshape(*values.shape[:2], -1, image.shape[2]), axis=2)  # candidates first, NaN last
         count = self.candidates[here, :, None, None]
         if self.method == "random":
             reach = count if budget else np.zeros_like(count)
@@ -234,6 +238,8 @@ class ReconstructionInfo:
 
         The :meth:`intervals`, through the scaler's weights by their signs, before its rounding. The budget counts per
         window, and so all the more if it is that of the whole image. Probed weights are known to :attr:`tolerance`.
+        Where weights are negative, a scaler of integers may cut off what overshoots between its passes, whichever runs
+        first: the intervals hold for all three.
         """
         plan, image = self._plan, self._image
         low, high = (image.astype(np.float64) for _ in "lh")
@@ -253,8 +259,18 @@ class ReconstructionInfo:
             return np.asarray(same[0] + same[1] - mixed[0] - mixed[1])
 
         top = 1.0 if image.dtype == np.float32 else float(np.iinfo(image.dtype).max)
-        ends = through(low, high), through(high, low)
-        return np.clip(ends[0], 0, top), np.clip(ends[1], 0, top)
+        ends = [(through(low, high), through(high, low))]
+        if image.dtype.kind == "u" and any(part.weights.any() for part in negative):
+            for order in ((0, 1), (1, 0)):
+                least, most = low, high
+                for axis in order:
+                    up, down = ((positive[axis].apply(x, axis), negative[axis].apply(x, axis)) for x in (least, most))
+                    least, most = (np.clip(end, 0, top) for end in (up[0] - down[1], down[0] - up[1]))
+                ends.append((least, most))
+        return (
+            np.clip(np.minimum.reduce([least for least, _ in ends]), 0, top),
+            np.clip(np.maximum.reduce([most for _, most in ends]), 0, top),
+        )
 
     def __str__(self) -> str:
         return "\n".join(f"{name:18} {value}" for name, value in self.rows())
@@ -282,7 +298,7 @@ class ReconstructionInfo:
 
 def _composed(axis: AxisOperator, pixels: npt.NDArray[np.int32], taps: Taps) -> AxisOperator:
     """The axis fed by the footprints' means at ``pixels`` and by nothing else."""
-    dense = axis.dense()[:, pixels] @ as_operator(taps).dense()
+    dense = axis.dense()[:, pixels] @ AxisOperator.of(taps).dense()
     return AxisOperator(axis.n_in, axis.n_out, np.zeros(axis.n_out, np.int64), dense)
 
 

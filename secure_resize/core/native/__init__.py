@@ -15,16 +15,22 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import reference
-from ..operator import AxisOperator
 from ..selection import NETWORK_LIMIT, Selection, median_network
 from ..taps import Taps
 
 # By their names: where there is no extension that raises ModuleNotFoundError, `from . import _native` would not.
-from ._native import Plan, level, levels, run, runs
-from ._native import fingerprint as fill_fingerprint
-from ._native import plan as make_plan
-from ._native import select_median as fill_median
-from ._native import select_random as fill_random
+from ._native import (
+    MAX_WINDOW,
+    Resizer,
+    fingerprint as fill_fingerprint,
+    level,
+    levels,
+    resizer as make_resizer,
+    run,
+    runs,
+    select_median as fill_median,
+    select_random as fill_random,
+)
 
 __all__ = [
     "apply_area",
@@ -41,12 +47,12 @@ __all__ = [
 
 Array = npt.NDArray[Any]
 
-_level = level()  # what plans are made for
+_level = level()  # what resizers are made for
 
 
 @contextmanager
 def use_level(name: str) -> Iterator[None]:
-    """Make plans for the instruction set ``name`` within the context; for tests and benchmarks, not thread-safe."""
+    """Make resizers for the instruction set ``name`` within the context; for tests and benchmarks, not thread-safe."""
     global _level
     if name not in levels():
         raise ValueError(f"{name!r} is not an instruction set of this machine; valid: {', '.join(levels())}")
@@ -59,8 +65,8 @@ def use_level(name: str) -> Iterator[None]:
 
 def apply_area(image: Array, rows: Taps, cols: Taps, num_threads: int = 1) -> Array:
     """The exact mean over each output pixel's footprint, rounded half up; uint8 or uint16."""
-    plan = _integer_plan("area", rows, cols, False, image.shape[3], image.itemsize, _level)
-    return _run(plan, image, rows.n_out, cols.n_out, num_threads)
+    resizer = _resizer("area", rows, cols, False, image.shape[3], image.itemsize, _level)
+    return _run(resizer, image, rows.n_out, cols.n_out, num_threads)
 
 
 def apply_fixed(image: Array, rows: Taps | None, cols: Taps | None, rows_first: bool, num_threads: int = 1) -> Array:
@@ -68,14 +74,14 @@ def apply_fixed(image: Array, rows: Taps | None, cols: Taps | None, rows_first: 
     _, height, width, channels = image.shape
     if rows is None and cols is None:
         return np.array(image, order="C")
-    plan = _integer_plan("fixed", rows or height, cols or width, rows_first, channels, image.itemsize, _level)
-    return _run(plan, image, rows.n_out if rows else height, cols.n_out if cols else width, num_threads)
+    resizer = _resizer("fixed", rows or height, cols or width, rows_first, channels, image.itemsize, _level)
+    return _run(resizer, image, rows.n_out if rows else height, cols.n_out if cols else width, num_threads)
 
 
-def apply_float(image: Array, rows: AxisOperator, cols: AxisOperator, num_threads: int = 1) -> Array:
+def apply_float(image: Array, rows: Taps, cols: Taps, num_threads: int = 1) -> Array:
     """Both passes in float64, rounded to float32 once; float32. Only the taps of an output can make it non-finite."""
-    plan = _float_plan(rows, cols, image.shape[3], _level)
-    return _run(plan, image, rows.n_out, cols.n_out, num_threads)
+    resizer = _resizer("float", rows, cols, True, image.shape[3], image.itemsize, _level)
+    return _run(resizer, image, rows.n_out, cols.n_out, num_threads)
 
 
 def select_median(image: Array, out: Array, selection: Selection) -> None:
@@ -103,11 +109,10 @@ def fingerprint(data: Array, key: Array) -> Array:
 
 
 _NO_NETWORK = np.empty((0, 3), np.int32)
-_MAX_WINDOW = 1 << 14  # select.h
 
 
 def _selectable(image: Array, selection: Selection) -> bool:
-    return image.dtype == np.uint8 and selection.window <= _MAX_WINDOW
+    return image.dtype == np.uint8 and selection.window <= MAX_WINDOW
 
 
 def _lines(image: Array) -> Array:
@@ -117,7 +122,7 @@ def _lines(image: Array) -> Array:
     return image if inside else np.ascontiguousarray(image)
 
 
-def _run(plan: Plan, image: Array, height: int, width: int, num_threads: int) -> Array:
+def _run(resizer: Resizer, image: Array, height: int, width: int, num_threads: int) -> Array:
     n, _, columns, channels = image.shape
     strides, item = image.strides, image.itemsize
     if (strides[3] != item and channels > 1) or (strides[2] != item * channels and columns > 1):
@@ -125,30 +130,22 @@ def _run(plan: Plan, image: Array, height: int, width: int, num_threads: int) ->
     elif item > 1 and not image.flags.aligned:
         image = image.copy()
     out = np.empty((n, height, width, channels), image.dtype)
-    run(plan, image, out, num_threads)
+    run(resizer, image, out, num_threads)
     return out
 
 
-# Bounded like the caches of the weights. A plan for one of the usual sizes takes some 10 kB.
+# Bounded like the caches of the weights. A resizer for one of the usual sizes takes some 10 kB.
 @lru_cache(maxsize=128)
-def _integer_plan(
+def _resizer(
     kind: str, rows: Taps | int, cols: Taps | int, rows_first: bool, channels: int, itemsize: int, level: str
-) -> Plan:
-    return make_plan(kind, _taps(rows), _taps(cols), rows_first, channels, itemsize, level)
+) -> Resizer:
+    return make_resizer(kind, _axis(rows), _axis(cols), rows_first, channels, itemsize, level)
 
 
-@lru_cache(maxsize=64)
-def _float_plan(rows: AxisOperator, cols: AxisOperator, channels: int, level: str) -> Plan:
-    return make_plan("float", _operator(rows), _operator(cols), True, channels, 4, level)
-
-
-def _taps(taps: Taps | int) -> Any:
+def _axis(taps: Taps | int) -> Any:
+    """What C is told of an axis: its weights in C's types, or for an axis that keeps its size that alone."""
     if isinstance(taps, int):
         return (taps,)
-    start, weights = np.ascontiguousarray(taps.start, np.int32), np.ascontiguousarray(taps.weights, np.int32)
+    dtype = np.float64 if taps.weights.dtype.kind == "f" else np.int32
+    start, weights = np.ascontiguousarray(taps.start, np.int32), np.ascontiguousarray(taps.weights, dtype)
     return taps.n_in, taps.n_out, taps.unit, start, weights
-
-
-def _operator(axis: AxisOperator) -> Any:
-    start, weights = np.ascontiguousarray(axis.start, np.int32), np.ascontiguousarray(axis.weights, np.float64)
-    return axis.n_in, axis.n_out, 1, start, weights

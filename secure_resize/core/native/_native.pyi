@@ -5,15 +5,21 @@ import numpy.typing as npt
 _Array: TypeAlias = npt.NDArray[Any]
 _Axis: TypeAlias = tuple[int] | tuple[int, int, int, _Array, _Array]
 
+PRECISION_BITS: int
+MAX_AXIS: int
+MAX_WINDOW: int
+TWICE_LIMIT: int
+FINGERPRINT_BLOCK: int
+
 @final
-class Plan:
+class Resizer:
     @property
     def implementation(self) -> str: ...
 
-def plan(
+def resizer(
     kind: str, rows: _Axis, cols: _Axis, rows_first: bool, channels: int, itemsize: int, level: str, /
-) -> Plan: ...
-def run(plan: Plan, image: _Array, out: _Array, num_threads: int, /) -> None: ...
+) -> Resizer: ...
+def run(resizer: Resizer, image: _Array, out: _Array, num_threads: int, /) -> None: ...
 def select_median(
     image: _Array,
     out: _Array,

@@ -19,17 +19,17 @@ typedef int32_t Lanes __attribute__((vector_size(16)));
 typedef uint16_t Words __attribute__((vector_size(16)));
 
 /* int32 holds S + floor(D/2), and every sum on the way to it; otherwise int64 does. */
-static bool is_narrow(const Plan* plan) {
-    int64_t divisor = (int64_t)plan->rows.unit * plan->cols.unit;
-    return (plan->itemsize == 1 ? UINT8_MAX : UINT16_MAX) * divisor + divisor / 2 <= INT32_MAX;
+static bool is_narrow(const Resizer* resizer) {
+    int64_t divisor = (int64_t)resizer->rows.unit * resizer->cols.unit;
+    return (resizer->itemsize == 1 ? UINT8_MAX : UINT16_MAX) * divisor + divisor / 2 <= INT32_MAX;
 }
 
-static size_t line_bytes(const Plan* plan, int32_t pixels) { /* a row of sums */
-    return round_up(((size_t)pixels * (size_t)plan->channels + SLACK) * (is_narrow(plan) ? 4 : 8));
+static size_t line_bytes(const Resizer* resizer, int32_t pixels) { /* a row of sums */
+    return round_up(((size_t)pixels * (size_t)resizer->channels + SLACK) * (is_narrow(resizer) ? 4 : 8));
 }
 
-Status area_portable_prepare(Plan* plan) {
-    plan->scratch_bytes = line_bytes(plan, plan->cols.n_in) + line_bytes(plan, plan->cols.n_out);
+Status area_portable_prepare(Resizer* resizer) {
+    resizer->scratch_bytes = line_bytes(resizer, resizer->cols.n_in) + line_bytes(resizer, resizer->cols.n_out);
     return OK;
 }
 
@@ -41,14 +41,14 @@ typedef struct {
     int32_t full, whole, head_weight, tail_weight;
 } Band;
 
-static Band band_of(const Plan* plan, int32_t i, const uint8_t* source, ptrdiff_t stride) {
-    const Span* span = &plan->rows.spans[i];
+static Band band_of(const Resizer* resizer, int32_t i, const uint8_t* source, ptrdiff_t stride) {
+    const Span* span = &resizer->rows.spans[i];
     return (Band){.inside = source + span->first * stride,
                   .head = source + (span->first - (span->head != 0)) * stride,
                   .tail = source + (span->first + span->full - (span->tail == 0)) * stride,
                   .stride = stride,
                   .full = span->full,
-                  .whole = plan->rows.whole,
+                  .whole = resizer->rows.whole,
                   .head_weight = span->head,
                   .tail_weight = span->tail};
 }
@@ -161,16 +161,16 @@ static ALWAYS_INLINE int64_t sum_at(const void* sums, bool narrow, size_t x) {
     return narrow ? ((const int32_t*)sums)[x] : ((const int64_t*)sums)[x];
 }
 
-static ALWAYS_INLINE void sum_along_any(const Plan* plan, const void* sums, void* totals, bool narrow,
+static ALWAYS_INLINE void sum_along_any(const Resizer* resizer, const void* sums, void* totals, bool narrow,
                                         int32_t channels) {
     size_t step = (size_t)channels, result = 0;
-    for (int32_t i = 0; i < plan->cols.n_out; i++) {
-        const Span* span = &plan->cols.spans[i];
+    for (int32_t i = 0; i < resizer->cols.n_out; i++) {
+        const Span* span = &resizer->cols.spans[i];
         for (size_t c = 0; c < step; c++, result++) {
             size_t first = (size_t)span->first * step + c;
             int64_t sum = 0;
             for (int32_t k = 0; k < span->full; k++) sum += sum_at(sums, narrow, first + (size_t)k * step);
-            sum *= plan->cols.whole;
+            sum *= resizer->cols.whole;
             if (span->head != 0) sum += sum_at(sums, narrow, first - step) * span->head;
             if (span->tail != 0) sum += sum_at(sums, narrow, first + (size_t)span->full * step) * span->tail;
             if (narrow) {
@@ -182,25 +182,25 @@ static ALWAYS_INLINE void sum_along_any(const Plan* plan, const void* sums, void
     }
 }
 
-static ALWAYS_INLINE void sum_along(const Plan* plan, const void* sums, void* totals, bool narrow) {
-    if (narrow && plan->channels == 3) {
-        sum_along_lanes(&plan->cols, sums, totals, 3);
-    } else if (narrow && plan->channels == 4) {
-        sum_along_lanes(&plan->cols, sums, totals, 4);
-    } else if (plan->channels == 1) {
-        sum_along_any(plan, sums, totals, narrow, 1);
+static ALWAYS_INLINE void sum_along(const Resizer* resizer, const void* sums, void* totals, bool narrow) {
+    if (narrow && resizer->channels == 3) {
+        sum_along_lanes(&resizer->cols, sums, totals, 3);
+    } else if (narrow && resizer->channels == 4) {
+        sum_along_lanes(&resizer->cols, sums, totals, 4);
+    } else if (resizer->channels == 1) {
+        sum_along_any(resizer, sums, totals, narrow, 1);
     } else {
-        sum_along_any(plan, sums, totals, narrow, plan->channels);
+        sum_along_any(resizer, sums, totals, narrow, resizer->channels);
     }
 }
 
 /* (S + floor(D/2) + 1/2) / D with an integer S below 2^53 lies at least 1 / 2D away from any integer; two roundings
  * move it by at most 2^-51 times 65536, which is less as long as D < 2^34: the truncated product is the exact quotient.
  * D < 2^31 (MAX_PIXELS of resize.py). */
-static ALWAYS_INLINE void divide(const Plan* plan, const void* totals, uint8_t* out, int itemsize, bool narrow) {
-    int64_t divisor = (int64_t)plan->rows.unit * plan->cols.unit;
+static ALWAYS_INLINE void divide(const Resizer* resizer, const void* totals, uint8_t* out, int itemsize, bool narrow) {
+    int64_t divisor = (int64_t)resizer->rows.unit * resizer->cols.unit;
     double reciprocal = 1.0 / (double)divisor, half = (double)(divisor / 2) + 0.5;
-    size_t count = (size_t)plan->cols.n_out * (size_t)plan->channels;
+    size_t count = (size_t)resizer->cols.n_out * (size_t)resizer->channels;
     for (size_t x = 0; x < count; x++) {
         double total = narrow ? (double)((const int32_t*)totals)[x] : (double)((const int64_t*)totals)[x];
         int32_t pixel = (int32_t)((total + half) * reciprocal);
@@ -212,15 +212,15 @@ static ALWAYS_INLINE void divide(const Plan* plan, const void* totals, uint8_t* 
     }
 }
 
-static ALWAYS_INLINE void rows_of(const Plan* plan, const uint8_t* source, ptrdiff_t stride, uint8_t* out,
+static ALWAYS_INLINE void rows_of(const Resizer* resizer, const uint8_t* source, ptrdiff_t stride, uint8_t* out,
                                   int32_t first, int32_t last, uint8_t* scratch, int itemsize, bool narrow) {
-    size_t columns = (size_t)plan->cols.n_in * (size_t)plan->channels;
-    size_t out_row = (size_t)plan->cols.n_out * (size_t)plan->channels * (size_t)itemsize;
-    void *sums = scratch, *totals = scratch + line_bytes(plan, plan->cols.n_in);
-    bool in_16_bits = UINT8_MAX * (int64_t)plan->rows.unit <= UINT16_MAX;
-    memset(scratch, 0, plan->scratch_bytes); /* the slack may be added up, though nobody looks at the sum */
+    size_t columns = (size_t)resizer->cols.n_in * (size_t)resizer->channels;
+    size_t out_row = (size_t)resizer->cols.n_out * (size_t)resizer->channels * (size_t)itemsize;
+    void *sums = scratch, *totals = scratch + line_bytes(resizer, resizer->cols.n_in);
+    bool in_16_bits = UINT8_MAX * (int64_t)resizer->rows.unit <= UINT16_MAX;
+    memset(scratch, 0, resizer->scratch_bytes); /* the slack past a line is read too; its sums are not used */
     for (int32_t i = first; i < last; i++) {
-        Band band = band_of(plan, i, source, stride);
+        Band band = band_of(resizer, i, source, stride);
         for (size_t left = 0; left < columns; left += BLOCK) {
             int n = columns - left < BLOCK ? (int)(columns - left) : BLOCK;
             if (!narrow) {
@@ -233,25 +233,25 @@ static ALWAYS_INLINE void rows_of(const Plan* plan, const uint8_t* source, ptrdi
                 sum_block_u8(&band, left, n, false, (int32_t*)sums + left);
             }
         }
-        sum_along(plan, sums, totals, narrow);
-        divide(plan, totals, out + (size_t)i * out_row, itemsize, narrow);
+        sum_along(resizer, sums, totals, narrow);
+        divide(resizer, totals, out + (size_t)i * out_row, itemsize, narrow);
     }
 }
 
-static ALWAYS_INLINE void rows_of_any(const Plan* plan, const uint8_t* source, ptrdiff_t stride, uint8_t* out,
+static ALWAYS_INLINE void rows_of_any(const Resizer* resizer, const uint8_t* source, ptrdiff_t stride, uint8_t* out,
                                       int32_t first, int32_t last, uint8_t* scratch, int itemsize) {
-    if (is_narrow(plan)) {
-        rows_of(plan, source, stride, out, first, last, scratch, itemsize, true);
+    if (is_narrow(resizer)) {
+        rows_of(resizer, source, stride, out, first, last, scratch, itemsize, true);
     } else {
-        rows_of(plan, source, stride, out, first, last, scratch, itemsize, false);
+        rows_of(resizer, source, stride, out, first, last, scratch, itemsize, false);
     }
 }
 
-DECLARE_RUN(area_u8_portable) { rows_of_any(plan, source, stride, out, first, last, scratch, 1); }
-DECLARE_RUN(area_u16_portable) { rows_of_any(plan, source, stride, out, first, last, scratch, 2); }
+DECLARE_RUN(area_u8_portable) { rows_of_any(resizer, source, stride, out, first, last, scratch, 1); }
+DECLARE_RUN(area_u16_portable) { rows_of_any(resizer, source, stride, out, first, last, scratch, 2); }
 #ifdef HAVE_X86
 /* The same C, vectorised by the compiler for the wider registers. */
-TARGET_AVX2 DECLARE_RUN(area_u8_avx2_auto) { rows_of_any(plan, source, stride, out, first, last, scratch, 1); }
-TARGET_AVX2 DECLARE_RUN(area_u16_avx2) { rows_of_any(plan, source, stride, out, first, last, scratch, 2); }
-TARGET_AVX512 DECLARE_RUN(area_u16_avx512) { rows_of_any(plan, source, stride, out, first, last, scratch, 2); }
+TARGET_AVX2 DECLARE_RUN(area_u8_avx2_auto) { rows_of_any(resizer, source, stride, out, first, last, scratch, 1); }
+TARGET_AVX2 DECLARE_RUN(area_u16_avx2) { rows_of_any(resizer, source, stride, out, first, last, scratch, 2); }
+TARGET_AVX512 DECLARE_RUN(area_u16_avx512) { rows_of_any(resizer, source, stride, out, first, last, scratch, 2); }
 #endif

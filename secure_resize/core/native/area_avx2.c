@@ -45,8 +45,8 @@ static bool counts_alike(const Axis* axis) {
     return true;
 }
 
-static void fill_weights(const Plan* plan, const Tables* tables) {
-    const Axis* cols = &plan->cols;
+static void fill_weights(const Resizer* resizer, const Tables* tables) {
+    const Axis* cols = &resizer->cols;
     for (int32_t i = 0; i < tables->outputs; i++) {
         if (i >= cols->n_out) continue; /* weights 0, at the row's beginning */
         tables->start[i] = cols->start[i] * tables->channels;
@@ -61,9 +61,9 @@ static void fill_weights(const Plan* plan, const Tables* tables) {
             }
         }
     }
-    for (int32_t i = 0; i < plan->rows.n_out && tables->weighted; i++) {
-        for (int32_t k = 0; k < plan->rows.count[i]; k++) {
-            uint32_t weight = (uint32_t)plan->rows.weights[(size_t)i * (size_t)plan->rows.width + (size_t)k];
+    for (int32_t i = 0; i < resizer->rows.n_out && tables->weighted; i++) {
+        for (int32_t k = 0; k < resizer->rows.count[i]; k++) {
+            uint32_t weight = (uint32_t)resizer->rows.weights[(size_t)i * (size_t)resizer->rows.width + (size_t)k];
             tables->rows[i * tables->pairs + k / 2] |= (weight | weight << 16) << (k % 2 * 8);
         }
     }
@@ -75,48 +75,48 @@ static size_t take(size_t* total, size_t bytes) {
     return at;
 }
 
-static size_t sums_bytes(const Plan* plan) { /* a row of 16-bit column sums */
-    return round_up(((size_t)plan->cols.n_in * (size_t)plan->channels + SLACK) * sizeof(uint16_t));
+static size_t sums_bytes(const Resizer* resizer) { /* a row of 16-bit column sums */
+    return round_up(((size_t)resizer->cols.n_in * (size_t)resizer->channels + SLACK) * sizeof(uint16_t));
 }
 
 static size_t totals_bytes(const Tables* tables) { /* a row of 32-bit sums */
     return round_up(((size_t)tables->outputs * (size_t)tables->lanes + SLACK) * sizeof(int32_t));
 }
 
-Status area_u8_avx2_prepare(Plan* plan) {
-    int32_t channels = plan->channels, interior = 0;
-    int64_t divisor = (int64_t)plan->rows.unit * plan->cols.unit;
-    for (int32_t i = 0; i < plan->rows.n_out; i++) {
-        if (plan->rows.spans[i].full > interior) interior = plan->rows.spans[i].full;
+Status area_u8_avx2_prepare(Resizer* resizer) {
+    int32_t channels = resizer->channels, interior = 0;
+    int64_t divisor = (int64_t)resizer->rows.unit * resizer->cols.unit;
+    for (int32_t i = 0; i < resizer->rows.n_out; i++) {
+        if (resizer->rows.spans[i].full > interior) interior = resizer->rows.spans[i].full;
     }
     if (channels != 1 && channels != 3 && channels != 4) return UNSUITABLE;
-    if ((int64_t)plan->cols.n_in * channels < COLUMNS || plan->cols.whole > INT16_MAX) return UNSUITABLE;
+    if ((int64_t)resizer->cols.n_in * channels < COLUMNS || resizer->cols.whole > INT16_MAX) return UNSUITABLE;
     if (divisor >= 1 << 23 || 255 * (int64_t)interior > INT16_MAX) return UNSUITABLE; /* S + D/2 < 2^31 */
-    if (!counts_alike(&plan->cols)) return UNSUITABLE;
+    if (!counts_alike(&resizer->cols)) return UNSUITABLE;
     Tables tables = {.channels = channels, .divisor = (int32_t)divisor};
     /* Column sums fit 16 bits, the two products that vpmaddubsw adds 15, and the sums along a row stay in int32. */
-    tables.weighted = 255 * (int64_t)plan->rows.unit <= UINT16_MAX && 255 * 2 * plan->rows.whole <= INT16_MAX &&
-                      plan->cols.unit <= UINT16_MAX;
-    tables.bias = tables.weighted ? plan->cols.unit << 15 : 0;
+    tables.weighted = 255 * (int64_t)resizer->rows.unit <= UINT16_MAX && 255 * 2 * resizer->rows.whole <= INT16_MAX &&
+                      resizer->cols.unit <= UINT16_MAX;
+    tables.bias = tables.weighted ? resizer->cols.unit << 15 : 0;
     tables.taps = channels == 1 ? 8 : 2;
     tables.lanes = channels == 1 ? 1 : 4;
-    tables.steps = (max_count(&plan->cols) + tables.taps - 1) / tables.taps;
-    tables.outputs = (plan->cols.n_out + 7) / 8 * 8;
-    tables.pairs = tables.weighted ? (max_count(&plan->rows) + 1) / 2 : 0;
+    tables.steps = (max_count(&resizer->cols) + tables.taps - 1) / tables.taps;
+    tables.outputs = (resizer->cols.n_out + 7) / 8 * 8;
+    tables.pairs = tables.weighted ? (max_count(&resizer->rows) + 1) / 2 : 0;
     size_t total = 0, header = take(&total, sizeof tables), outputs = (size_t)tables.outputs;
     size_t start_at = take(&total, outputs * sizeof(int32_t));
     size_t weights_at = take(&total, outputs * (size_t)tables.steps * 8 * sizeof(int16_t));
-    size_t rows_at = take(&total, (size_t)plan->rows.n_out * (size_t)tables.pairs * sizeof(uint32_t));
+    size_t rows_at = take(&total, (size_t)resizer->rows.n_out * (size_t)tables.pairs * sizeof(uint32_t));
     uint8_t* memory = alloc_array(total, 1);
     if (memory == NULL) return NO_MEMORY;
     tables.start = (int32_t*)(void*)(memory + start_at);
     tables.weights = (int16_t*)(void*)(memory + weights_at);
     tables.rows = (uint32_t*)(void*)(memory + rows_at);
     memcpy(memory + header, &tables, sizeof tables);
-    fill_weights(plan, &tables);
-    plan->tables = memory;
+    fill_weights(resizer, &tables);
+    resizer->tables = memory;
     /* Column sums, three rows of totals (inside, above, below), and the output row with room for whole stores. */
-    plan->scratch_bytes = sums_bytes(plan) + 3 * totals_bytes(&tables) + outputs * 4 + 2 * SLACK;
+    resizer->scratch_bytes = sums_bytes(resizer) + 3 * totals_bytes(&tables) + outputs * 4 + 2 * SLACK;
     return OK;
 }
 
@@ -143,12 +143,12 @@ VECTOR void add_pair(__m256i* sum, __m256i a, __m256i b, __m256i weights) {
 }
 
 /* Weighted sums of one output's rows. */
-TARGET_AVX2 static void sum_weighted(const Tables* tables, const Plan* plan, int32_t i, const uint8_t* source,
+TARGET_AVX2 static void sum_weighted(const Tables* tables, const Resizer* resizer, int32_t i, const uint8_t* source,
                                      ptrdiff_t stride, uint16_t* sums, size_t columns) {
     const uint32_t* weights = tables->rows + (size_t)i * (size_t)tables->pairs;
-    int32_t pairs = plan->rows.count[i] / 2;
-    bool odd = plan->rows.count[i] % 2 != 0;
-    source += plan->rows.start[i] * stride;
+    int32_t pairs = resizer->rows.count[i] / 2;
+    bool odd = resizer->rows.count[i] % 2 != 0;
+    source += resizer->rows.start[i] * stride;
     for (size_t x = 0; x < columns; x += COLUMNS) {
         if (x + COLUMNS > columns) x = columns - COLUMNS;
         const __m256i zero = _mm256_setzero_si256(), low = _mm256_set1_epi16(INT16_MIN);
@@ -251,9 +251,9 @@ TARGET_AVX2 static void sum_along_row(const Tables* tables, const uint16_t* sums
 }
 
 /* Add the straddling rows' sums with their vertical weights. */
-TARGET_AVX2 static void weigh(const Plan* plan, const Span* span, int32_t* inside, const int32_t* above,
+TARGET_AVX2 static void weigh(const Resizer* resizer, const Span* span, int32_t* inside, const int32_t* above,
                               const int32_t* below, size_t count) {
-    const __m256i whole = _mm256_set1_epi32(plan->rows.whole), head = _mm256_set1_epi32(span->head);
+    const __m256i whole = _mm256_set1_epi32(resizer->rows.whole), head = _mm256_set1_epi32(span->head);
     const __m256i tail = _mm256_set1_epi32(span->tail);
     for (size_t x = 0; x < count; x += 8) {
         __m256i sum = _mm256_mullo_epi32(load256(inside + x), whole);
@@ -356,10 +356,10 @@ typedef struct {
     uint8_t* row;
 } Scratch;
 
-static void reduce_separately(const Plan* plan, const Tables* tables, int32_t i, const uint8_t* source,
+static void reduce_separately(const Resizer* resizer, const Tables* tables, int32_t i, const uint8_t* source,
                               ptrdiff_t stride, Scratch* scratch, int32_t* below_row) {
-    size_t columns = (size_t)plan->cols.n_in * (size_t)plan->channels;
-    const Span* span = &plan->rows.spans[i];
+    size_t columns = (size_t)resizer->cols.n_in * (size_t)resizer->channels;
+    const Span* span = &resizer->rows.spans[i];
     int32_t* above = scratch->below;
     scratch->below = scratch->above;
     scratch->above = above;
@@ -375,16 +375,17 @@ static void reduce_separately(const Plan* plan, const Tables* tables, int32_t i,
         sum_rows(source + *below_row * stride, stride, 1, scratch->sums, columns);
         sum_along_row(tables, scratch->sums, scratch->below);
     }
-    weigh(plan, span, scratch->inside, scratch->above, scratch->below, (size_t)tables->outputs * (size_t)tables->lanes);
+    weigh(resizer, span, scratch->inside, scratch->above, scratch->below,
+          (size_t)tables->outputs * (size_t)tables->lanes);
 }
 
 DECLARE_RUN(area_u8_avx2) {
-    const Tables* tables = plan->tables;
-    size_t count = (size_t)plan->cols.n_out * (size_t)plan->channels, totals = totals_bytes(tables);
-    size_t columns = (size_t)plan->cols.n_in * (size_t)plan->channels;
-    memset(scratch, 0, plan->scratch_bytes);
+    const Tables* tables = resizer->tables;
+    size_t count = (size_t)resizer->cols.n_out * (size_t)resizer->channels, totals = totals_bytes(tables);
+    size_t columns = (size_t)resizer->cols.n_in * (size_t)resizer->channels;
+    memset(scratch, 0, resizer->scratch_bytes);
     Scratch parts = {.sums = (uint16_t*)(void*)scratch};
-    scratch += sums_bytes(plan);
+    scratch += sums_bytes(resizer);
     parts.inside = (int32_t*)(void*)scratch;
     parts.above = (int32_t*)(void*)(scratch + totals);
     parts.below = (int32_t*)(void*)(scratch + 2 * totals);
@@ -392,9 +393,9 @@ DECLARE_RUN(area_u8_avx2) {
     int32_t below_row = -1;
     for (int32_t i = first; i < last; i++) {
         if (tables->weighted) {
-            sum_weighted(tables, plan, i, source, stride, parts.sums, columns);
+            sum_weighted(tables, resizer, i, source, stride, parts.sums, columns);
         } else {
-            reduce_separately(plan, tables, i, source, stride, &parts, &below_row);
+            reduce_separately(resizer, tables, i, source, stride, &parts, &below_row);
         }
         if (tables->weighted && tables->channels != 1) {
             finish_weighted(tables, parts.sums, parts.row);

@@ -8,7 +8,7 @@
  * An output of more than four taps either takes several steps, a *group* of four taps each, into the same lane, or is
  * cut into *folds*, outputs of their own that are added up once an output row. Groups need the outputs that share a
  * vector to lie within 64 bytes of each other, group for group; folds use the load better where the ratio is large.
- * The plan counts the operations of each split and takes the cheapest.
+ * The resizer counts the operations of each split and takes the cheapest.
  *
  * The image is walked in *strips* of some output rows: all rows of a strip for one set of outputs, then for the next.
  * So a set's indices, weights and straddling row stay in registers for the whole strip; what bounds the speed is the
@@ -81,49 +81,49 @@ static void step_range(const Axis* cols, const Tables* tables, int32_t vector, i
     }
 }
 
-static bool windows_fit(const Plan* plan, const Tables* tables) {
+static bool windows_fit(const Resizer* resizer, const Tables* tables) {
     for (int32_t vector = 0; vector < tables->sets * tables->folds; vector++) {
         for (int32_t group = 0; group < tables->groups; group++) {
             int32_t first, last;
-            step_range(&plan->cols, tables, vector, group, &first, &last);
-            if ((int64_t)(last - first + 1) * plan->channels > WINDOW && first <= last) return false;
+            step_range(&resizer->cols, tables, vector, group, &first, &last);
+            if ((int64_t)(last - first + 1) * resizer->channels > WINDOW && first <= last) return false;
         }
     }
     return true;
 }
 
-static Mode choose_mode(const Plan* plan, const Tables* tables, int32_t interior) {
-    int64_t unit = plan->cols.unit, divisor = tables->divisor;
+static Mode choose_mode(const Resizer* resizer, const Tables* tables, int32_t interior) {
+    int64_t unit = resizer->cols.unit, divisor = tables->divisor;
     if (tables->limbs > 1) return IN_INT32;
-    if (255 * unit <= INT16_MAX && 255 * unit * interior <= UINT16_MAX && plan->rows.whole <= INT16_MAX) {
+    if (255 * unit <= INT16_MAX && 255 * unit * interior <= UINT16_MAX && resizer->rows.whole <= INT16_MAX) {
         return IN_HALVES;
     }
     return 255 * divisor + divisor / 2 < 1 << 24 ? IN_FLOAT : IN_INT32;
 }
 
 /* Vector instructions an output row, roughly. */
-static double cost(const Plan* plan, const Tables* tables) {
-    double rows = (double)plan->rows.n_in / plan->rows.n_out, folds = tables->folds;
+static double cost(const Resizer* resizer, const Tables* tables) {
+    double rows = (double)resizer->rows.n_in / resizer->rows.n_out, folds = tables->folds;
     double step = rows * (1 + tables->limbs), join = tables->limbs == 1 ? 1 : 4;
     double fold = (tables->mode == IN_HALVES ? 1 : 2) * (folds * (folds - 1) + (folds - 1));
     return tables->sets * (folds * (tables->groups * step + join) + fold + 8);
 }
 
-static bool choose_split(const Plan* plan, int32_t taps, Tables* tables) {
+static bool choose_split(const Resizer* resizer, int32_t taps, Tables* tables) {
     double best = 0;
     Tables chosen = {0};
     for (int32_t groups = 1; groups <= MAX_GROUPS; groups++) {
         Tables trial = *tables;
         trial.groups = groups;
         trial.folds = (taps + groups * TAPS - 1) / (groups * TAPS);
-        trial.parts = plan->cols.n_out * trial.folds;
+        trial.parts = resizer->cols.n_out * trial.folds;
         if (trial.folds > MAX_FOLDS) continue;
-        for (trial.pixels = LANES / plan->channels; trial.pixels > 0; trial.pixels--) {
-            trial.sets = (plan->cols.n_out + trial.pixels - 1) / trial.pixels;
-            if (windows_fit(plan, &trial)) break;
+        for (trial.pixels = LANES / resizer->channels; trial.pixels > 0; trial.pixels--) {
+            trial.sets = (resizer->cols.n_out + trial.pixels - 1) / trial.pixels;
+            if (windows_fit(resizer, &trial)) break;
         }
-        if (trial.pixels > 0 && (chosen.groups == 0 || cost(plan, &trial) < best)) {
-            best = cost(plan, &trial);
+        if (trial.pixels > 0 && (chosen.groups == 0 || cost(resizer, &trial) < best)) {
+            best = cost(resizer, &trial);
             chosen = trial;
         }
         if (trial.folds == 1) break;
@@ -148,10 +148,10 @@ static void fill_gathers(const Tables* tables, int32_t channels) {
     }
 }
 
-static void fill_step(const Plan* plan, const Tables* tables, int32_t vector, int32_t group, Step* step,
+static void fill_step(const Resizer* resizer, const Tables* tables, int32_t vector, int32_t group, Step* step,
                       int32_t* offset) {
-    const Axis* cols = &plan->cols;
-    int32_t first, last, channels = plan->channels, row_bytes = cols->n_in * channels;
+    const Axis* cols = &resizer->cols;
+    int32_t first, last, channels = resizer->channels, row_bytes = cols->n_in * channels;
     step_range(cols, tables, vector, group, &first, &last);
     if (first > last) return; /* weights and offset stay 0 */
     *offset = first * channels < row_bytes - WINDOW ? first * channels : row_bytes - WINDOW;
@@ -170,25 +170,25 @@ static void fill_step(const Plan* plan, const Tables* tables, int32_t vector, in
     }
 }
 
-Status area_u8_avx512_prepare(Plan* plan) {
-    int32_t channels = plan->channels;
-    if (channels > LANES || (int64_t)plan->cols.n_in * channels < WINDOW) return UNSUITABLE;
-    if (plan->cols.whole >= 1 << (MAX_LIMBS * LIMB_BITS)) return UNSUITABLE;
-    int64_t divisor = (int64_t)plan->rows.unit * plan->cols.unit;
+Status area_u8_avx512_prepare(Resizer* resizer) {
+    int32_t channels = resizer->channels;
+    if (channels > LANES || (int64_t)resizer->cols.n_in * channels < WINDOW) return UNSUITABLE;
+    if (resizer->cols.whole >= 1 << (MAX_LIMBS * LIMB_BITS)) return UNSUITABLE;
+    int64_t divisor = (int64_t)resizer->rows.unit * resizer->cols.unit;
     if (divisor >= 1 << 23) return UNSUITABLE; /* S + D/2 < 2^31 */
-    Tables tables = {.limbs = plan->cols.whole < 1 << LIMB_BITS ? 1 : 2,
+    Tables tables = {.limbs = resizer->cols.whole < 1 << LIMB_BITS ? 1 : 2,
                      .divisor = (int32_t)divisor,
-                     .row_bytes = plan->cols.n_in * channels};
+                     .row_bytes = resizer->cols.n_in * channels};
     int32_t taps = 1, interior = 1;
-    for (int32_t i = 0; i < plan->cols.n_out; i++) {
-        if (plan->cols.count[i] > taps) taps = plan->cols.count[i];
+    for (int32_t i = 0; i < resizer->cols.n_out; i++) {
+        if (resizer->cols.count[i] > taps) taps = resizer->cols.count[i];
     }
-    for (int32_t i = 0; i < plan->rows.n_out; i++) {
-        if (plan->rows.spans[i].full > interior) interior = plan->rows.spans[i].full;
+    for (int32_t i = 0; i < resizer->rows.n_out; i++) {
+        if (resizer->rows.spans[i].full > interior) interior = resizer->rows.spans[i].full;
     }
     if ((int64_t)interior * taps * 127 * 255 > INT32_MAX) return UNSUITABLE; /* one limb's sum */
-    tables.mode = choose_mode(plan, &tables, interior);
-    if (!choose_split(plan, taps, &tables)) return UNSUITABLE;
+    tables.mode = choose_mode(resizer, &tables, interior);
+    if (!choose_split(resizer, taps, &tables)) return UNSUITABLE;
     tables.lanes = tables.pixels * channels;
     /* Two sets ahead, and no less than four cache lines: measured. */
     int32_t span = tables.row_bytes / tables.sets;
@@ -205,12 +205,13 @@ Status area_u8_avx512_prepare(Plan* plan) {
     for (int32_t vector = 0; vector < tables.sets * tables.folds; vector++) {
         for (int32_t group = 0; group < tables.groups; group++) {
             size_t at = (size_t)vector * (size_t)tables.groups + (size_t)group;
-            fill_step(plan, &tables, vector, group, &tables.steps[at], &tables.offsets[at]);
+            fill_step(resizer, &tables, vector, group, &tables.steps[at], &tables.offsets[at]);
         }
     }
     fill_gathers(&tables, channels);
-    plan->tables = memory;
-    plan->scratch_bytes = (size_t)tables.sets * LANES * sizeof(int32_t); /* the straddling row's sums, a vector a set */
+    resizer->tables = memory;
+    resizer->scratch_bytes =
+        (size_t)tables.sets * LANES * sizeof(int32_t); /* the straddling row's sums, a vector a set */
     return OK;
 }
 
@@ -269,8 +270,8 @@ static float reciprocal_of(int32_t divisor, bool fast) {
 }
 
 /* What one set needs of the tables: for each step vpermb's indices and vpdpbusd's weights, STEP_VECTORS apart, and its
- * offset; the gathers. Copied to local arrays where there are few, which the compiler keeps in registers: for all that
- * it knows a stored pixel may change what a pointer shows. */
+ * offset; the gathers. Copied to local arrays where there are few, so that the compiler keeps them in registers: it
+ * reloads what a pointer points to after each store of a pixel, which might have changed it. */
 typedef struct {
     const __m512i *steps, *gathers;
     const ptrdiff_t* offsets;
@@ -439,12 +440,12 @@ static int32_t float_bits(int32_t number) {
     return bits;
 }
 
-static Row output_row(const Plan* plan, Mode mode, const Span* span, const uint8_t* source, ptrdiff_t stride,
+static Row output_row(const Resizer* resizer, Mode mode, const Span* span, const uint8_t* source, ptrdiff_t stride,
                       uint8_t* out) {
     const uint8_t* inside = source + span->first * stride;
     const uint8_t* below = span->tail != 0 ? inside + span->full * stride : NULL;
     Row row = {inside, below, out, span->full, span->head, span->tail};
-    if (mode == IN_HALVES) row.tail |= plan->rows.whole << 16;
+    if (mode == IN_HALVES) row.tail |= resizer->rows.whole << 16;
     if (mode == IN_FLOAT) {
         row.head = float_bits(span->head);
         row.tail = float_bits(span->tail);
@@ -466,15 +467,15 @@ static int32_t strip_rows(const Tables* tables, ptrdiff_t stride) {
 }
 
 TARGET_AVX512 DECLARE_RUN(area_u8_avx512) {
-    const Tables* tables = plan->tables;
-    const Axis* rows = &plan->rows;
+    const Tables* tables = resizer->tables;
+    const Axis* rows = &resizer->rows;
     Strip strip = {.stride = stride,
                    .whole = tables->mode == IN_FLOAT ? float_bits(rows->whole) : rows->whole,
-                   .out_bytes = (size_t)plan->cols.n_out * (size_t)plan->channels,
+                   .out_bytes = (size_t)resizer->cols.n_out * (size_t)resizer->channels,
                    .edges = (int32_t*)(void*)scratch};
     int32_t outputs = (int32_t)((int64_t)strip_rows(tables, stride) * rows->n_out / rows->n_in);
     outputs = outputs < 1 ? 1 : outputs > MAX_STRIP ? MAX_STRIP : outputs;
-    memset(scratch, 0, plan->scratch_bytes); /* 0 is 0 as int32 and float */
+    memset(scratch, 0, resizer->scratch_bytes); /* 0 is 0 as int32 and float */
     int32_t edge_row = -1;
     for (int32_t i = first; i < last; i += outputs) {
         int32_t end = i + outputs < last ? i + outputs : last;
@@ -487,7 +488,7 @@ TARGET_AVX512 DECLARE_RUN(area_u8_avx512) {
                 strip.rows[strip.count++] = (Row){above, above, NULL, 0, 0, 0};
             }
             strip.rows[strip.count++] =
-                output_row(plan, tables->mode, span, source, stride, out + (size_t)k * strip.out_bytes);
+                output_row(resizer, tables->mode, span, source, stride, out + (size_t)k * strip.out_bytes);
             edge_row = span->tail != 0 ? span->first + span->full : -1;
         }
         switch (tables->mode) {

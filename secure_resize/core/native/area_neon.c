@@ -20,13 +20,13 @@ typedef struct {
     void* weights;  /* [output][window] */
 } Tables;
 
-static size_t sums_bytes(const Plan* plan, const Tables* tables) { /* a row of column sums */
-    size_t pixels = (size_t)plan->cols.n_in + (size_t)tables->window;
-    return round_up((pixels * (size_t)plan->channels + SLACK) * sizeof(uint32_t));
+static size_t sums_bytes(const Resizer* resizer, const Tables* tables) { /* a row of column sums */
+    size_t pixels = (size_t)resizer->cols.n_in + (size_t)tables->window;
+    return round_up((pixels * (size_t)resizer->channels + SLACK) * sizeof(uint32_t));
 }
 
-static size_t totals_bytes(const Plan* plan) { /* a row of sums along it */
-    return round_up(((size_t)plan->cols.n_out * (size_t)plan->channels + SLACK) * sizeof(uint32_t));
+static size_t totals_bytes(const Resizer* resizer) { /* a row of sums along it */
+    return round_up(((size_t)resizer->cols.n_out * (size_t)resizer->channels + SLACK) * sizeof(uint32_t));
 }
 
 static int32_t max_of(const int32_t* numbers, int32_t count) {
@@ -35,10 +35,10 @@ static int32_t max_of(const int32_t* numbers, int32_t count) {
     return most;
 }
 
-static void fill(const Plan* plan, const Tables* tables) {
-    const Axis* cols = &plan->cols;
+static void fill(const Resizer* resizer, const Tables* tables) {
+    const Axis* cols = &resizer->cols;
     for (int32_t i = 0; i < cols->n_out; i++) {
-        tables->start[i] = cols->start[i] * plan->channels;
+        tables->start[i] = cols->start[i] * resizer->channels;
         for (int32_t k = 0; k < cols->count[i]; k++) {
             size_t at = (size_t)i * (size_t)tables->window + (size_t)k;
             int32_t weight = cols->weights[(size_t)i * (size_t)cols->width + (size_t)k];
@@ -51,28 +51,28 @@ static void fill(const Plan* plan, const Tables* tables) {
     }
 }
 
-Status area_u8_neon_prepare(Plan* plan) {
-    int32_t channels = plan->channels;
-    int64_t divisor = (int64_t)plan->rows.unit * plan->cols.unit;
-    int64_t rows = max_of(plan->rows.count, plan->rows.n_out);
+Status area_u8_neon_prepare(Resizer* resizer) {
+    int32_t channels = resizer->channels;
+    int64_t divisor = (int64_t)resizer->rows.unit * resizer->cols.unit;
+    int64_t rows = max_of(resizer->rows.count, resizer->rows.n_out);
     if (channels != 1 && channels != 3 && channels != 4) return UNSUITABLE;
-    if ((int64_t)plan->cols.n_in * channels < COLUMNS) return UNSUITABLE;
-    if (divisor >= 1 << 23 || plan->rows.whole > UINT16_MAX) return UNSUITABLE; /* S + D/2 < 2^31 */
+    if ((int64_t)resizer->cols.n_in * channels < COLUMNS) return UNSUITABLE;
+    if (divisor >= 1 << 23 || resizer->rows.whole > UINT16_MAX) return UNSUITABLE; /* S + D/2 < 2^31 */
     if (UINT8_MAX * rows > UINT16_MAX) return UNSUITABLE;
     int32_t taps = channels == 1 ? 8 : 4;
-    Tables tables = {.steps = (max_of(plan->cols.count, plan->cols.n_out) + taps - 1) / taps};
-    tables.narrow = UINT8_MAX * (int64_t)plan->rows.unit <= UINT16_MAX && plan->cols.whole <= UINT16_MAX;
+    Tables tables = {.steps = (max_of(resizer->cols.count, resizer->cols.n_out) + taps - 1) / taps};
+    tables.narrow = UINT8_MAX * (int64_t)resizer->rows.unit <= UINT16_MAX && resizer->cols.whole <= UINT16_MAX;
     tables.window = tables.steps * taps;
-    size_t outputs = (size_t)plan->cols.n_out, header = round_up(sizeof tables);
+    size_t outputs = (size_t)resizer->cols.n_out, header = round_up(sizeof tables);
     size_t starts = round_up(outputs * sizeof(int32_t)), weights = outputs * (size_t)tables.window * sizeof(uint32_t);
     uint8_t* memory = alloc_array(header + starts + weights, 1);
     if (memory == NULL) return NO_MEMORY;
     tables.start = (int32_t*)(void*)(memory + header);
     tables.weights = memory + header + starts;
     memcpy(memory, &tables, sizeof tables);
-    fill(plan, &tables);
-    plan->tables = memory;
-    plan->scratch_bytes = sums_bytes(plan, &tables) + totals_bytes(plan);
+    fill(resizer, &tables);
+    resizer->tables = memory;
+    resizer->scratch_bytes = sums_bytes(resizer, &tables) + totals_bytes(resizer);
     return OK;
 }
 
@@ -84,14 +84,14 @@ typedef struct {
     uint16_t whole, head_weight, tail_weight;
 } Band;
 
-static Band band_of(const Plan* plan, int32_t i, const uint8_t* source, ptrdiff_t stride) {
-    const Span* span = &plan->rows.spans[i];
+static Band band_of(const Resizer* resizer, int32_t i, const uint8_t* source, ptrdiff_t stride) {
+    const Span* span = &resizer->rows.spans[i];
     return (Band){.inside = source + span->first * stride,
                   .head = source + (span->first - (span->head != 0)) * stride,
                   .tail = source + (span->first + span->full - (span->tail == 0)) * stride,
                   .stride = stride,
                   .full = span->full,
-                  .whole = (uint16_t)plan->rows.whole,
+                  .whole = (uint16_t)resizer->rows.whole,
                   .head_weight = (uint16_t)span->head,
                   .tail_weight = (uint16_t)span->tail};
 }
@@ -136,13 +136,13 @@ static ALWAYS_INLINE void sum_columns(const Band* band, void* sums, size_t colum
 }
 
 /* All channels of an output at once. The fourth lane of three belongs to the next output, or to the slack. */
-static ALWAYS_INLINE void sum_along_lanes(const Plan* plan, const void* sums, uint32_t* totals, int channels,
+static ALWAYS_INLINE void sum_along_lanes(const Resizer* resizer, const void* sums, uint32_t* totals, int channels,
                                           bool narrow) {
-    const Tables* tables = plan->tables;
+    const Tables* tables = resizer->tables;
     const uint16_t* narrow_weights = tables->weights;
     const uint32_t* wide_weights = tables->weights;
     const int32_t steps = tables->steps;
-    for (int32_t i = 0; i < plan->cols.n_out; i++, totals += channels) {
+    for (int32_t i = 0; i < resizer->cols.n_out; i++, totals += channels) {
         uint32x4_t even = vdupq_n_u32(0), odd = vdupq_n_u32(0);
         const uint16_t* narrow_at = (const uint16_t*)sums + tables->start[i];
         const uint32_t* wide_at = (const uint32_t*)sums + tables->start[i];
@@ -168,12 +168,12 @@ static ALWAYS_INLINE void sum_along_lanes(const Plan* plan, const void* sums, ui
 }
 
 /* One channel: eight pixels a step. */
-static ALWAYS_INLINE void sum_along_one(const Plan* plan, const void* sums, uint32_t* totals, bool narrow) {
-    const Tables* tables = plan->tables;
+static ALWAYS_INLINE void sum_along_one(const Resizer* resizer, const void* sums, uint32_t* totals, bool narrow) {
+    const Tables* tables = resizer->tables;
     const uint16_t* narrow_weights = tables->weights;
     const uint32_t* wide_weights = tables->weights;
     const int32_t steps = tables->steps;
-    for (int32_t i = 0; i < plan->cols.n_out; i++) {
+    for (int32_t i = 0; i < resizer->cols.n_out; i++) {
         uint32x4_t low = vdupq_n_u32(0), high = vdupq_n_u32(0);
         const uint16_t* narrow_at = (const uint16_t*)sums + tables->start[i];
         const uint32_t* wide_at = (const uint32_t*)sums + tables->start[i];
@@ -193,11 +193,11 @@ static ALWAYS_INLINE void sum_along_one(const Plan* plan, const void* sums, uint
     }
 }
 
-static ALWAYS_INLINE void sum_along(const Plan* plan, const void* sums, uint32_t* totals, bool narrow) {
-    switch (plan->channels) {
-        case 1: sum_along_one(plan, sums, totals, narrow); break;
-        case 3: sum_along_lanes(plan, sums, totals, 3, narrow); break;
-        default: sum_along_lanes(plan, sums, totals, 4, narrow); break;
+static ALWAYS_INLINE void sum_along(const Resizer* resizer, const void* sums, uint32_t* totals, bool narrow) {
+    switch (resizer->channels) {
+        case 1: sum_along_one(resizer, sums, totals, narrow); break;
+        case 3: sum_along_lanes(resizer, sums, totals, 3, narrow); break;
+        default: sum_along_lanes(resizer, sums, totals, 4, narrow); break;
     }
 }
 
@@ -232,18 +232,18 @@ static ALWAYS_INLINE void divide(uint32_t d, const uint32_t* totals, uint8_t* ou
     }
 }
 
-static ALWAYS_INLINE void rows_of(const Plan* plan, const uint8_t* source, ptrdiff_t stride, uint8_t* out,
+static ALWAYS_INLINE void rows_of(const Resizer* resizer, const uint8_t* source, ptrdiff_t stride, uint8_t* out,
                                   int32_t first, int32_t last, uint8_t* scratch, bool narrow) {
-    size_t columns = (size_t)plan->cols.n_in * (size_t)plan->channels;
-    size_t count = (size_t)plan->cols.n_out * (size_t)plan->channels;
+    size_t columns = (size_t)resizer->cols.n_in * (size_t)resizer->channels;
+    size_t count = (size_t)resizer->cols.n_out * (size_t)resizer->channels;
     void* sums = scratch;
-    uint32_t* totals = (uint32_t*)(void*)(scratch + sums_bytes(plan, plan->tables));
-    uint32_t divisor = (uint32_t)plan->rows.unit * (uint32_t)plan->cols.unit;
-    memset(scratch, 0, plan->scratch_bytes); /* the slack may be added up and divided, though nobody looks at it */
+    uint32_t* totals = (uint32_t*)(void*)(scratch + sums_bytes(resizer, resizer->tables));
+    uint32_t divisor = (uint32_t)resizer->rows.unit * (uint32_t)resizer->cols.unit;
+    memset(scratch, 0, resizer->scratch_bytes); /* the slack past a line is read too; its results are not used */
     for (int32_t i = first; i < last; i++) {
-        Band band = band_of(plan, i, source, stride);
+        Band band = band_of(resizer, i, source, stride);
         sum_columns(&band, sums, columns, narrow);
-        sum_along(plan, sums, totals, narrow);
+        sum_along(resizer, sums, totals, narrow);
         if (divisor < 1 << 13) {
             divide(divisor, totals, out + (size_t)i * count, count, true);
         } else {
@@ -253,10 +253,10 @@ static ALWAYS_INLINE void rows_of(const Plan* plan, const uint8_t* source, ptrdi
 }
 
 DECLARE_RUN(area_u8_neon) {
-    if (((const Tables*)plan->tables)->narrow) {
-        rows_of(plan, source, stride, out, first, last, scratch, true);
+    if (((const Tables*)resizer->tables)->narrow) {
+        rows_of(resizer, source, stride, out, first, last, scratch, true);
     } else {
-        rows_of(plan, source, stride, out, first, last, scratch, false);
+        rows_of(resizer, source, stride, out, first, last, scratch, false);
     }
 }
 #endif

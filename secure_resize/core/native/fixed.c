@@ -1,9 +1,9 @@
 /* Pillow's two passes with 22-bit taps in plain C, for uint8 and uint16.
  *
- * Each pass makes (sum of weight * pixel + 2^21) >> 22, clipped to the dtype. For uint8 the sums fit int32: a plan is
+ * Each pass makes (sum of weight * pixel + 2^21) >> 22, clipped to the dtype. For uint8 the sums fit int32: a resizer is
  * refused unless 255 * (the sum of the absolute weights) + 2^21 stays below 2^31 for every output (Pillow's kernels
  * reach 0.75 of that). uint16 is summed in float64, which holds every integer below 2^53 and which processors multiply
- * faster than int64; a plan's sums stay below 65535 * 2^36.
+ * faster than int64; a resizer's sums stay below 65535 * 2^36.
  *
  * Columns first, the rows that the vertical pass needs live in a ring of rows.width lines; rows first, one line holds
  * the vertical pass's result. Either stays in the cache.
@@ -29,19 +29,20 @@ static bool sums_fit(const Axis* axis, int64_t largest) {
 }
 
 /* uint16: one row as float64, and its sums. */
-static size_t reals_bytes(const Plan* plan) {
-    return ((size_t)(plan->cols.n_in + plan->cols.n_out) * (size_t)plan->channels + 2 * TAPS_SLACK) * sizeof(double);
+static size_t reals_bytes(const Resizer* resizer) {
+    return ((size_t)(resizer->cols.n_in + resizer->cols.n_out) * (size_t)resizer->channels + 2 * TAPS_SLACK) *
+           sizeof(double);
 }
 
-Status fixed_portable_prepare(Plan* plan) {
-    int64_t largest = plan->itemsize == 1 ? (INT32_MAX - (1 << (PRECISION_BITS - 1))) / 255 : (int64_t)1 << 36;
-    if (plan->has_rows && !sums_fit(&plan->rows, largest)) return BAD_TABLE;
-    if (plan->has_cols && !sums_fit(&plan->cols, largest)) return BAD_TABLE;
-    size_t item = (size_t)plan->itemsize * (size_t)plan->channels, line, total;
-    bool ring = plan->has_rows && plan->has_cols && !plan->rows_first;
-    if (!size_product((size_t)(ring ? plan->cols.n_out : plan->cols.n_in), item, &line)) return NO_MEMORY;
-    if (!size_product(line, (size_t)(ring ? plan->rows.width : 1), &total)) return NO_MEMORY;
-    plan->scratch_bytes = round_up(total) + (plan->itemsize == 2 ? reals_bytes(plan) : 0);
+Status fixed_portable_prepare(Resizer* resizer) {
+    int64_t largest = resizer->itemsize == 1 ? (INT32_MAX - (1 << (PRECISION_BITS - 1))) / 255 : (int64_t)1 << 36;
+    if (resizer->has_rows && !sums_fit(&resizer->rows, largest)) return BAD_TABLE;
+    if (resizer->has_cols && !sums_fit(&resizer->cols, largest)) return BAD_TABLE;
+    size_t item = (size_t)resizer->itemsize * (size_t)resizer->channels, line, total;
+    bool ring = resizer->has_rows && resizer->has_cols && !resizer->rows_first;
+    if (!size_product((size_t)(ring ? resizer->cols.n_out : resizer->cols.n_in), item, &line)) return NO_MEMORY;
+    if (!size_product(line, (size_t)(ring ? resizer->rows.width : 1), &total)) return NO_MEMORY;
+    resizer->scratch_bytes = round_up(total) + (resizer->itemsize == 2 ? reals_bytes(resizer) : 0);
     return OK;
 }
 
@@ -56,13 +57,13 @@ static ALWAYS_INLINE uint8_t round_u8(int32_t sum) {
     return (uint8_t)(sum < 0 ? 0 : sum > UINT8_MAX ? UINT8_MAX : sum);
 }
 
-static ALWAYS_INLINE void pass_along_u16(const Plan* plan, const uint16_t* source, uint16_t* out, double* reals) {
-    size_t count_in = (size_t)plan->cols.n_in * (size_t)plan->channels;
-    size_t count = (size_t)plan->cols.n_out * (size_t)plan->channels;
+static ALWAYS_INLINE void pass_along_u16(const Resizer* resizer, const uint16_t* source, uint16_t* out, double* reals) {
+    size_t count_in = (size_t)resizer->cols.n_in * (size_t)resizer->channels;
+    size_t count = (size_t)resizer->cols.n_out * (size_t)resizer->channels;
     double* sums = reals + count_in + TAPS_SLACK;
     for (size_t x = 0; x < count_in; x++) reals[x] = source[x];
     for (size_t x = count_in; x < count_in + TAPS_SLACK; x++) reals[x] = 0.0;
-    sum_taps(&plan->cols, reals, sums, plan->channels);
+    sum_taps(&resizer->cols, reals, sums, resizer->channels);
     for (size_t x = 0; x < count; x++) out[x] = round_u16(sums[x]);
 }
 
@@ -79,17 +80,18 @@ static ALWAYS_INLINE void pass_along_u8(const Axis* cols, const uint8_t* source,
     }
 }
 
-/* The taps of plan->cols along one row. `reals` is a uint16 plan's scratch memory. */
-static ALWAYS_INLINE void pass_along(const Plan* plan, const void* source, void* out, int itemsize, double* reals) {
+/* The taps of resizer->cols along one row. `reals` is a uint16 resizer's scratch memory. */
+static ALWAYS_INLINE void pass_along(const Resizer* resizer, const void* source, void* out, int itemsize,
+                                     double* reals) {
     if (itemsize == 2) {
-        pass_along_u16(plan, source, out, reals);
+        pass_along_u16(resizer, source, out, reals);
         return;
     }
-    switch (plan->channels) {
-        case 1: pass_along_u8(&plan->cols, source, out, 1); break;
-        case 3: pass_along_u8(&plan->cols, source, out, 3); break;
-        case 4: pass_along_u8(&plan->cols, source, out, 4); break;
-        default: pass_along_u8(&plan->cols, source, out, plan->channels); break;
+    switch (resizer->channels) {
+        case 1: pass_along_u8(&resizer->cols, source, out, 1); break;
+        case 3: pass_along_u8(&resizer->cols, source, out, 3); break;
+        case 4: pass_along_u8(&resizer->cols, source, out, 4); break;
+        default: pass_along_u8(&resizer->cols, source, out, resizer->channels); break;
     }
 }
 
@@ -130,50 +132,50 @@ static ALWAYS_INLINE void pass_down(const Axis* rows, int32_t i, const Lines* li
     }
 }
 
-static ALWAYS_INLINE void columns_then_rows(const Plan* plan, const uint8_t* source, ptrdiff_t stride, uint8_t* out,
-                                            int32_t first, int32_t last, uint8_t* scratch, double* reals,
+static ALWAYS_INLINE void columns_then_rows(const Resizer* resizer, const uint8_t* source, ptrdiff_t stride,
+                                            uint8_t* out, int32_t first, int32_t last, uint8_t* scratch, double* reals,
                                             int itemsize) {
-    const Axis* rows = &plan->rows;
-    size_t columns = (size_t)plan->cols.n_out * (size_t)plan->channels, line = columns * (size_t)itemsize;
+    const Axis* rows = &resizer->rows;
+    size_t columns = (size_t)resizer->cols.n_out * (size_t)resizer->channels, line = columns * (size_t)itemsize;
     Lines ring = {scratch, (ptrdiff_t)line, rows->width};
     int32_t done = rows->n_in;
     for (int32_t i = first; i < last; i++) done = rows->start[i] < done ? rows->start[i] : done;
     for (int32_t i = first; i < last; i++) {
         for (; done < rows->start[i] + rows->count[i]; done++) {
-            pass_along(plan, source + done * stride, scratch + (size_t)(done % rows->width) * line, itemsize, reals);
+            pass_along(resizer, source + done * stride, scratch + (size_t)(done % rows->width) * line, itemsize, reals);
         }
         pass_down(rows, i, &ring, out + (size_t)i * line, columns, itemsize);
     }
 }
 
-static ALWAYS_INLINE void rows_of(const Plan* plan, const uint8_t* source, ptrdiff_t stride, uint8_t* out,
+static ALWAYS_INLINE void rows_of(const Resizer* resizer, const uint8_t* source, ptrdiff_t stride, uint8_t* out,
                                   int32_t first, int32_t last, uint8_t* scratch, int itemsize) {
-    double* reals = itemsize == 2 ? (double*)(void*)(scratch + plan->scratch_bytes - reals_bytes(plan)) : NULL;
-    if (plan->has_rows && plan->has_cols && !plan->rows_first) {
-        columns_then_rows(plan, source, stride, out, first, last, scratch, reals, itemsize);
+    double* reals = itemsize == 2 ? (double*)(void*)(scratch + resizer->scratch_bytes - reals_bytes(resizer)) : NULL;
+    if (resizer->has_rows && resizer->has_cols && !resizer->rows_first) {
+        columns_then_rows(resizer, source, stride, out, first, last, scratch, reals, itemsize);
         return;
     }
-    size_t line = (size_t)plan->cols.n_out * (size_t)plan->channels * (size_t)itemsize;
-    size_t columns = (size_t)plan->cols.n_in * (size_t)plan->channels;
+    size_t line = (size_t)resizer->cols.n_out * (size_t)resizer->channels * (size_t)itemsize;
+    size_t columns = (size_t)resizer->cols.n_in * (size_t)resizer->channels;
     Lines lines = {source, stride, INT32_MAX};
     for (int32_t i = first; i < last; i++) {
         uint8_t* row = out + (size_t)i * line;
-        if (!plan->has_rows) {
-            pass_along(plan, source + i * stride, row, itemsize, reals);
-        } else if (!plan->has_cols) {
-            pass_down(&plan->rows, i, &lines, row, columns, itemsize);
+        if (!resizer->has_rows) {
+            pass_along(resizer, source + i * stride, row, itemsize, reals);
+        } else if (!resizer->has_cols) {
+            pass_down(&resizer->rows, i, &lines, row, columns, itemsize);
         } else {
-            pass_down(&plan->rows, i, &lines, scratch, columns, itemsize);
-            pass_along(plan, scratch, row, itemsize, reals);
+            pass_down(&resizer->rows, i, &lines, scratch, columns, itemsize);
+            pass_along(resizer, scratch, row, itemsize, reals);
         }
     }
 }
 
-DECLARE_RUN(fixed_u8_portable) { rows_of(plan, source, stride, out, first, last, scratch, 1); }
-DECLARE_RUN(fixed_u16_portable) { rows_of(plan, source, stride, out, first, last, scratch, 2); }
+DECLARE_RUN(fixed_u8_portable) { rows_of(resizer, source, stride, out, first, last, scratch, 1); }
+DECLARE_RUN(fixed_u16_portable) { rows_of(resizer, source, stride, out, first, last, scratch, 2); }
 #ifdef HAVE_X86
 /* The same C, vectorised by the compiler for the wider registers. */
-TARGET_AVX2 DECLARE_RUN(fixed_u8_avx2_auto) { rows_of(plan, source, stride, out, first, last, scratch, 1); }
-TARGET_AVX2 DECLARE_RUN(fixed_u16_avx2) { rows_of(plan, source, stride, out, first, last, scratch, 2); }
-TARGET_AVX512 DECLARE_RUN(fixed_u16_avx512) { rows_of(plan, source, stride, out, first, last, scratch, 2); }
+TARGET_AVX2 DECLARE_RUN(fixed_u8_avx2_auto) { rows_of(resizer, source, stride, out, first, last, scratch, 1); }
+TARGET_AVX2 DECLARE_RUN(fixed_u16_avx2) { rows_of(resizer, source, stride, out, first, last, scratch, 2); }
+TARGET_AVX512 DECLARE_RUN(fixed_u16_avx512) { rows_of(resizer, source, stride, out, first, last, scratch, 2); }
 #endif

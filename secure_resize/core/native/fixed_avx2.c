@@ -52,9 +52,10 @@ static bool weights_fit(const Axis* axis) {
     return max_count(axis) <= MAX_TAPS;
 }
 
-static void fill_step(const Plan* plan, const Tables* tables, int32_t i, int32_t number, Step* step, int32_t* offset) {
-    const Axis* cols = &plan->cols;
-    int32_t channels = plan->channels, row = cols->n_in * channels;
+static void fill_step(const Resizer* resizer, const Tables* tables, int32_t i, int32_t number, Step* step,
+                      int32_t* offset) {
+    const Axis* cols = &resizer->cols;
+    int32_t channels = resizer->channels, row = cols->n_in * channels;
     memset(step->shuffle, -1, sizeof step->shuffle);
     int32_t first = (cols->start[i] + number * tables->taps) * channels;
     *offset = first < row - WINDOW ? first : row - WINDOW;
@@ -87,31 +88,33 @@ static size_t take(size_t* total, size_t bytes) {
     return at;
 }
 
-static bool uses_ring(const Plan* plan) { return plan->has_rows && plan->has_cols && !plan->rows_first; }
+static bool uses_ring(const Resizer* resizer) { return resizer->has_rows && resizer->has_cols && !resizer->rows_first; }
 
-static size_t line_bytes(const Plan* plan) { /* of a row that either pass leaves */
-    int32_t pixels = plan->cols.n_in > plan->cols.n_out ? plan->cols.n_in : plan->cols.n_out;
-    return round_up(((size_t)pixels + 16) * (size_t)plan->channels + SLACK);
+static size_t line_bytes(const Resizer* resizer) { /* of a row that either pass leaves */
+    int32_t pixels = resizer->cols.n_in > resizer->cols.n_out ? resizer->cols.n_in : resizer->cols.n_out;
+    return round_up(((size_t)pixels + 16) * (size_t)resizer->channels + SLACK);
 }
 
-static int32_t ring_lines(const Plan* plan) { return plan->rows.width + 2 * QUAD; }
+static int32_t ring_lines(const Resizer* resizer) { return resizer->rows.width + 2 * QUAD; }
 
-Status fixed_u8_avx2_prepare(Plan* plan) {
-    int32_t channels = plan->channels;
+Status fixed_u8_avx2_prepare(Resizer* resizer) {
+    int32_t channels = resizer->channels;
     if (channels != 1 && channels != 3 && channels != 4) return UNSUITABLE;
-    if ((int64_t)plan->cols.n_in * channels < BLOCK || (int64_t)plan->cols.n_out * channels < BLOCK) return UNSUITABLE;
-    if ((plan->has_cols && !weights_fit(&plan->cols)) || (plan->has_rows && !weights_fit(&plan->rows))) {
+    if ((int64_t)resizer->cols.n_in * channels < BLOCK || (int64_t)resizer->cols.n_out * channels < BLOCK)
+        return UNSUITABLE;
+    if ((resizer->has_cols && !weights_fit(&resizer->cols)) || (resizer->has_rows && !weights_fit(&resizer->rows))) {
         return UNSUITABLE;
     }
-    Status status = fixed_portable_prepare(plan);
+    Status status = fixed_portable_prepare(resizer);
     if (status != OK) return status;
     Tables tables = {.taps = channels == 1 ? 16 : 4};
-    if (plan->has_cols) {
-        tables.steps = (max_count(&plan->cols) + tables.taps - 1) / tables.taps;
-        tables.outputs = (plan->cols.n_out + 15) / 16 * 16;
+    if (resizer->has_cols) {
+        tables.steps = (max_count(&resizer->cols) + tables.taps - 1) / tables.taps;
+        tables.outputs = (resizer->cols.n_out + 15) / 16 * 16;
     }
-    tables.pairs = plan->has_rows ? (max_count(&plan->rows) + 1) / 2 : 0;
-    size_t steps = (size_t)tables.outputs * (size_t)tables.steps, rows = plan->has_rows ? (size_t)plan->rows.n_out : 0;
+    tables.pairs = resizer->has_rows ? (max_count(&resizer->rows) + 1) / 2 : 0;
+    size_t steps = (size_t)tables.outputs * (size_t)tables.steps,
+           rows = resizer->has_rows ? (size_t)resizer->rows.n_out : 0;
     size_t total = 0, header = take(&total, sizeof tables), table_at = take(&total, steps * sizeof(Step));
     size_t offset_at = take(&total, steps * sizeof(int32_t));
     size_t down_at = take(&total, rows * (size_t)tables.pairs * sizeof *tables.down);
@@ -121,15 +124,15 @@ Status fixed_u8_avx2_prepare(Plan* plan) {
     tables.offsets = (int32_t*)(void*)(memory + offset_at);
     tables.down = (int32_t (*)[LIMBS])(void*)(memory + down_at);
     memcpy(memory + header, &tables, sizeof tables);
-    for (int32_t i = 0; i < tables.outputs && i < plan->cols.n_out; i++) {
+    for (int32_t i = 0; i < tables.outputs && i < resizer->cols.n_out; i++) {
         for (int32_t number = 0; number < tables.steps; number++) {
             size_t at = (size_t)i * (size_t)tables.steps + (size_t)number;
-            fill_step(plan, &tables, i, number, &tables.table[at], &tables.offsets[at]);
+            fill_step(resizer, &tables, i, number, &tables.table[at], &tables.offsets[at]);
         }
     }
-    if (plan->has_rows) fill_down(&plan->rows, &tables);
-    plan->tables = memory;
-    plan->scratch_bytes = line_bytes(plan) * (size_t)(uses_ring(plan) ? ring_lines(plan) : 2 * QUAD);
+    if (resizer->has_rows) fill_down(&resizer->rows, &tables);
+    resizer->tables = memory;
+    resizer->scratch_bytes = line_bytes(resizer) * (size_t)(uses_ring(resizer) ? ring_lines(resizer) : 2 * QUAD);
     return OK;
 }
 
@@ -205,11 +208,11 @@ VECTOR void pass_along(const Tables* tables, const uint8_t* const* rows, uint8_t
     }
 }
 
-TARGET_AVX2 static void pass_along_quad(const Plan* plan, const uint8_t* const* rows, uint8_t* const* lines) {
-    switch (plan->channels) {
-        case 1: pass_along(plan->tables, rows, lines, 1); break;
-        case 3: pass_along(plan->tables, rows, lines, 3); break;
-        default: pass_along(plan->tables, rows, lines, 4); break;
+TARGET_AVX2 static void pass_along_quad(const Resizer* resizer, const uint8_t* const* rows, uint8_t* const* lines) {
+    switch (resizer->channels) {
+        case 1: pass_along(resizer->tables, rows, lines, 1); break;
+        case 3: pass_along(resizer->tables, rows, lines, 3); break;
+        default: pass_along(resizer->tables, rows, lines, 4); break;
     }
 }
 
@@ -227,11 +230,11 @@ VECTOR void add_rows(__m256i low[4], __m256i high[4], __m256i a, __m256i b, cons
 }
 
 /* The vertical pass of output row i, from lines `stride` apart; row r is line r % modulus. */
-TARGET_AVX2 static void pass_down(const Plan* plan, int32_t i, const uint8_t* base, ptrdiff_t stride, int32_t modulus,
-                                  uint8_t* out, size_t columns) {
-    const Tables* tables = plan->tables;
+TARGET_AVX2 static void pass_down(const Resizer* resizer, int32_t i, const uint8_t* base, ptrdiff_t stride,
+                                  int32_t modulus, uint8_t* out, size_t columns) {
+    const Tables* tables = resizer->tables;
     const int32_t (*down)[LIMBS] = (const int32_t (*)[LIMBS])tables->down + (size_t)i * (size_t)tables->pairs;
-    int32_t start = plan->rows.start[i], count = plan->rows.count[i];
+    int32_t start = resizer->rows.start[i], count = resizer->rows.count[i];
     for (size_t x = 0; x < columns; x += BLOCK) {
         if (x + BLOCK > columns) x = columns - BLOCK;
         __m256i zero = _mm256_setzero_si256(), low[4] = {zero, zero, zero, zero}, high[4] = {zero, zero, zero, zero};
@@ -249,33 +252,33 @@ TARGET_AVX2 static void pass_down(const Plan* plan, int32_t i, const uint8_t* ba
     }
 }
 
-static void columns_then_rows(const Plan* plan, const uint8_t* source, ptrdiff_t stride, uint8_t* out, int32_t first,
-                              int32_t last, uint8_t* ring) {
-    const Axis* rows = &plan->rows;
-    size_t columns = (size_t)plan->cols.n_out * (size_t)plan->channels, line = line_bytes(plan);
-    int32_t capacity = ring_lines(plan), done = rows->n_in;
+static void columns_then_rows(const Resizer* resizer, const uint8_t* source, ptrdiff_t stride, uint8_t* out,
+                              int32_t first, int32_t last, uint8_t* ring) {
+    const Axis* rows = &resizer->rows;
+    size_t columns = (size_t)resizer->cols.n_out * (size_t)resizer->channels, line = line_bytes(resizer);
+    int32_t capacity = ring_lines(resizer), done = rows->n_in;
     for (int32_t i = first; i < last; i++) done = rows->start[i] < done ? rows->start[i] : done;
     for (int32_t i = first; i < last; i++) {
         for (; done < rows->start[i] + rows->count[i]; done += QUAD) {
             const uint8_t* quad[QUAD];
             uint8_t* lines[QUAD];
-            for (int32_t k = 0; k < QUAD; k++) { /* past the end, lines that nobody reads */
+            for (int32_t k = 0; k < QUAD; k++) { /* past the end: lines that are never read */
                 quad[k] = source + (done + k < rows->n_in ? done + k : rows->n_in - 1) * stride;
                 lines[k] = ring + (size_t)((done + k) % capacity) * line;
             }
-            pass_along_quad(plan, quad, lines);
+            pass_along_quad(resizer, quad, lines);
         }
-        pass_down(plan, i, ring, (ptrdiff_t)line, capacity, out + (size_t)i * columns, columns);
+        pass_down(resizer, i, ring, (ptrdiff_t)line, capacity, out + (size_t)i * columns, columns);
     }
 }
 
 DECLARE_RUN(fixed_u8_avx2) {
-    if (uses_ring(plan)) {
-        columns_then_rows(plan, source, stride, out, first, last, scratch);
+    if (uses_ring(resizer)) {
+        columns_then_rows(resizer, source, stride, out, first, last, scratch);
         return;
     }
-    size_t columns_in = (size_t)plan->cols.n_in * (size_t)plan->channels, line = line_bytes(plan);
-    size_t columns = (size_t)plan->cols.n_out * (size_t)plan->channels;
+    size_t columns_in = (size_t)resizer->cols.n_in * (size_t)resizer->channels, line = line_bytes(resizer);
+    size_t columns = (size_t)resizer->cols.n_out * (size_t)resizer->channels;
     for (int32_t i = first; i < last; i += QUAD) {
         int32_t count = last - i < QUAD ? last - i : QUAD;
         const uint8_t* quad[QUAD];
@@ -284,13 +287,13 @@ DECLARE_RUN(fixed_u8_avx2) {
             int32_t row = k < count ? i + k : i;
             uint8_t* between = scratch + (size_t)(row - i) * line;
             lines[k] = scratch + (size_t)(QUAD + k) * line;
-            quad[k] = plan->has_rows ? between : source + row * stride;
-            if (!plan->has_rows || k >= count) continue;
-            uint8_t* target = plan->has_cols ? between : out + (size_t)row * columns;
-            pass_down(plan, row, source, stride, INT32_MAX, target, columns_in);
+            quad[k] = resizer->has_rows ? between : source + row * stride;
+            if (!resizer->has_rows || k >= count) continue;
+            uint8_t* target = resizer->has_cols ? between : out + (size_t)row * columns;
+            pass_down(resizer, row, source, stride, INT32_MAX, target, columns_in);
         }
-        if (!plan->has_cols) continue;
-        pass_along_quad(plan, quad, lines);
+        if (!resizer->has_cols) continue;
+        pass_along_quad(resizer, quad, lines);
         for (int32_t k = 0; k < count; k++) memcpy(out + (size_t)(i + k) * columns, lines[k], columns);
     }
 }

@@ -74,23 +74,23 @@ static void group_range(const Axis* cols, int32_t first_out, int32_t last_out, i
     }
 }
 
-static bool windows_fit(const Plan* plan, const Tables* tables) {
-    for (int32_t i = 0; i < plan->cols.n_out; i += tables->pixels) {
+static bool windows_fit(const Resizer* resizer, const Tables* tables) {
+    for (int32_t i = 0; i < resizer->cols.n_out; i += tables->pixels) {
         for (int32_t group = 0; group < tables->groups; group++) {
             int32_t first, last;
-            group_range(&plan->cols, i, i + tables->pixels, group, &first, &last);
-            if (first <= last && (int64_t)(last - first + 1) * plan->channels > WINDOW) return false;
+            group_range(&resizer->cols, i, i + tables->pixels, group, &first, &last);
+            if (first <= last && (int64_t)(last - first + 1) * resizer->channels > WINDOW) return false;
         }
     }
     return true;
 }
 
 /* Compare the instructions that an output takes: seven a step of quarters (three to put them together), else four. */
-static bool choose_load(const Plan* plan, Tables* tables) {
-    int32_t channels = plan->channels;
-    tables->groups = (max_count(&plan->cols) + TAPS - 1) / TAPS;
+static bool choose_load(const Resizer* resizer, Tables* tables) {
+    int32_t channels = resizer->channels;
+    tables->groups = (max_count(&resizer->cols) + TAPS - 1) / TAPS;
     for (tables->pixels = LANES / channels; tables->pixels > 0; tables->pixels--) {
-        if (windows_fit(plan, tables)) break;
+        if (windows_fit(resizer, tables)) break;
     }
     bool quarters = channels <= 4 && (tables->pixels == 0 ||
                                       (4.0 * tables->groups + 6) / tables->pixels > (7.0 * tables->groups + 6) / 4);
@@ -99,14 +99,15 @@ static bool choose_load(const Plan* plan, Tables* tables) {
     tables->load = quarters ? QUARTERS : WHOLE;
     tables->spacing = quarters ? 4 : channels;
     tables->lanes = tables->pixels * channels;
-    tables->vectors = (plan->cols.n_out + tables->pixels - 1) / tables->pixels;
-    tables->columns = plan->cols.n_out * channels;
+    tables->vectors = (resizer->cols.n_out + tables->pixels - 1) / tables->pixels;
+    tables->columns = resizer->cols.n_out * channels;
     return true;
 }
 
-static void fill_output(const Plan* plan, const Tables* tables, int32_t i, int32_t group, int32_t offset, Step* step) {
-    const Axis* cols = &plan->cols;
-    int32_t place = i % tables->pixels, channels = plan->channels;
+static void fill_output(const Resizer* resizer, const Tables* tables, int32_t i, int32_t group, int32_t offset,
+                        Step* step) {
+    const Axis* cols = &resizer->cols;
+    int32_t place = i % tables->pixels, channels = resizer->channels;
     for (int32_t k = 0; k < TAPS && group * TAPS + k < cols->count[i]; k++) {
         int32_t tap = group * TAPS + k, pixel = cols->start[i] + tap;
         int32_t weight = cols->weights[(size_t)i * (size_t)cols->width + (size_t)tap];
@@ -119,32 +120,32 @@ static void fill_output(const Plan* plan, const Tables* tables, int32_t i, int32
     }
 }
 
-static int32_t fill_offset(const Plan* plan, int32_t first_out, int32_t last_out, int32_t group, int32_t bytes) {
-    int32_t first, last, row = plan->cols.n_in * plan->channels;
-    group_range(&plan->cols, first_out, last_out, group, &first, &last);
+static int32_t fill_offset(const Resizer* resizer, int32_t first_out, int32_t last_out, int32_t group, int32_t bytes) {
+    int32_t first, last, row = resizer->cols.n_in * resizer->channels;
+    group_range(&resizer->cols, first_out, last_out, group, &first, &last);
     if (first > last) return 0;
-    return first * plan->channels < row - bytes ? first * plan->channels : row - bytes;
+    return first * resizer->channels < row - bytes ? first * resizer->channels : row - bytes;
 }
 
-static void fill_along(const Plan* plan, const Tables* tables) {
+static void fill_along(const Resizer* resizer, const Tables* tables) {
     for (int32_t v = 0; v < tables->vectors; v++) {
         int32_t first = v * tables->pixels;
         for (int32_t group = 0; group < tables->groups; group++) {
             size_t at = (size_t)v * (size_t)tables->groups + (size_t)group;
-            for (int32_t i = first; i < first + tables->pixels && i < plan->cols.n_out; i++) {
+            for (int32_t i = first; i < first + tables->pixels && i < resizer->cols.n_out; i++) {
                 int32_t* offset = &tables->offsets[tables->load == WHOLE ? at : at * 4 + (size_t)(i - first)];
                 if (tables->load == WHOLE) {
-                    *offset = fill_offset(plan, first, first + tables->pixels, group, WINDOW);
+                    *offset = fill_offset(resizer, first, first + tables->pixels, group, WINDOW);
                 } else {
-                    *offset = fill_offset(plan, i, i + 1, group, WINDOW / 4);
+                    *offset = fill_offset(resizer, i, i + 1, group, WINDOW / 4);
                 }
-                fill_output(plan, tables, i, group, *offset, &tables->steps[at]);
+                fill_output(resizer, tables, i, group, *offset, &tables->steps[at]);
             }
         }
     }
     /* Packing leaves, in each quarter q, four bytes of each row r: byte 16 q + 4 r + k is row r of lane 4 q + k. */
     for (int32_t lane = 0; lane < tables->lanes; lane++) {
-        int32_t from = lane / plan->channels * tables->spacing + lane % plan->channels;
+        int32_t from = lane / resizer->channels * tables->spacing + lane % resizer->channels;
         for (int32_t row = 0; row < QUAD; row++) {
             uint8_t byte = (uint8_t)(from / 4 * 16 + row * 4 + from % 4);
             tables->to_ring[lane * QUAD + row] = byte;
@@ -153,8 +154,8 @@ static void fill_along(const Plan* plan, const Tables* tables) {
     }
 }
 
-static void fill_down(const Plan* plan, const Tables* tables, bool aligned) {
-    const Axis* rows = &plan->rows;
+static void fill_down(const Resizer* resizer, const Tables* tables, bool aligned) {
+    const Axis* rows = &resizer->rows;
     for (int32_t i = 0; i < rows->n_out; i++) {
         tables->base[i] = aligned ? rows->start[i] / QUAD * QUAD : rows->start[i];
         for (int32_t k = 0; k < rows->count[i]; k++) {
@@ -170,13 +171,13 @@ static void fill_down(const Plan* plan, const Tables* tables, bool aligned) {
 }
 
 /* A horizontal pass into a ring of quads, if the vertical one comes second; else the vertical one reads the source. */
-static bool uses_ring(const Plan* plan) { return plan->has_rows && plan->has_cols && !plan->rows_first; }
+static bool uses_ring(const Resizer* resizer) { return resizer->has_rows && resizer->has_cols && !resizer->rows_first; }
 
-static size_t ring_line(const Plan* plan) { /* bytes of one quad; vectors are stored whole */
-    return round_up((size_t)plan->cols.n_out * (size_t)plan->channels * QUAD + WINDOW);
+static size_t ring_line(const Resizer* resizer) { /* bytes of one quad; vectors are stored whole */
+    return round_up((size_t)resizer->cols.n_out * (size_t)resizer->channels * QUAD + WINDOW);
 }
 
-static int32_t ring_quads(const Plan* plan) { return (plan->rows.width + QUAD - 1) / QUAD + 1; }
+static int32_t ring_quads(const Resizer* resizer) { return (resizer->rows.width + QUAD - 1) / QUAD + 1; }
 
 static size_t take(size_t* total, size_t bytes) {
     size_t at = *total;
@@ -184,19 +185,20 @@ static size_t take(size_t* total, size_t bytes) {
     return at;
 }
 
-Status fixed_u8_avx512_prepare(Plan* plan) {
-    Status status = fixed_portable_prepare(plan);
+Status fixed_u8_avx512_prepare(Resizer* resizer) {
+    Status status = fixed_portable_prepare(resizer);
     if (status != OK) return status;
-    if (plan->channels > LANES || (int64_t)plan->cols.n_in * plan->channels < WINDOW) return UNSUITABLE;
+    if (resizer->channels > LANES || (int64_t)resizer->cols.n_in * resizer->channels < WINDOW) return UNSUITABLE;
     Tables tables = {.groups = 0};
-    if (plan->has_cols && !(weights_fit(&plan->cols) && choose_load(plan, &tables))) return UNSUITABLE;
-    if (plan->has_rows && !weights_fit(&plan->rows)) return UNSUITABLE;
-    tables.quads = plan->has_rows ? max_count(&plan->rows) / QUAD + 2 : 0;
+    if (resizer->has_cols && !(weights_fit(&resizer->cols) && choose_load(resizer, &tables))) return UNSUITABLE;
+    if (resizer->has_rows && !weights_fit(&resizer->rows)) return UNSUITABLE;
+    tables.quads = resizer->has_rows ? max_count(&resizer->rows) / QUAD + 2 : 0;
     /* Measured on Sapphire Rapids: 1.1 to 1.4 times as fast on images that are not in the cache yet, as a decoder leaves
      * them; 1 to 4 % slower on one that is resized again and again. */
-    bool reads_source = uses_ring(plan) || !plan->has_rows;
-    tables.prefetch = reads_source && (int64_t)plan->rows.n_in * plan->cols.n_in * plan->channels > 1 << 20;
-    size_t steps = (size_t)tables.vectors * (size_t)tables.groups, rows = plan->has_rows ? (size_t)plan->rows.n_out : 0;
+    bool reads_source = uses_ring(resizer) || !resizer->has_rows;
+    tables.prefetch = reads_source && (int64_t)resizer->rows.n_in * resizer->cols.n_in * resizer->channels > 1 << 20;
+    size_t steps = (size_t)tables.vectors * (size_t)tables.groups,
+           rows = resizer->has_rows ? (size_t)resizer->rows.n_out : 0;
     size_t total = 0, header = take(&total, sizeof tables), step_at = take(&total, steps * sizeof(Step));
     size_t offset_at = take(&total, steps * 4 * sizeof(int32_t)), order_at = take(&total, 2 * WINDOW);
     size_t base_at = take(&total, rows * sizeof(int32_t));
@@ -210,11 +212,12 @@ Status fixed_u8_avx512_prepare(Plan* plan) {
     tables.base = (int32_t*)(void*)(memory + base_at);
     tables.down = (int32_t (*)[LIMBS])(void*)(memory + down_at);
     memcpy(memory + header, &tables, sizeof tables);
-    if (plan->has_cols) fill_along(plan, &tables);
-    if (plan->has_rows) fill_down(plan, &tables, uses_ring(plan));
-    plan->tables = memory;
-    plan->scratch_bytes = uses_ring(plan) ? ring_line(plan) * (size_t)ring_quads(plan)
-                                          : QUAD * round_up((size_t)plan->cols.n_in * (size_t)plan->channels);
+    if (resizer->has_cols) fill_along(resizer, &tables);
+    if (resizer->has_rows) fill_down(resizer, &tables, uses_ring(resizer));
+    resizer->tables = memory;
+    resizer->scratch_bytes = uses_ring(resizer)
+                                 ? ring_line(resizer) * (size_t)ring_quads(resizer)
+                                 : QUAD * round_up((size_t)resizer->cols.n_in * (size_t)resizer->channels);
     return OK;
 }
 
@@ -353,12 +356,12 @@ TARGET_AVX512 static void pass_down_source(const Tables* tables, const Axis* row
     }
 }
 
-static void columns_then_rows(const Plan* plan, const uint8_t* source, ptrdiff_t stride, uint8_t* out, int32_t first,
-                              int32_t last, uint8_t* ring) {
-    const Tables* tables = plan->tables;
-    const Axis* rows = &plan->rows;
-    size_t columns = (size_t)plan->cols.n_out * (size_t)plan->channels, line = ring_line(plan);
-    int32_t capacity = ring_quads(plan), done = rows->n_in;
+static void columns_then_rows(const Resizer* resizer, const uint8_t* source, ptrdiff_t stride, uint8_t* out,
+                              int32_t first, int32_t last, uint8_t* ring) {
+    const Tables* tables = resizer->tables;
+    const Axis* rows = &resizer->rows;
+    size_t columns = (size_t)resizer->cols.n_out * (size_t)resizer->channels, line = ring_line(resizer);
+    int32_t capacity = ring_quads(resizer), done = rows->n_in;
     for (int32_t i = first; i < last; i++) done = tables->base[i] / QUAD < done ? tables->base[i] / QUAD : done;
     for (int32_t i = first; i < last; i++) {
         int32_t end = (rows->start[i] + rows->count[i] + QUAD - 1) / QUAD;
@@ -377,28 +380,28 @@ static void columns_then_rows(const Plan* plan, const uint8_t* source, ptrdiff_t
 }
 
 TARGET_AVX512 DECLARE_RUN(fixed_u8_avx512) {
-    if (uses_ring(plan)) {
-        columns_then_rows(plan, source, stride, out, first, last, scratch);
+    if (uses_ring(resizer)) {
+        columns_then_rows(resizer, source, stride, out, first, last, scratch);
         return;
     }
-    const Tables* tables = plan->tables;
-    size_t columns_in = (size_t)plan->cols.n_in * (size_t)plan->channels, step = round_up(columns_in);
-    size_t columns = (size_t)plan->cols.n_out * (size_t)plan->channels;
+    const Tables* tables = resizer->tables;
+    size_t columns_in = (size_t)resizer->cols.n_in * (size_t)resizer->channels, step = round_up(columns_in);
+    size_t columns = (size_t)resizer->cols.n_out * (size_t)resizer->channels;
     for (int32_t i = first; i < last; i += QUAD) {
         const uint8_t* quad[QUAD];
         Target target = {.count = last - i < QUAD ? last - i : QUAD};
         for (int32_t k = 0; k < QUAD; k++) {
             int32_t row = k < target.count ? i + k : i;
             target.rows[k] = out + (size_t)row * columns;
-            if (!plan->has_rows) {
+            if (!resizer->has_rows) {
                 quad[k] = source + row * stride;
                 continue;
             }
-            uint8_t* line = plan->has_cols ? scratch + (size_t)(row - i) * step : target.rows[k];
+            uint8_t* line = resizer->has_cols ? scratch + (size_t)(row - i) * step : target.rows[k];
             quad[k] = line;
-            if (k < target.count) pass_down_source(tables, &plan->rows, row, source, stride, line, columns_in);
+            if (k < target.count) pass_down_source(tables, &resizer->rows, row, source, stride, line, columns_in);
         }
-        if (plan->has_cols) pass_along_quad(tables, quad, &target);
+        if (resizer->has_cols) pass_along_quad(tables, quad, &target);
     }
 }
 #endif

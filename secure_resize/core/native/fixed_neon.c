@@ -29,23 +29,23 @@ typedef struct {
     int32_t* weights; /* [output][window] */
 } Tables;
 
-static bool uses_ring(const Plan* plan) { return plan->has_rows && plan->has_cols && !plan->rows_first; }
+static bool uses_ring(const Resizer* resizer) { return resizer->has_rows && resizer->has_cols && !resizer->rows_first; }
 
-static size_t line_bytes(const Plan* plan) { /* of a row that either pass leaves */
-    int32_t pixels = plan->cols.n_in > plan->cols.n_out ? plan->cols.n_in : plan->cols.n_out;
-    return round_up((size_t)pixels * (size_t)plan->channels + SLACK);
+static size_t line_bytes(const Resizer* resizer) { /* of a row that either pass leaves */
+    int32_t pixels = resizer->cols.n_in > resizer->cols.n_out ? resizer->cols.n_in : resizer->cols.n_out;
+    return round_up((size_t)pixels * (size_t)resizer->channels + SLACK);
 }
 
-static int32_t excess(const Plan* plan) { return plan->channels == 3 ? EXCESS : 0; }
+static int32_t excess(const Resizer* resizer) { return resizer->channels == 3 ? EXCESS : 0; }
 
-static void fill(const Plan* plan, const Tables* tables) {
-    const Axis* cols = &plan->cols;
-    int32_t window = tables->window, channels = plan->channels;
+static void fill(const Resizer* resizer, const Tables* tables) {
+    const Axis* cols = &resizer->cols;
+    int32_t window = tables->window, channels = resizer->channels;
     for (int32_t i = 0; i < cols->n_out; i++) {
         int32_t start = cols->start[i];
-        bool late = (start + window) * channels + excess(plan) > cols->n_in * channels;
+        bool late = (start + window) * channels + excess(resizer) > cols->n_in * channels;
         if (start > cols->n_in - window) start = cols->n_in - window;
-        tables->start[i] = (Start){start * channels - (late ? excess(plan) : 0), late};
+        tables->start[i] = (Start){start * channels - (late ? excess(resizer) : 0), late};
         memcpy(tables->weights + (size_t)i * (size_t)window + (cols->start[i] - start),
                cols->weights + (size_t)i * (size_t)cols->width, (size_t)cols->count[i] * sizeof(int32_t));
     }
@@ -57,29 +57,30 @@ static int32_t max_count(const Axis* axis) {
     return count;
 }
 
-Status fixed_u8_neon_prepare(Plan* plan) {
-    int32_t channels = plan->channels;
+Status fixed_u8_neon_prepare(Resizer* resizer) {
+    int32_t channels = resizer->channels;
     if (channels != 1 && channels != 3 && channels != 4) return UNSUITABLE;
-    if ((int64_t)plan->cols.n_in * channels < BLOCK || (int64_t)plan->cols.n_out * channels < BLOCK) return UNSUITABLE;
+    if ((int64_t)resizer->cols.n_in * channels < BLOCK || (int64_t)resizer->cols.n_out * channels < BLOCK)
+        return UNSUITABLE;
     Tables tables = {0};
-    if (plan->has_cols) {
+    if (resizer->has_cols) {
         int32_t taps = channels == 1 ? 8 : 4;
-        tables.steps = (max_count(&plan->cols) + taps - 1) / taps;
+        tables.steps = (max_count(&resizer->cols) + taps - 1) / taps;
         tables.window = tables.steps * taps;
-        if (tables.window + excess(plan) > plan->cols.n_in) return UNSUITABLE;
+        if (tables.window + excess(resizer) > resizer->cols.n_in) return UNSUITABLE;
     }
-    Status status = fixed_portable_prepare(plan);
+    Status status = fixed_portable_prepare(resizer);
     if (status != OK) return status;
-    size_t outputs = plan->has_cols ? (size_t)plan->cols.n_out : 0, header = round_up(sizeof tables);
+    size_t outputs = resizer->has_cols ? (size_t)resizer->cols.n_out : 0, header = round_up(sizeof tables);
     size_t starts = round_up(outputs * sizeof(Start)), weights = outputs * (size_t)tables.window * sizeof(int32_t);
     uint8_t* memory = alloc_array(header + starts + weights, 1);
     if (memory == NULL) return NO_MEMORY;
     tables.start = (Start*)(void*)(memory + header);
     tables.weights = (int32_t*)(void*)(memory + header + starts);
     memcpy(memory, &tables, sizeof tables);
-    if (plan->has_cols) fill(plan, &tables);
-    plan->tables = memory;
-    plan->scratch_bytes = line_bytes(plan) * (size_t)(uses_ring(plan) ? plan->rows.width : 2);
+    if (resizer->has_cols) fill(resizer, &tables);
+    resizer->tables = memory;
+    resizer->scratch_bytes = line_bytes(resizer) * (size_t)(uses_ring(resizer) ? resizer->rows.width : 2);
     return OK;
 }
 
@@ -94,7 +95,7 @@ static ALWAYS_INLINE int32x4_t widened(uint8x16_t bytes, uint8x16_t index) {
     return vreinterpretq_s32_u8(vqtbl1q_u8(bytes, index));
 }
 
-/* All channels of an output, and a fourth that nobody looks at. */
+/* All channels of an output; with three of them the fourth lane is not used. */
 static ALWAYS_INLINE int32x4_t sum_lanes(const uint8_t* row, const int32_t* weights, int32_t steps,
                                          const uint8x16_t index[4], int channels) {
     int32x4_t even = vdupq_n_s32(0), odd = vdupq_n_s32(0);
@@ -122,13 +123,13 @@ static ALWAYS_INLINE int32x4_t sum_one(const uint8_t* row, const int32_t* weight
 /* Rounded, shifted and clipped. */
 static ALWAYS_INLINE uint16x4_t finished(int32x4_t sums) { return vqmovun_s32(vrshrq_n_s32(sums, PRECISION_BITS)); }
 
-static ALWAYS_INLINE void pass_along_lanes(const Plan* plan, const uint8_t* row, uint8_t* line, int channels) {
-    const Tables* tables = plan->tables;
+static ALWAYS_INLINE void pass_along_lanes(const Resizer* resizer, const uint8_t* row, uint8_t* line, int channels) {
+    const Tables* tables = resizer->tables;
     const int32_t* weights = tables->weights;
     uint8x16_t index[2][4];
     make_index(index[false], 0, (uint8_t)channels);
     make_index(index[true], EXCESS, (uint8_t)channels);
-    for (int32_t i = 0; i < plan->cols.n_out; i++, line += channels, weights += tables->window) {
+    for (int32_t i = 0; i < resizer->cols.n_out; i++, line += channels, weights += tables->window) {
         const Start* start = &tables->start[i];
         int32x4_t sums =
             sum_lanes(row + start->byte, weights, tables->steps, index[channels == 3 && start->late], channels);
@@ -139,14 +140,14 @@ static ALWAYS_INLINE void pass_along_lanes(const Plan* plan, const uint8_t* row,
 }
 
 /* The horizontal pass over one row, to a line with room for whole stores. */
-static void pass_along(const Plan* plan, const uint8_t* row, uint8_t* line) {
-    const Tables* tables = plan->tables;
-    if (plan->channels == 3) {
-        pass_along_lanes(plan, row, line, 3);
-    } else if (plan->channels == 4) {
-        pass_along_lanes(plan, row, line, 4);
+static void pass_along(const Resizer* resizer, const uint8_t* row, uint8_t* line) {
+    const Tables* tables = resizer->tables;
+    if (resizer->channels == 3) {
+        pass_along_lanes(resizer, row, line, 3);
+    } else if (resizer->channels == 4) {
+        pass_along_lanes(resizer, row, line, 4);
     } else {
-        for (int32_t i = 0; i < plan->cols.n_out; i++) {
+        for (int32_t i = 0; i < resizer->cols.n_out; i++) {
             const int32_t* weights = tables->weights + (size_t)i * (size_t)tables->window;
             int32_t sum = vaddvq_s32(sum_one(row + tables->start[i].byte, weights, tables->steps));
             uint16x4_t words = finished(vdupq_n_s32(sum));
@@ -156,10 +157,10 @@ static void pass_along(const Plan* plan, const uint8_t* row, uint8_t* line) {
 }
 
 /* The vertical pass of output row i, from lines `stride` apart; row r is line r % modulus. */
-static void pass_down(const Plan* plan, int32_t i, const uint8_t* base, ptrdiff_t stride, int32_t modulus, uint8_t* out,
-                      size_t columns) {
-    const int32_t* weights = plan->rows.weights + (size_t)i * (size_t)plan->rows.width;
-    int32_t start = plan->rows.start[i], count = plan->rows.count[i];
+static void pass_down(const Resizer* resizer, int32_t i, const uint8_t* base, ptrdiff_t stride, int32_t modulus,
+                      uint8_t* out, size_t columns) {
+    const int32_t* weights = resizer->rows.weights + (size_t)i * (size_t)resizer->rows.width;
+    int32_t start = resizer->rows.start[i], count = resizer->rows.count[i];
     uint8x16_t index[4];
     make_index(index, 0, 4);
     for (size_t x = 0; x < columns; x += BLOCK) {
@@ -181,34 +182,35 @@ static void pass_down(const Plan* plan, int32_t i, const uint8_t* base, ptrdiff_
     }
 }
 
-static void columns_then_rows(const Plan* plan, const uint8_t* source, ptrdiff_t stride, uint8_t* out, int32_t first,
-                              int32_t last, uint8_t* ring) {
-    const Axis* rows = &plan->rows;
-    size_t columns = (size_t)plan->cols.n_out * (size_t)plan->channels, line = line_bytes(plan);
+static void columns_then_rows(const Resizer* resizer, const uint8_t* source, ptrdiff_t stride, uint8_t* out,
+                              int32_t first, int32_t last, uint8_t* ring) {
+    const Axis* rows = &resizer->rows;
+    size_t columns = (size_t)resizer->cols.n_out * (size_t)resizer->channels, line = line_bytes(resizer);
     int32_t done = rows->n_in;
     for (int32_t i = first; i < last; i++) done = rows->start[i] < done ? rows->start[i] : done;
     for (int32_t i = first; i < last; i++) {
         for (; done < rows->start[i] + rows->count[i]; done++) {
-            pass_along(plan, source + done * stride, ring + (size_t)(done % rows->width) * line);
+            pass_along(resizer, source + done * stride, ring + (size_t)(done % rows->width) * line);
         }
-        pass_down(plan, i, ring, (ptrdiff_t)line, rows->width, out + (size_t)i * columns, columns);
+        pass_down(resizer, i, ring, (ptrdiff_t)line, rows->width, out + (size_t)i * columns, columns);
     }
 }
 
 DECLARE_RUN(fixed_u8_neon) {
-    if (uses_ring(plan)) {
-        columns_then_rows(plan, source, stride, out, first, last, scratch);
+    if (uses_ring(resizer)) {
+        columns_then_rows(resizer, source, stride, out, first, last, scratch);
         return;
     }
-    size_t columns_in = (size_t)plan->cols.n_in * (size_t)plan->channels;
-    size_t columns = (size_t)plan->cols.n_out * (size_t)plan->channels;
-    uint8_t* line = scratch + line_bytes(plan);
+    size_t columns_in = (size_t)resizer->cols.n_in * (size_t)resizer->channels;
+    size_t columns = (size_t)resizer->cols.n_out * (size_t)resizer->channels;
+    uint8_t* line = scratch + line_bytes(resizer);
     for (int32_t i = first; i < last; i++) {
         uint8_t* row = out + (size_t)i * columns;
-        const uint8_t* between = plan->has_rows ? scratch : source + i * stride;
-        if (plan->has_rows) pass_down(plan, i, source, stride, INT32_MAX, plan->has_cols ? scratch : row, columns_in);
-        if (!plan->has_cols) continue;
-        pass_along(plan, between, line);
+        const uint8_t* between = resizer->has_rows ? scratch : source + i * stride;
+        if (resizer->has_rows)
+            pass_down(resizer, i, source, stride, INT32_MAX, resizer->has_cols ? scratch : row, columns_in);
+        if (!resizer->has_cols) continue;
+        pass_along(resizer, between, line);
         memcpy(row, line, columns);
     }
 }

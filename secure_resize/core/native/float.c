@@ -11,12 +11,12 @@
 
 enum { BLOCK = 128 }; /* columns of a vertical sum that stay in the first-level cache */
 
-static size_t line_bytes(const Plan* plan, int32_t pixels) {
-    return round_up(((size_t)pixels * (size_t)plan->channels + TAPS_SLACK) * sizeof(double));
+static size_t line_bytes(const Resizer* resizer, int32_t pixels) {
+    return round_up(((size_t)pixels * (size_t)resizer->channels + TAPS_SLACK) * sizeof(double));
 }
 
-Status float_portable_prepare(Plan* plan) {
-    plan->scratch_bytes = line_bytes(plan, plan->cols.n_in) + line_bytes(plan, plan->cols.n_out);
+Status float_portable_prepare(Resizer* resizer) {
+    resizer->scratch_bytes = line_bytes(resizer, resizer->cols.n_in) + line_bytes(resizer, resizer->cols.n_out);
     return OK;
 }
 
@@ -36,23 +36,23 @@ static ALWAYS_INLINE void sum_columns(const Axis* rows, int32_t i, const uint8_t
     }
 }
 
-static ALWAYS_INLINE void rows_of(const Plan* plan, const uint8_t* source, ptrdiff_t stride, uint8_t* out,
+static ALWAYS_INLINE void rows_of(const Resizer* resizer, const uint8_t* source, ptrdiff_t stride, uint8_t* out,
                                   int32_t first, int32_t last, uint8_t* scratch) {
-    size_t columns = (size_t)plan->cols.n_in * (size_t)plan->channels;
-    size_t count = (size_t)plan->cols.n_out * (size_t)plan->channels;
+    size_t columns = (size_t)resizer->cols.n_in * (size_t)resizer->channels;
+    size_t count = (size_t)resizer->cols.n_out * (size_t)resizer->channels;
     double* columns_sums = (double*)(void*)scratch;
-    double* sums = (double*)(void*)(scratch + line_bytes(plan, plan->cols.n_in));
-    memset(scratch, 0, plan->scratch_bytes); /* the slack may be added up, though nobody looks at the sum */
+    double* sums = (double*)(void*)(scratch + line_bytes(resizer, resizer->cols.n_in));
+    memset(scratch, 0, resizer->scratch_bytes); /* the slack past a line is read too; its sums are not used */
     for (int32_t i = first; i < last; i++) {
         float* row = (float*)(void*)out + (size_t)i * count;
-        sum_columns(&plan->rows, i, source, stride, columns_sums, columns);
-        sum_taps(&plan->cols, columns_sums, sums, plan->channels);
+        sum_columns(&resizer->rows, i, source, stride, columns_sums, columns);
+        sum_taps(&resizer->cols, columns_sums, sums, resizer->channels);
         for (size_t x = 0; x < count; x++) row[x] = (float)sums[x];
     }
 }
 
-DECLARE_RUN(float_portable) { rows_of(plan, source, stride, out, first, last, scratch); }
+DECLARE_RUN(float_portable) { rows_of(resizer, source, stride, out, first, last, scratch); }
 #ifdef HAVE_X86
-TARGET_AVX2 DECLARE_RUN(float_avx2) { rows_of(plan, source, stride, out, first, last, scratch); }
-TARGET_AVX512 DECLARE_RUN(float_avx512) { rows_of(plan, source, stride, out, first, last, scratch); }
+TARGET_AVX2 DECLARE_RUN(float_avx2) { rows_of(resizer, source, stride, out, first, last, scratch); }
+TARGET_AVX512 DECLARE_RUN(float_avx512) { rows_of(resizer, source, stride, out, first, last, scratch); }
 #endif

@@ -1,4 +1,4 @@
-/* The boundary to Python: plans as opaque objects, images as buffers. Nothing else of the extension knows Python. */
+/* The boundary to Python: resizers as opaque objects, images as buffers. Nothing else of the extension knows Python. */
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030b0000
 #include <Python.h>
@@ -10,12 +10,12 @@
 #include "select.h"
 
 typedef struct {
-    PyObject_HEAD Plan* plan;
-} PlanObject;
+    PyObject_HEAD Resizer* resizer;
+} ResizerObject;
 
 typedef struct {
-    PyTypeObject* plan_type;
-    Level level; /* what plans use unless told otherwise */
+    PyTypeObject* resizer_type;
+    Level level; /* what resizers use unless told otherwise */
 } State;
 
 static atomic_llong runs[64]; /* calls of each implementation, in the order of IMPLEMENTATIONS */
@@ -29,36 +29,36 @@ static PyObject* raise_status(Status status) {
     return NULL;
 }
 
-static void plan_dealloc(PyObject* self) {
+static void resizer_dealloc(PyObject* self) {
     PyTypeObject* type = Py_TYPE(self);
-    plan_free(((PlanObject*)self)->plan);
+    resizer_free(((ResizerObject*)self)->resizer);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
     release(self);
     Py_DECREF(type);
 }
 
-static PyObject* plan_implementation(PyObject* self, void* unused) {
+static PyObject* resizer_implementation(PyObject* self, void* unused) {
     (void)unused;
-    return PyUnicode_FromString(IMPLEMENTATIONS[((PlanObject*)self)->plan->implementation].name);
+    return PyUnicode_FromString(IMPLEMENTATIONS[((ResizerObject*)self)->resizer->implementation].name);
 }
 
-static PyGetSetDef plan_getset[] = {
-    {"implementation", plan_implementation, NULL, "Name of the implementation that runs this plan.", NULL},
+static PyGetSetDef resizer_getset[] = {
+    {"implementation", resizer_implementation, NULL, "Name of the implementation that runs this resizer.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 
-static PyType_Slot plan_slots[] = {
-    {Py_tp_dealloc, plan_dealloc},
-    {Py_tp_getset, plan_getset},
-    {Py_tp_doc, "Weights and tables for one pair of axes, one dtype and one number of channels; made by plan()."},
+static PyType_Slot resizer_slots[] = {
+    {Py_tp_dealloc, resizer_dealloc},
+    {Py_tp_getset, resizer_getset},
+    {Py_tp_doc, "Weights and tables for one pair of axes, one dtype and one number of channels; made by resizer()."},
     {0, NULL},
 };
 
-static PyType_Spec plan_spec = {
-    .name = "secure_resize.core.native._native.Plan",
-    .basicsize = sizeof(PlanObject),
+static PyType_Spec resizer_spec = {
+    .name = "secure_resize.core.native._native.Resizer",
+    .basicsize = sizeof(ResizerObject),
     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
-    .slots = plan_slots,
+    .slots = resizer_slots,
 };
 
 static bool parse_level(const char* name, Level* level) {
@@ -110,7 +110,7 @@ static bool parse_axis(PyObject* tuple, AxisArgument* axis, bool real) {
     return true;
 }
 
-static PyObject* module_plan(PyObject* module, PyObject* args) {
+static PyObject* module_resizer(PyObject* module, PyObject* args) {
     static const char* const KINDS[] = {"area", "fixed", "float"};
     const char *kind_name, *wanted_level;
     PyObject *rows, *cols, *result = NULL;
@@ -129,22 +129,22 @@ static PyObject* module_plan(PyObject* module, PyObject* args) {
     if (!parse_level(wanted_level, &level)) return NULL;
     AxisArgument row_axis = {0}, col_axis = {0};
     if (parse_axis(rows, &row_axis, kind == FLOAT) && parse_axis(cols, &col_axis, kind == FLOAT)) {
-        Plan* plan = NULL;
+        Resizer* resizer = NULL;
         Status status = BAD_TABLE;
         bool whole = kind == FIXED || (row_axis.input.start != NULL && col_axis.input.start != NULL);
         if (whole) {
-            status = plan_build(&plan, (Kind)kind, &row_axis.input, &col_axis.input, rows_first != 0, channels,
-                                itemsize, level);
+            status = resizer_build(&resizer, (Kind)kind, &row_axis.input, &col_axis.input, rows_first != 0, channels,
+                                   itemsize, level);
         }
         if (status != OK) {
             raise_status(status);
         } else {
-            allocfunc allocate = (allocfunc)PyType_GetSlot(state->plan_type, Py_tp_alloc);
-            result = allocate(state->plan_type, 0);
+            allocfunc allocate = (allocfunc)PyType_GetSlot(state->resizer_type, Py_tp_alloc);
+            result = allocate(state->resizer_type, 0);
             if (result == NULL) {
-                plan_free(plan);
+                resizer_free(resizer);
             } else {
-                ((PlanObject*)result)->plan = plan;
+                ((ResizerObject*)result)->resizer = resizer;
             }
         }
     }
@@ -154,26 +154,27 @@ static PyObject* module_plan(PyObject* module, PyObject* args) {
 }
 
 /* The source's strides must be: anything from image to image and row to row, contiguous inside a row. */
-static bool check_source(const Plan* plan, const Py_buffer* view) {
-    if (view->ndim != 4 || view->itemsize != plan->itemsize) return false;
+static bool check_source(const Resizer* resizer, const Py_buffer* view) {
+    if (view->ndim != 4 || view->itemsize != resizer->itemsize) return false;
     const Py_ssize_t *shape = view->shape, *strides = view->strides;
-    Py_ssize_t item = plan->itemsize, pixel = item * plan->channels;
-    return shape[1] == plan->rows.n_in && shape[2] == plan->cols.n_in && shape[3] == plan->channels &&
+    Py_ssize_t item = resizer->itemsize, pixel = item * resizer->channels;
+    return shape[1] == resizer->rows.n_in && shape[2] == resizer->cols.n_in && shape[3] == resizer->channels &&
            (strides[3] == item || shape[3] == 1) && (strides[2] == pixel || shape[2] == 1);
 }
 
-static bool check_out(const Plan* plan, const Py_buffer* view, Py_ssize_t images) {
-    return view->ndim == 4 && view->itemsize == plan->itemsize && view->shape[0] == images &&
-           view->shape[1] == plan->rows.n_out && view->shape[2] == plan->cols.n_out && view->shape[3] == plan->channels;
+static bool check_out(const Resizer* resizer, const Py_buffer* view, Py_ssize_t images) {
+    return view->ndim == 4 && view->itemsize == resizer->itemsize && view->shape[0] == images &&
+           view->shape[1] == resizer->rows.n_out && view->shape[2] == resizer->cols.n_out &&
+           view->shape[3] == resizer->channels;
 }
 
 static PyObject* module_run(PyObject* module, PyObject* args) {
     State* state = PyModule_GetState(module);
-    PyObject *plan_object, *image, *out;
+    PyObject *resizer_object, *image, *out;
     int num_threads;
-    if (!PyArg_ParseTuple(args, "O!OOi", state->plan_type, &plan_object, &image, &out, &num_threads)) return NULL;
+    if (!PyArg_ParseTuple(args, "O!OOi", state->resizer_type, &resizer_object, &image, &out, &num_threads)) return NULL;
     if (num_threads < 1) return PyErr_Format(PyExc_ValueError, "num_threads must be at least 1, got %d", num_threads);
-    const Plan* plan = ((PlanObject*)plan_object)->plan;
+    const Resizer* resizer = ((ResizerObject*)resizer_object)->resizer;
     Py_buffer source, target;
     if (PyObject_GetBuffer(image, &source, PyBUF_STRIDES) != 0) return NULL;
     if (PyObject_GetBuffer(out, &target, PyBUF_WRITABLE | PyBUF_C_CONTIGUOUS) != 0) {
@@ -181,16 +182,16 @@ static PyObject* module_run(PyObject* module, PyObject* args) {
         return NULL;
     }
     PyObject* result = NULL;
-    if (!check_source(plan, &source) || !check_out(plan, &target, source.shape[0])) {
+    if (!check_source(resizer, &source) || !check_out(resizer, &target, source.shape[0])) {
         PyErr_SetString(PyExc_ValueError,
-                        "image and out must be (N, H, W, C) of the plan's sizes and item size, "
+                        "image and out must be (N, H, W, C) of the resizer's sizes and item size, "
                         "contiguous inside a row (image) or throughout (out)");
     } else {
         Status status;
-        atomic_fetch_add_explicit(&runs[plan->implementation], 1, memory_order_relaxed);
+        atomic_fetch_add_explicit(&runs[resizer->implementation], 1, memory_order_relaxed);
         Py_BEGIN_ALLOW_THREADS
-        status =
-            plan_run(plan, source.buf, source.strides[0], source.strides[1], target.buf, source.shape[0], num_threads);
+        status = resizer_run(resizer, source.buf, source.strides[0], source.strides[1], target.buf, source.shape[0],
+                             num_threads);
         Py_END_ALLOW_THREADS
         if (status != OK) {
             raise_status(status);
@@ -349,9 +350,13 @@ static PyObject* module_runs(PyObject* module, PyObject* unused) {
     (void)module;
     (void)unused;
     PyObject* counts = PyDict_New();
-    for (int i = 0; i < IMPLEMENTATION_COUNT && counts != NULL; i++) {
-        PyObject* count = PyLong_FromLongLong(atomic_load_explicit(&runs[i], memory_order_relaxed));
-        if (count == NULL || PyDict_SetItemString(counts, IMPLEMENTATIONS[i].name, count) != 0) Py_CLEAR(counts);
+    for (int i = 0; i < IMPLEMENTATION_COUNT + STEP_COUNT && counts != NULL; i++) {
+        bool resizes = i < IMPLEMENTATION_COUNT;
+        Step step = (Step)(i - IMPLEMENTATION_COUNT);
+        long long number = resizes ? atomic_load_explicit(&runs[i], memory_order_relaxed) : step_runs(step);
+        PyObject* count = PyLong_FromLongLong(number);
+        const char* name = resizes ? IMPLEMENTATIONS[i].name : step_name(step);
+        if (count == NULL || PyDict_SetItemString(counts, name, count) != 0) Py_CLEAR(counts);
         Py_XDECREF(count);
     }
     return counts;
@@ -366,8 +371,9 @@ static PyObject* module_fail_allocation(PyObject* module, PyObject* args) {
 #endif
 
 static PyMethodDef module_methods[] = {
-    {"plan", module_plan, METH_VARARGS, "plan(kind, rows, cols, rows_first, channels, itemsize, level) -> Plan"},
-    {"run", module_run, METH_VARARGS, "run(plan, image, out, num_threads): resize image (N, H, W, C) into out."},
+    {"resizer", module_resizer, METH_VARARGS,
+     "resizer(kind, rows, cols, rows_first, channels, itemsize, level) -> Resizer"},
+    {"run", module_run, METH_VARARGS, "run(resizer, image, out, num_threads): resize image (N, H, W, C) into out."},
     {"select_median", module_select_median, METH_VARARGS,
      "select_median(image, out, rows, cols, half_rows, half_cols, network, level): reference.select_median of one "
      "image."},
@@ -376,7 +382,8 @@ static PyMethodDef module_methods[] = {
     {"fingerprint", module_fingerprint, METH_VARARGS, "fingerprint(data, key, hashes, level): reference.fingerprint."},
     {"level", module_level, METH_NOARGS, "The instruction set in use: SECURE_RESIZE_SIMD, or the best there is."},
     {"levels", module_levels, METH_NOARGS, "The instruction sets of this machine, best first."},
-    {"runs", module_runs, METH_NOARGS, "How often each implementation has run in this process."},
+    {"runs", module_runs, METH_NOARGS,
+     "How often each implementation of a resize, and of a selective filter's steps, has run in this process."},
 #ifdef SECURE_RESIZE_TEST_HOOKS
     {"fail_allocation", module_fail_allocation, METH_VARARGS,
      "Fail the allocation after k more (negative: never); returns how many allocations are live."},
@@ -397,19 +404,31 @@ static int module_exec(PyObject* module) {
         Py_XDECREF(traceback);
         return -1;
     }
-    state->plan_type = (PyTypeObject*)PyType_FromModuleAndSpec(module, &plan_spec, NULL);
-    return state->plan_type == NULL ? -1 : PyModule_AddType(module, state->plan_type);
+    /* What Python has under names of its own; tests hold them equal. */
+    const struct {
+        const char* name;
+        long value;
+    } constants[] = {{"PRECISION_BITS", PRECISION_BITS},
+                     {"MAX_AXIS", MAX_AXIS},
+                     {"MAX_WINDOW", MAX_WINDOW},
+                     {"TWICE_LIMIT", TWICE_LIMIT},
+                     {"FINGERPRINT_BLOCK", FINGERPRINT_BLOCK}};
+    for (size_t i = 0; i < sizeof constants / sizeof *constants; i++) {
+        if (PyModule_AddIntConstant(module, constants[i].name, constants[i].value) != 0) return -1;
+    }
+    state->resizer_type = (PyTypeObject*)PyType_FromModuleAndSpec(module, &resizer_spec, NULL);
+    return state->resizer_type == NULL ? -1 : PyModule_AddType(module, state->resizer_type);
 }
 
 static int module_traverse(PyObject* module, visitproc visit, void* arg) {
     State* state = PyModule_GetState(module);
-    Py_VISIT(state->plan_type);
+    Py_VISIT(state->resizer_type);
     return 0;
 }
 
 static int module_clear(PyObject* module) {
     State* state = PyModule_GetState(module);
-    Py_CLEAR(state->plan_type);
+    Py_CLEAR(state->resizer_type);
     return 0;
 }
 

@@ -1,7 +1,7 @@
 /* What the files of the extension share.
  *
- * A Plan is everything that a resize needs to know before it sees a pixel: both axes' weights and the tables that one
- * implementation made of them. Plans are immutable once built, so any number of threads may run one.
+ * A Resizer is everything that a resize needs to know before it sees a pixel: both axes' weights and the tables that one
+ * implementation made of them. Resizers are immutable once built, so any number of threads may run one.
  */
 #ifndef SECURE_RESIZE_NATIVE_H
 #define SECURE_RESIZE_NATIVE_H
@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PRECISION_BITS 22 /* of the fixed-point taps; core/plan.py */
+#define PRECISION_BITS 22 /* of the fixed-point taps; core/taps.py */
 #define ALIGNMENT 64      /* bytes, of every table and scratch buffer */
 #define MAX_AXIS (1 << 20)
 #define MAX_CHANNELS (1 << 20)
@@ -46,22 +46,22 @@ typedef struct {
 
 typedef enum { AREA, FIXED, FLOAT } Kind;
 
-typedef struct Plan Plan;
+typedef struct Resizer Resizer;
 
-/* One way to run a kind of plan. `prepare` says whether it can (it may add plan->tables and must set
- * plan->scratch_bytes); `run` makes output rows [first, last) of one image, whose rows lie `stride` bytes apart.
+/* One way to run a kind of resizer. `prepare` says whether it can (it may add resizer->tables and must set
+ * resizer->scratch_bytes); `run` makes output rows [first, last) of one image, whose rows lie `stride` bytes apart.
  * `runs` counts the calls, so that a test can prove which implementations ran. */
 typedef struct {
     const char* name;
     Level level;
     Kind kind;
     int itemsize;
-    Status (*prepare)(Plan* plan);
-    void (*run)(const Plan* plan, const uint8_t* source, ptrdiff_t stride, uint8_t* out, int32_t first, int32_t last,
-                uint8_t* scratch);
+    Status (*prepare)(Resizer* resizer);
+    void (*run)(const Resizer* resizer, const uint8_t* source, ptrdiff_t stride, uint8_t* out, int32_t first,
+                int32_t last, uint8_t* scratch);
 } Implementation;
 
-struct Plan {
+struct Resizer {
     Kind kind;
     Level level; /* no implementation above it is used */
     Axis rows, cols;
@@ -75,7 +75,7 @@ struct Plan {
 extern const Implementation IMPLEMENTATIONS[];
 extern const int IMPLEMENTATION_COUNT;
 
-/* plan.c */
+/* resizer.c */
 typedef struct {
     int32_t n_in, n_out, width, unit;
     const int32_t* start;
@@ -83,11 +83,11 @@ typedef struct {
     const double* reals;    /* or NULL */
 } AxisInput;
 
-Status plan_build(Plan** plan, Kind kind, const AxisInput* rows, const AxisInput* cols, bool rows_first,
-                  int32_t channels, int32_t itemsize, Level level);
-void plan_free(Plan* plan);
-Status plan_run(const Plan* plan, const uint8_t* source, ptrdiff_t image_stride, ptrdiff_t row_stride, uint8_t* out,
-                int64_t images, int num_threads);
+Status resizer_build(Resizer** resizer, Kind kind, const AxisInput* rows, const AxisInput* cols, bool rows_first,
+                     int32_t channels, int32_t itemsize, Level level);
+void resizer_free(Resizer* resizer);
+Status resizer_run(const Resizer* resizer, const uint8_t* source, ptrdiff_t image_stride, ptrdiff_t row_stride,
+                   uint8_t* out, int64_t images, int num_threads);
 
 /* Allocations, all of them: aligned, zeroed, never of 0 bytes; the count times the size is checked. */
 void* alloc_array(size_t count, size_t size);
@@ -104,26 +104,26 @@ extern long alloc_live;
 void pool_run(void (*task)(void* context, int64_t index, int worker), void* context, int64_t tasks, int num_threads);
 
 /* The implementations. */
-Status area_portable_prepare(Plan* plan);
-#define DECLARE_RUN(name)                                                                                           \
-    void name(const Plan* plan, const uint8_t* source, ptrdiff_t stride, uint8_t* out, int32_t first, int32_t last, \
-              uint8_t* scratch)
+Status area_portable_prepare(Resizer* resizer);
+#define DECLARE_RUN(name)                                                                                   \
+    void name(const Resizer* resizer, const uint8_t* source, ptrdiff_t stride, uint8_t* out, int32_t first, \
+              int32_t last, uint8_t* scratch)
 DECLARE_RUN(area_u8_portable);
 DECLARE_RUN(area_u16_portable);
 DECLARE_RUN(fixed_u8_portable);
 DECLARE_RUN(fixed_u16_portable);
 DECLARE_RUN(float_portable);
-Status fixed_portable_prepare(Plan* plan);
-Status float_portable_prepare(Plan* plan);
+Status fixed_portable_prepare(Resizer* resizer);
+Status float_portable_prepare(Resizer* resizer);
 
 #if defined(__x86_64__)
 #define HAVE_X86 1
 #define TARGET_AVX2 __attribute__((target("avx2,fma")))
 #define TARGET_AVX512 __attribute__((target("avx2,fma,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vnni")))
-Status area_u8_avx512_prepare(Plan* plan);
-Status area_u8_avx2_prepare(Plan* plan);
-Status fixed_u8_avx512_prepare(Plan* plan);
-Status fixed_u8_avx2_prepare(Plan* plan);
+Status area_u8_avx512_prepare(Resizer* resizer);
+Status area_u8_avx2_prepare(Resizer* resizer);
+Status fixed_u8_avx512_prepare(Resizer* resizer);
+Status fixed_u8_avx2_prepare(Resizer* resizer);
 DECLARE_RUN(area_u8_avx512);
 DECLARE_RUN(area_u8_avx2);
 DECLARE_RUN(fixed_u8_avx512);
@@ -140,8 +140,8 @@ DECLARE_RUN(float_avx512);
 
 #if defined(__aarch64__) && defined(__ARM_NEON) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define HAVE_NEON 1
-Status area_u8_neon_prepare(Plan* plan);
-Status fixed_u8_neon_prepare(Plan* plan);
+Status area_u8_neon_prepare(Resizer* resizer);
+Status fixed_u8_neon_prepare(Resizer* resizer);
 DECLARE_RUN(area_u8_neon);
 DECLARE_RUN(fixed_u8_neon);
 #endif

@@ -24,6 +24,30 @@ typedef struct {
 enum { MAX_WINDOW = 1 << 14, LANES = 64 /* values handled at a time: a read column's channel each */ };
 
 bool selection_valid(const Selection* selection);
+
+/* What the levels implement of the filters. The calls that use one are counted, so that a test can prove what ran. */
+typedef enum {
+    GATHER_PORTABLE,
+    GATHER_AVX512,
+    MEDIAN_PORTABLE,
+    MEDIAN_AVX2,
+    MEDIAN_AVX2_REGISTERS, /* of a common window */
+    MEDIAN_AVX512,
+    MEDIAN_AVX512_REGISTERS,
+    KEYSTREAM_PORTABLE,
+    KEYSTREAM_AVX2,
+    KEYSTREAM_AVX512,
+    DRAW_PORTABLE,
+    DRAW_AVX512,
+    HASH_PORTABLE,
+    HASH_AVX2,
+    HASH_AVX512,
+    STEP_COUNT
+} Step;
+const char* step_name(Step step);
+void step_ran(Step step);
+long long step_runs(Step step);
+
 Status select_median(const Selection* selection, const Images* images, Level level);
 Status select_random(const Selection* selection, const Images* images, const uint8_t key[32], Level level);
 
@@ -34,10 +58,11 @@ void fingerprint(const uint8_t* data, size_t bytes, const uint8_t* key, uint64_t
 /* The median's two steps, which the levels implement.
  *
  * A plane holds one image row's value for each lane (read column and channel) as seen from it at one horizontal offset:
- * plane[offset][lanes]. `gather` fills a row's planes; what lies outside the image is of no account. */
+ * plane[offset][lanes]. `gather` fills a row's planes; values from outside the image may be
+ * anything, because `excluded` replaces them. */
 typedef struct {
     const Selection* selection;
-    int32_t lanes, padded;  /* padded: to whole vectors, and one to spare for stores past the end */
+    int32_t lanes, padded;  /* padded: to whole vectors, and one more for stores past the end */
     int32_t offsets;        /* 2 * half_cols + 1 */
     int32_t parts;          /* avx512: a vector's lanes are gathered in so many parts; 0: lane by lane */
     int32_t *base, *chunks; /* [vector][part]: where its pixels begin in a row, and the vectors that hold them */
@@ -64,9 +89,9 @@ typedef void Median(const Strip* strip);
 Gather gather_portable;
 Median median_portable;
 #ifdef HAVE_X86
-Median* median_of_avx2(const Selection* selection);
-Gather gather_avx512;
-Median* median_of_avx512(const Selection* selection);
+Median* median_of_avx2(const Selection* selection, Step* step);
+Gather gather_avx512; /* for lanes that are gathered in parts */
+Median* median_of_avx512(const Selection* selection, Step* step);
 #endif
 
 /* A read column's window, for [0] its unread and [1] its read rows: how many candidates a row has, where in the table

@@ -138,12 +138,14 @@ static const struct {
 } COMMON[] = {{1, 1, median_3x3}, {1, 2, median_3x5}, {2, 1, median_5x3},
               {1, 3, median_3x7}, {3, 1, median_7x3}, {2, 2, median_5x5}};
 
-Median* median_of_avx2(const Selection* selection) {
+Median* median_of_avx2(const Selection* selection, Step* step) {
+    *step = MEDIAN_AVX2_REGISTERS;
     for (size_t i = 0; i < sizeof COMMON / sizeof *COMMON; i++) {
         if (selection->half_rows == COMMON[i].half_rows && selection->half_cols == COMMON[i].half_cols) {
             return COMMON[i].median;
         }
     }
+    *step = MEDIAN_AVX2;
     return median_avx2;
 }
 

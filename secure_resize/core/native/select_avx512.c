@@ -5,8 +5,8 @@
 #ifdef HAVE_X86
 #include <immintrin.h>
 
-/* The four vectors of a row from `begin` on. What lies outside the row is not read (a masked load does not touch it)
- * and of no account. */
+/* The four vectors of a row from `begin` on. Bytes outside the row come as 0: a masked load does not touch them, and the
+ * windows exclude them. */
 TARGET_AVX512 static ALWAYS_INLINE void load_chunks(const uint8_t* row, int64_t row_bytes, int64_t begin,
                                                     int32_t chunks, __m512i source[4]) {
     for (int c = 0; c < 4; c++) {
@@ -21,11 +21,7 @@ TARGET_AVX512 static ALWAYS_INLINE void load_chunks(const uint8_t* row, int64_t 
 
 TARGET_AVX512 void gather_avx512(const Lanes* lanes, const uint8_t* row, uint8_t* planes) {
     const Selection* selection = lanes->selection;
-    int32_t parts = lanes->parts, size = parts > 0 ? LANES / parts : LANES;
-    if (parts == 0) {
-        gather_portable(lanes, row, planes);
-        return;
-    }
+    int32_t parts = lanes->parts, size = LANES / parts;
     int64_t row_bytes = (int64_t)selection->width * selection->channels;
     int64_t reach = (int64_t)selection->half_cols * selection->channels;
     const __m512i step = _mm512_set1_epi8((char)selection->channels);
@@ -166,12 +162,14 @@ static const struct {
 } COMMON[] = {{1, 1, median_3x3}, {1, 2, median_3x5}, {2, 1, median_5x3},
               {1, 3, median_3x7}, {3, 1, median_7x3}, {2, 2, median_5x5}};
 
-Median* median_of_avx512(const Selection* selection) {
+Median* median_of_avx512(const Selection* selection, Step* step) {
+    *step = MEDIAN_AVX512_REGISTERS;
     for (size_t i = 0; i < sizeof COMMON / sizeof *COMMON; i++) {
         if (selection->half_rows == COMMON[i].half_rows && selection->half_cols == COMMON[i].half_cols) {
             return COMMON[i].median;
         }
     }
+    *step = MEDIAN_AVX512;
     return median_avx512;
 }
 

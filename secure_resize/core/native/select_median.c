@@ -11,31 +11,6 @@
 
 enum { MAX_PARTS = 4 };
 
-bool selection_valid(const Selection* selection) {
-    const int32_t* indices[2] = {selection->rows, selection->cols};
-    const int32_t counts[2] = {selection->row_count, selection->col_count};
-    const int32_t lengths[2] = {selection->height, selection->width};
-    for (int axis = 0; axis < 2; axis++) {
-        if (lengths[axis] < 1 || lengths[axis] > MAX_AXIS || counts[axis] < 0 || counts[axis] > lengths[axis])
-            return false;
-        for (int32_t i = 0; i < counts[axis]; i++) {
-            if (indices[axis][i] < 0 || indices[axis][i] >= lengths[axis]) return false;
-            if (i > 0 && indices[axis][i] <= indices[axis][i - 1]) return false;
-        }
-    }
-    if (selection->channels < 1 || selection->channels > MAX_CHANNELS) return false;
-    if (selection->half_rows < 0 || selection->half_cols < 0) return false;
-    if (selection->half_rows >= MAX_WINDOW || selection->half_cols >= MAX_WINDOW) return false;
-    int64_t window = (2 * (int64_t)selection->half_rows + 1) * (2 * (int64_t)selection->half_cols + 1);
-    if (window > MAX_WINDOW || (int64_t)selection->col_count * selection->channels > INT32_MAX / 4) return false;
-    for (int32_t k = 0; k < selection->exchanges; k++) {
-        const int32_t* exchange = selection->network + 3 * k;
-        if (exchange[0] < 0 || exchange[0] >= exchange[1] || exchange[1] >= window) return false;
-        if (exchange[2] < 1 || exchange[2] > 3) return false;
-    }
-    return true;
-}
-
 void gather_portable(const Lanes* lanes, const uint8_t* row, uint8_t* planes) {
     const Selection* selection = lanes->selection;
     for (int32_t offset = 0; offset < lanes->offsets; offset++) {
@@ -46,12 +21,12 @@ void gather_portable(const Lanes* lanes, const uint8_t* row, uint8_t* planes) {
         }
         int32_t end = selection->width - 1, shift = offset - selection->half_cols, count = selection->col_count;
         const int32_t* cols = selection->cols;
-        int32_t first = 0, last = count; /* of the columns that four bytes can be read at without a second thought */
+        int32_t first = 0, last = count; /* of the columns at which four bytes lie inside the row */
         while (first < count && cols[first] + shift < 0) first++;
         while (last > first && cols[last - 1] + shift >= end) last--;
         for (int32_t j = first; j < last; j++) {
             const uint8_t* pixel = row + 3 * (ptrdiff_t)(cols[j] + shift);
-            memcpy(plane + 3 * j, pixel, 4); /* the fourth is overwritten by the next pixel, or to spare */
+            memcpy(plane + 3 * j, pixel, 4); /* the fourth is overwritten by the next pixel, or lies in the padding */
         }
         for (int32_t j = 0; j < first; j++) memcpy(plane + 3 * j, row, 3);
         for (int32_t j = last; j < count; j++) {
@@ -248,20 +223,18 @@ static void scatter(const Selection* selection, const uint8_t* values, uint8_t* 
 Status select_median(const Selection* selection, const Images* images, Level level) {
     Gather* gather = gather_portable;
     Median* median = median_portable;
-#ifdef HAVE_X86
-    if (level >= LEVEL_AVX2) median = median_of_avx2(selection);
-    if (level >= LEVEL_AVX512) {
-        median = median_of_avx512(selection);
-        gather = gather_avx512;
-    }
-#else
-    (void)level;
-#endif
+    Step gather_step = GATHER_PORTABLE, median_step = MEDIAN_PORTABLE;
     if (selection->row_count == 0 || selection->col_count == 0) return OK;
     Work work;
     Status status = prepare(selection, &work);
     if (status != OK) return status;
 #ifdef HAVE_X86
+    if (level >= LEVEL_AVX2) median = median_of_avx2(selection, &median_step);
+    if (level >= LEVEL_AVX512) median = median_of_avx512(selection, &median_step);
+    if (level >= LEVEL_AVX512 && work.lanes.parts > 0) {
+        gather = gather_avx512;
+        gather_step = GATHER_AVX512;
+    }
     Scatter places;
     uint8_t* table = NULL;
     if (level >= LEVEL_AVX512 && scatter_bytes(selection) > 0) {
@@ -272,7 +245,11 @@ Status select_median(const Selection* selection, const Images* images, Level lev
         }
         scatter_prepare(selection, table, &places);
     }
+#else
+    (void)level;
 #endif
+    step_ran(gather_step);
+    step_ran(median_step);
     const Lanes* lanes = &work.lanes;
     int32_t half = selection->half_rows, window_rows = 2 * half + 1, gathered = 0;
     size_t row_bytes = (size_t)lanes->offsets * (size_t)lanes->padded;

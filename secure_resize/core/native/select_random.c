@@ -63,10 +63,10 @@ static ALWAYS_INLINE uint64_t reciprocal(int32_t n) {
     return n > 0 ? ((1ull << 32) + (uint64_t)n - 1) / (uint64_t)n : 0;
 }
 
-/* Whether a candidate lies in a read row is as good as a coin: no branches on it. */
+/* No branch asks whether a candidate lies in a read row: the answer is random, and so would be mispredicted. */
 static ALWAYS_INLINE void draw_row(const Draws* draws, const WindowRows* window, const uint32_t* words, uint8_t* out,
                                    int32_t channels) {
-    /* Copies: for all that the compiler knows, a pixel's bytes may be any of these. */
+    /* Local copies: a store of bytes may change any object, so the compiler would load these anew after each pixel. */
     const uint8_t* source = draws->images->source;
     const Column* column = draws->columns;
     const int32_t *table = draws->table, *cols = draws->selection->cols, col_count = draws->selection->col_count;
@@ -153,9 +153,10 @@ static void find_rows(const Draws* draws, const uint8_t* read_rows, int32_t i, W
 
 Status select_random(const Selection* selection, const Images* images, const uint8_t key_bytes[32], Level level) {
     Keystream* next = keystream_portable;
+    Step step = KEYSTREAM_PORTABLE;
 #ifdef HAVE_X86
-    if (level >= LEVEL_AVX2) next = keystream_avx2;
-    if (level >= LEVEL_AVX512) next = keystream_avx512;
+    if (level >= LEVEL_AVX2) next = keystream_avx2, step = KEYSTREAM_AVX2;
+    if (level >= LEVEL_AVX512) next = keystream_avx512, step = KEYSTREAM_AVX512;
 #else
     (void)level;
 #endif
@@ -177,6 +178,8 @@ Status select_random(const Selection* selection, const Images* images, const uin
     if (status == OK && level >= LEVEL_AVX512) status = draws_prepare_avx512(&draws, &lanes);
 #endif
     if (status != OK) goto done;
+    step_ran(step);
+    step_ran(lanes != NULL ? DRAW_AVX512 : DRAW_PORTABLE);
     for (int32_t i = 0; i < selection->row_count; i++) read_rows[selection->rows[i]] = 1;
     size_t have = 0, used = 0;
     uint32_t block = 0;
@@ -244,12 +247,14 @@ TARGET_AVX512 static uint64_t hash_avx512(const uint8_t* block, const uint8_t* k
 
 void fingerprint(const uint8_t* data, size_t bytes, const uint8_t* key, uint64_t* hashes, Level level) {
     uint64_t (*hash)(const uint8_t*, const uint8_t*) = hash_portable;
+    Step step = HASH_PORTABLE;
 #ifdef HAVE_X86
-    if (level >= LEVEL_AVX2) hash = hash_avx2;
-    if (level >= LEVEL_AVX512) hash = hash_avx512;
+    if (level >= LEVEL_AVX2) hash = hash_avx2, step = HASH_AVX2;
+    if (level >= LEVEL_AVX512) hash = hash_avx512, step = HASH_AVX512;
 #else
     (void)level;
 #endif
+    step_ran(step);
     size_t whole = bytes / FINGERPRINT_BLOCK;
     /* From the end, so that the image's beginning, where the draws begin, is what the caches hold. */
     for (size_t k = whole; k-- > 0;) hashes[k] = hash(data + k * FINGERPRINT_BLOCK, key);

@@ -100,19 +100,19 @@ typedef struct {
 
 static int ran[64];
 
-/* One side: the plan at `level`, run; bytes of the result, in `out` with GUARD bytes before and after. */
+/* One side: the resizer at `level`, run; bytes of the result, in `out` with GUARD bytes before and after. */
 static void resize(const Case* c, const AxisInput* rows, const AxisInput* cols, Level level, const uint8_t* source,
                    uint8_t* out, size_t bytes) {
-    Plan* plan = NULL;
-    Status status = plan_build(&plan, c->kind, rows, cols, c->rows_first, c->channels, c->itemsize, level);
+    Resizer* resizer = NULL;
+    Status status = resizer_build(&resizer, c->kind, rows, cols, c->rows_first, c->channels, c->itemsize, level);
     if (status != OK) {
-        fprintf(stderr, "no plan: %d\n", status);
+        fprintf(stderr, "no resizer: %d\n", status);
         exit(1);
     }
     memset(out, 0xa5, bytes + 2 * GUARD);
-    if (plan_run(plan, source, 0, (ptrdiff_t)c->stride, out + GUARD, 1, c->threads) != OK) exit(1);
-    ran[plan->implementation]++;
-    plan_free(plan);
+    if (resizer_run(resizer, source, 0, (ptrdiff_t)c->stride, out + GUARD, 1, c->threads) != OK) exit(1);
+    ran[resizer->implementation]++;
+    resizer_free(resizer);
 }
 
 static bool untouched(const uint8_t* guard) {

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import sys
-from pathlib import Path
 
+import exhaustive_index_proof as proof
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from secure_resize.core.kernels import KERNELS, Kernel
 from secure_resize.core.taps import area_taps, fixed_taps
-
-sys.path.insert(0, str(Path(__file__).parent))
-import exhaustive_index_proof as proof
 
 sizes = st.integers(1, 2048)
 
@@ -85,7 +80,7 @@ def test_a_kernel_of_large_lobes_is_noticed(compiled):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        # operator.py's rounding of positions, its padding of rows at the end, its sums, and plan.py's rounding.
+        # taps.py's rounding of positions, its padding of rows at the end, its sums, and its rounding to integers.
         ("center[i] + reach + 0.5), n_in)", "center[i] - reach + 0.5), n_in)", "without taps"),
         ("(int32_t)(center[i] + reach + 0.5), n_in", "(int32_t)(center[i] + reach + 1.5), n_in + 1", "more taps than"),
         ("start[i] = least(first[i], n_in - width)", "start[i] = first[i]", "past the axis"),

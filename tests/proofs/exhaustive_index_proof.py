@@ -1,4 +1,4 @@
-"""Every table there is up to a size, checked: ``python tests/exhaustive_index_proof.py [MOST] [PART] [PARTS]``.
+"""Every table there is up to a size, checked: ``python tests/proofs/exhaustive_index_proof.py [MOST] [PART] [PARTS]``.
 
 For all n_in, n_out up to MOST (2048), every kernel and every output:
 
@@ -10,9 +10,9 @@ For all n_in, n_out up to MOST (2048), every kernel and every output:
   which ``(value sum + 2²¹) >> 22 == value``. No tap needs more than three signed bytes, and 255 times the sum of a
   row's absolute taps, and the half that rounds, stay below 2³¹: what lets the C core add in int32.
 
-There are some 10¹¹ taps, too many for numpy, so this is done in C: ``table_proof.c`` repeats operator.py and
-core/plan.py in their own order of operations, on the kernels of kernels.py themselves, which are written against any
-namespace and are handed one here that writes C. tests/test_native_plan.py compares the tables that come out with the
+There are some 10¹¹ taps, too many for numpy, so this is done in C: ``table_proof.c`` repeats core/taps.py in
+its own order of operations, on the kernels of kernels.py themselves, which are written against any
+namespace and are handed one here that writes C. tests/test_native_tables.py compares the tables that come out with the
 package's. With PARTS processes, PART 0 to PARTS - 1 share the work.
 """
 

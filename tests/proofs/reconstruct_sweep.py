@@ -1,4 +1,4 @@
-"""Every scaler reconstructed: ``python tests/reconstruct_sweep.py pairs|ratios COUNT [PATTERN ...] [--jobs N]``.
+"""Every scaler reconstructed: ``python tests/proofs/reconstruct_sweep.py pairs|ratios COUNT [PATTERN ...] [--jobs N]``.
 
 ``pairs``: at COUNT random pairs of sizes, β from 1 to 20, ``reconstruct_resize`` is ``scaler(reconstruct(x))`` to the
 byte, for both methods. ``ratios``: at COUNT ratios from 1 to 64, no read pixel keeps its influence: all of them are
@@ -36,7 +36,7 @@ import numpy as np
 import secure_resize as sr
 from secure_resize.measure.probe import ProbeError
 from secure_resize.measure.scalers import SCALERS
-from secure_resize.reconstruction.filters import make_plan
+from secure_resize.reconstruction.plan import make_plan
 
 BANDWIDTHS = (1, 2, 3)
 # Of the columns, while β is swept along the rows: ratios of 1.5, 2.9 and 4.
@@ -139,7 +139,7 @@ def check_prefilter(scaler, plan, image, before, place):
     for axis, taps, read, empty, at in zip(
         (plan.operator.rows, plan.operator.cols), plan.footprints, (rows, cols), plan.fallback, place, strict=True
     ):
-        weight = sr.AxisOperator(taps.n_in, taps.n_out, taps.start.astype(np.int64), taps.weights / taps.unit).dense()
+        weight = sr.AxisOperator.of(taps).dense()
         bound = np.multiply.outer(bound, np.abs(axis.dense()[:, read[empty]]) @ weight[:, at])
     # The means are rounded, before and after: by up to half a level each, times what the scaler makes of a level; the
     # scaler rounds both outputs, some twice and with weights of 11 bits; a probe's weights have their deviation.
@@ -205,7 +205,7 @@ class Axes:
 
     def __init__(self):
         self.probe, self.user = (
-            sys.modules[f"secure_resize.{name}"] for name in ("measure.probe", "reconstruction.filters")
+            sys.modules[f"secure_resize.{name}"] for name in ("measure.probe", "reconstruction.plan")
         )
         self.whole = self.probe.probe, self.probe._Bench, self.probe._recover_axis
         self.full = 0

@@ -1,5 +1,4 @@
-/* Plans: checked copies of the weights, the choice of the implementation, and the split of an image into tasks. */
-#include <stdlib.h>
+/* Resizers: checked copies of the weights, the choice of the implementation, and the split of an image into tasks. */
 #include <string.h>
 
 #include "native.h"
@@ -30,41 +29,6 @@ const Implementation IMPLEMENTATIONS[] = {
     {"float_portable", LEVEL_PORTABLE, FLOAT, 4, float_portable_prepare, float_portable},
 };
 const int IMPLEMENTATION_COUNT = sizeof IMPLEMENTATIONS / sizeof *IMPLEMENTATIONS;
-
-#ifdef SECURE_RESIZE_TEST_HOOKS
-long alloc_fail_after = -1;
-long alloc_live = 0;
-#endif
-
-bool size_product(size_t a, size_t b, size_t* product) { return !__builtin_mul_overflow(a, b, product); }
-
-void* alloc_scratch(size_t bytes) {
-#ifdef SECURE_RESIZE_TEST_HOOKS
-    if (alloc_fail_after == 0) return NULL;
-    if (alloc_fail_after > 0) alloc_fail_after--;
-#endif
-    void* memory = NULL;
-    if (bytes > SIZE_MAX - 2 * ALIGNMENT || posix_memalign(&memory, ALIGNMENT, round_up(bytes + 1)) != 0) return NULL;
-#ifdef SECURE_RESIZE_TEST_HOOKS
-    alloc_live++;
-#endif
-    return memory;
-}
-
-void* alloc_array(size_t count, size_t size) {
-    size_t bytes;
-    if (!size_product(count, size, &bytes)) return NULL;
-    void* memory = alloc_scratch(bytes);
-    if (memory != NULL) memset(memory, 0, bytes);
-    return memory;
-}
-
-void alloc_free(void* memory) {
-#ifdef SECURE_RESIZE_TEST_HOOKS
-    if (memory != NULL) alloc_live--;
-#endif
-    free(memory);
-}
 
 /* Every index that a kernel will ever use is checked here, once. */
 static Status check_input(const AxisInput* input) {
@@ -189,43 +153,44 @@ static Status build_axis(Axis* axis, const AxisInput* input, Kind kind, int32_t 
     return status;
 }
 
-static Status choose(Plan* plan) {
+static Status choose(Resizer* resizer) {
     for (int i = 0; i < IMPLEMENTATION_COUNT; i++) {
         const Implementation* candidate = &IMPLEMENTATIONS[i];
-        if (candidate->kind != plan->kind || candidate->itemsize != plan->itemsize || candidate->level > plan->level) {
+        if (candidate->kind != resizer->kind || candidate->itemsize != resizer->itemsize ||
+            candidate->level > resizer->level) {
             continue;
         }
-        Status status = candidate->prepare(plan);
+        Status status = candidate->prepare(resizer);
         if (status == UNSUITABLE) continue;
-        plan->implementation = i;
+        resizer->implementation = i;
         return status;
     }
     return BAD_TABLE;
 }
 
-Status plan_build(Plan** result, Kind kind, const AxisInput* rows, const AxisInput* cols, bool rows_first,
-                  int32_t channels, int32_t itemsize, Level level) {
+Status resizer_build(Resizer** result, Kind kind, const AxisInput* rows, const AxisInput* cols, bool rows_first,
+                     int32_t channels, int32_t itemsize, Level level) {
     if (channels < 1 || channels > MAX_CHANNELS) return BAD_TABLE;
-    Plan* plan = alloc_array(1, sizeof *plan);
-    if (plan == NULL) return NO_MEMORY;
-    plan->kind = kind;
-    plan->level = level;
-    plan->channels = channels;
-    plan->itemsize = itemsize;
-    plan->rows_first = rows_first;
-    plan->has_rows = rows->start != NULL;
-    plan->has_cols = cols->start != NULL;
-    plan->rows.n_in = plan->rows.n_out = rows->n_in;
-    plan->cols.n_in = plan->cols.n_out = cols->n_in;
+    Resizer* resizer = alloc_array(1, sizeof *resizer);
+    if (resizer == NULL) return NO_MEMORY;
+    resizer->kind = kind;
+    resizer->level = level;
+    resizer->channels = channels;
+    resizer->itemsize = itemsize;
+    resizer->rows_first = rows_first;
+    resizer->has_rows = rows->start != NULL;
+    resizer->has_cols = cols->start != NULL;
+    resizer->rows.n_in = resizer->rows.n_out = rows->n_in;
+    resizer->cols.n_in = resizer->cols.n_out = cols->n_in;
     Status status = OK;
-    if (plan->has_rows) status = build_axis(&plan->rows, rows, kind, itemsize);
-    if (status == OK && plan->has_cols) status = build_axis(&plan->cols, cols, kind, itemsize);
-    if (status == OK) status = choose(plan);
+    if (resizer->has_rows) status = build_axis(&resizer->rows, rows, kind, itemsize);
+    if (status == OK && resizer->has_cols) status = build_axis(&resizer->cols, cols, kind, itemsize);
+    if (status == OK) status = choose(resizer);
     if (status != OK) {
-        plan_free(plan);
+        resizer_free(resizer);
         return status;
     }
-    *result = plan;
+    *result = resizer;
     return OK;
 }
 
@@ -237,16 +202,16 @@ static void free_axis(Axis* axis) {
     alloc_free(axis->spans);
 }
 
-void plan_free(Plan* plan) {
-    if (plan == NULL) return;
-    free_axis(&plan->rows);
-    free_axis(&plan->cols);
-    alloc_free(plan->tables);
-    alloc_free(plan);
+void resizer_free(Resizer* resizer) {
+    if (resizer == NULL) return;
+    free_axis(&resizer->rows);
+    free_axis(&resizer->cols);
+    alloc_free(resizer->tables);
+    alloc_free(resizer);
 }
 
 typedef struct {
-    const Plan* plan;
+    const Resizer* resizer;
     const uint8_t* source;
     ptrdiff_t image_stride, row_stride;
     uint8_t* out;
@@ -257,34 +222,35 @@ typedef struct {
 
 static void run_part(void* context, int64_t index, int worker) {
     const Split* split = context;
-    const Plan* plan = split->plan;
+    const Resizer* resizer = split->resizer;
     int64_t image = index / split->parts, part = index % split->parts;
-    int32_t rows = plan->rows.n_out;
-    size_t out_row = (size_t)plan->cols.n_out * (size_t)plan->channels * (size_t)plan->itemsize;
+    int32_t rows = resizer->rows.n_out;
+    size_t out_row = (size_t)resizer->cols.n_out * (size_t)resizer->channels * (size_t)resizer->itemsize;
     int32_t first = (int32_t)(rows * part / split->parts), last = (int32_t)(rows * (part + 1) / split->parts);
     uint8_t* out = split->out + (size_t)image * (size_t)rows * out_row;
-    IMPLEMENTATIONS[plan->implementation].run(plan, split->source + image * split->image_stride, split->row_stride, out,
-                                              first, last, split->scratch + (size_t)worker * split->scratch_step);
+    IMPLEMENTATIONS[resizer->implementation].run(resizer, split->source + image * split->image_stride,
+                                                 split->row_stride, out, first, last,
+                                                 split->scratch + (size_t)worker * split->scratch_step);
 }
 
 /* Source bytes below which a second thread costs more than it brings: waking it takes as long as reading so much. */
 #define BYTES_PER_THREAD (1 << 17)
 
-Status plan_run(const Plan* plan, const uint8_t* source, ptrdiff_t image_stride, ptrdiff_t row_stride, uint8_t* out,
-                int64_t images, int num_threads) {
+Status resizer_run(const Resizer* resizer, const uint8_t* source, ptrdiff_t image_stride, ptrdiff_t row_stride,
+                   uint8_t* out, int64_t images, int num_threads) {
     if (images == 0) return OK;
-    int64_t rows = plan->rows.n_out;
-    double bytes = (double)images * plan->rows.n_in * plan->cols.n_in * plan->channels * plan->itemsize;
+    int64_t rows = resizer->rows.n_out;
+    double bytes = (double)images * resizer->rows.n_in * resizer->cols.n_in * resizer->channels * resizer->itemsize;
     if (bytes < (double)BYTES_PER_THREAD * num_threads) num_threads = (int)(bytes / BYTES_PER_THREAD) + 1;
     /* A few tasks a thread even out their speeds; each repeats the rows that it shares with its neighbour. */
     int64_t parts = num_threads == 1 ? 1 : (4 * (int64_t)num_threads + images - 1) / images;
     if (parts > rows) parts = rows;
     if (num_threads > parts * images) num_threads = (int)(parts * images);
-    size_t step = round_up(plan->scratch_bytes) + ALIGNMENT, total;
+    size_t step = round_up(resizer->scratch_bytes) + ALIGNMENT, total;
     if (!size_product(step, (size_t)num_threads, &total)) return NO_MEMORY;
     uint8_t* scratch = alloc_scratch(total);
     if (scratch == NULL) return NO_MEMORY;
-    Split split = {plan, source, image_stride, row_stride, out, scratch, step, parts};
+    Split split = {resizer, source, image_stride, row_stride, out, scratch, step, parts};
     pool_run(run_part, &split, parts * images, num_threads);
     alloc_free(scratch);
     return OK;

@@ -1,6 +1,6 @@
-/* The tables of operator.py and core/plan.py for every output of a pair of sizes, in their own order of operations, and
+/* The tables of core/taps.py for every output of a pair of sizes, in their own order of operations, and
  * what has to hold for each row. exhaustive_index_proof.py generates kernels.h from kernels.py, compiles this and runs
- * it for every pair; tests/test_native_plan.py compares the tables that it makes with the package's.
+ * it for every pair; tests/test_native_tables.py compares the tables that it makes with the package's.
  *
  * LANES rows at a time, one a lane: the compiler vectorises the loops over them, which therefore have no branches, and
  * every row is still summed from left to right.

@@ -1,4 +1,4 @@
-"""Structure-aware fuzzing of the C extension: ``python tests/native_fuzz.py CALLS SEED [resize|select]``.
+"""Structure-aware fuzzing of the C extension: ``python tests/proofs/native_fuzz.py CALLS SEED [resize|select]``.
 
 Without a choice both, with a fifth as many calls for the selective filters.
 Random sizes, strides, kernels, channels, dtypes, instruction sets, thread counts, NaN and infinities; for the selective

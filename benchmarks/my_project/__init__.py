@@ -1,0 +1,1 @@
+"""Stands for a project of its own, which the README probes."""

@@ -1,0 +1,5 @@
+"""The README's pipeline, as a project of its own would hold it."""
+
+from secure_resize.integrations.torchvision import v2
+
+transform = v2.Resize((224, 224))

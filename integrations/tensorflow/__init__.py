@@ -1,0 +1,16 @@
+"""Robust resizing for TensorFlow: ``resize`` in place of ``tf.image.resize``, ``Resize`` for ``Dataset.map``.
+
+>>> from secure_resize.integrations import tensorflow as srtf
+>>> dataset.map(srtf.Resize((224, 224)), num_parallel_calls=tf.data.AUTOTUNE)
+
+There are two paths to the same bytes: ``"host"`` calls :func:`secure_resize.resize` on the tensor's buffer, ``"graph"``
+is made of TensorFlow operations alone and can be exported and run where this package is not installed.
+
+:mod:`.functional` has the functions, :mod:`.element` their forms for ``Dataset.map``; the paths are :mod:`.host` and
+:mod:`.graph`.
+"""
+
+from .element import Reconstruct, Resize
+from .functional import reconstruct, resize
+
+__all__ = ["Reconstruct", "Resize", "reconstruct", "resize"]

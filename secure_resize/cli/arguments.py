@@ -1,0 +1,27 @@
+"""Types of arguments that several commands take."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from cyclopts import Parameter, Token
+
+from ..scaling import check_size
+
+__all__ = ["Size"]
+
+
+def _size(kind: Any, tokens: Sequence[Token]) -> tuple[int, int]:
+    text = tokens[0].value
+    height, separator, width = text.partition("x")
+    if not (separator and height.isdecimal() and width.isdecimal()):
+        raise ValueError(f"expected HEIGHTxWIDTH such as 224x224, got {text!r}")
+    return check_size((int(height), int(width)))
+
+
+def _shown(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+Size = Annotated[tuple[int, int], Parameter(converter=_size, n_tokens=1, metavar="HxW", show_default=_shown)]

@@ -1,0 +1,33 @@
+"""How a command ends: its exit code, and what it raises to end otherwise than by a result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+
+__all__ = ["Exit", "UsageError", "usage"]
+
+
+class Exit(IntEnum):
+    """The exit codes of every command, in every output format."""
+
+    CLEAN = 0
+    FINDINGS = 1
+    FAILED = 2  # it could not run
+    NOTHING = 3  # to look at
+    USAGE = 4
+    INTERRUPTED = 130  # what a shell reports of a process that SIGINT ended
+
+
+class UsageError(ValueError):
+    """An argument that no run could do anything with."""
+
+
+@contextmanager
+def usage() -> Iterator[None]:
+    """Around the check of arguments: their ValueErrors and TypeErrors are usage errors."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise UsageError(str(error)) from error

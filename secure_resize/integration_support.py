@@ -1,0 +1,69 @@
+"""What integrations need beside the public names: shared checks, and the tables that a graph computes for itself.
+
+Not public. Integrations import ``secure_resize`` and this module, and nothing else of the package.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from .core.taps import PRECISION_BITS, axis_weights
+from .measure.scalers import SCALERS, load
+from .names import Defense, KernelName, PassOrder, ReconstructionMethod, Size
+from .reconstruction.plan import METHODS, check_options
+from .scaling import MAX_AXIS, MAX_PIXELS, PASS_ORDERS, check_kernel, check_size
+
+__all__ = [
+    "DEFENSES",
+    "MAX_AXIS",
+    "MAX_PIXELS",
+    "PASS_ORDERS",
+    "PRECISION_BITS",
+    "Defense",
+    "KernelName",
+    "ReconstructionMethod",
+    "Size",
+    "axis_weights",
+    "check_kernel",
+    "check_options",
+    "check_size",
+    "load",
+    "pillow_pass_order",
+    "stock_scaler",
+    "stock_scalers",
+]
+
+DEFENSES = ("robust", *METHODS)
+
+
+@cache
+def stock_scalers(library: str) -> dict[str, str]:
+    """The resizes of ``library`` whose reads are known in closed form: their scalers' names by that of the algorithm.
+
+    The algorithm is spelled as the library does it: ``nearest-exact``.
+    """
+    known = [row for row in SCALERS.values() if row.library == library and row.sampling is not None]
+    return {row.algorithm.replace("_", "-"): row.name for row in known}
+
+
+def stock_scaler(defense: str, library: str, algorithm: str) -> str | None:
+    """The scaler that ``defense`` reconstructs images for; None for ``"robust"``, which replaces the scaler instead.
+
+    ValueError for an unknown defense, and for an algorithm of ``library`` that no image can be reconstructed for.
+    """
+    if defense not in DEFENSES:
+        raise ValueError(f"unknown defense {defense!r}; valid: {', '.join(DEFENSES)}")
+    if defense == "robust":
+        return None
+    known = stock_scalers(library)
+    if algorithm not in known:
+        raise ValueError(
+            f"defense={defense!r} keeps {library}'s own resize, and images cannot be reconstructed for {algorithm!r}; "
+            f"valid: {', '.join(known)}"
+        )
+    return known[algorithm]
+
+
+def pillow_pass_order(version: str) -> PassOrder:
+    """The ``pass_order`` that gives the bytes of this version of Pillow."""
+    return "pillow13" if int(version.partition(".")[0]) >= 13 else "pillow12"
