@@ -5,8 +5,6 @@ Not public. Integrations import ``secure_resize`` and this module, and nothing e
 
 from __future__ import annotations
 
-from functools import cache
-
 from .core.taps import PRECISION_BITS, axis_weights
 from .measure.scalers import SCALERS, load
 from .names import Defense, KernelName, PassOrder, ReconstructionMethod, Size
@@ -36,7 +34,6 @@ __all__ = [
 DEFENSES = ("robust", *METHODS)
 
 
-@cache
 def stock_scalers(library: str) -> dict[str, str]:
     """The resizes of ``library`` whose reads are known in closed form: their scalers' names by that of the algorithm.
 

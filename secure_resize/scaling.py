@@ -132,28 +132,34 @@ def _resize(
 
 
 def check_kernel(kernel: str, in_size: tuple[int, int], out_size: tuple[int, int]) -> None:
-    """ValueError where ``kernel`` samples: its stealth gain from ``in_size`` to ``out_size`` (height, width) is 1 dB.
+    """ValueError where ``kernel`` samples from ``in_size`` to ``out_size`` (height, width).
 
-    Nothing is computed for the kernels of which it is known that they never do.
+    That is where its stealth gain reaches 1 dB, or any pixel has no weight. Nothing is computed for the kernels of
+    which it is known that they never do.
     """
     if get_kernel(kernel).robust:
         return
-    gain = sum(_gain_db(n_in, n_out, kernel) for n_in, n_out in zip(in_size, out_size, strict=True))
-    if gain >= REFUSED_DB:
+    axes = [_unevenness(n_in, n_out, kernel) for n_in, n_out in zip(in_size, out_size, strict=True)]
+    gain, unread = (sum(figures) for figures in zip(*axes, strict=True))
+    if gain >= REFUSED_DB or unread:
         raise ValueError(
-            f"the kernel {kernel!r} weighs some source pixels less than others, or not at all, from "
-            f"{in_size[0]}x{in_size[1]} to {out_size[0]}x{out_size[1]}: {gain:.1f} dB of stealth gain for an "
+            f"the kernel {kernel!r} weighs source pixels unevenly from {in_size[0]}x{in_size[1]} to "
+            f"{out_size[0]}x{out_size[1]}, {unread} rows and columns not at all: {gain:.1f} dB of stealth gain for an "
             "image-scaling attack; use kernel='area'"
         )
 
 
 @lru_cache(maxsize=1024)
-def _gain_db(n_in: int, n_out: int, kernel: str) -> float:
-    """At least the stealth gain of one axis: ‖L‖₂² ≤ ‖L‖₁ ‖L‖∞, equal for a box (disjoint rows of equal weights)."""
+def _unevenness(n_in: int, n_out: int, kernel: str) -> tuple[float, int]:
+    """At least the stealth gain of one axis in dB, and how many pixels have no weight.
+
+    ‖L‖₂² ≤ ‖L‖₁ ‖L‖∞, equal for a box, whose rows are disjoint and their weights equal.
+    """
     axis = axis_operator(n_in, n_out, kernel)
     size = np.abs(axis.weights)
-    columns = np.bincount((axis.start[:, None] + np.arange(axis.width)).ravel(), size.ravel())
-    return 10 * math.log10(float(columns.max() * size.sum(axis=1).max()) * axis.ratio)
+    columns = np.bincount((axis.start[:, None] + np.arange(axis.width)).ravel(), size.ravel(), n_in)
+    gain = 10 * math.log10(float(columns.max() * size.sum(axis=1).max()) * axis.ratio)
+    return gain, int(np.count_nonzero(columns == 0))
 
 
 def check_size(size: Any) -> tuple[int, int]:

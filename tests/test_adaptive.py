@@ -55,6 +55,7 @@ def candidates(plan, i, j):
 # The parts.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("scaler", "in_size", "out_size"), CASES)
 def test_windows_are_their_definition(scaler, in_size, out_size):
     plan, _ = planned(scaler, in_size, out_size)
@@ -183,6 +184,7 @@ def test_every_attack_is_tested():
     assert set(FULL) == set(ADAPTIVE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", FULL)
 @pytest.mark.parametrize("scaler", ["opencv:linear", "opencv:nearest", "torch:bilinear", "pillow:nearest"])
 def test_the_target_is_reached_through_the_real_pipeline(pair, scaler, method):
@@ -224,6 +226,7 @@ def test_one_axis_and_other_ratios(photos, scaler, in_size, out_size, method):
     assert found.reached, found.psnr_target
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scaler", ["opencv:linear", "opencv:nearest"])
 @pytest.mark.parametrize("method", ["median", "random", "surrogate_median", "expectation_random"])
 def test_success_rises_with_the_budget(pair, scaler, method):
@@ -246,6 +249,7 @@ def test_success_rises_with_the_budget(pair, scaler, method):
     assert np.array_equal(listed.image, next(one for one in found if one.budget == listed.budget).image)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scaler", ["opencv:linear", "opencv:nearest"])
 @pytest.mark.parametrize("method", ["surrogate_median", "expectation_random"])
 def test_doubling_the_iterations_changes_little(pair, scaler, method):
@@ -266,6 +270,7 @@ def test_robust_scalers_and_easy_pairs(pair):
         assert np.array_equal(craft_adaptive(source, clean, "opencv:nearest", method=method).image, source)
 
 
+@pytest.mark.slow
 def test_windows_without_candidates(pair):
     """The prefilter's means have to be moved as a whole: the descents know how, the others leave them alone."""
     source, target = pair

@@ -88,6 +88,7 @@ def test_every_method_is_tested():
     assert set(SUITED) == set(METHODS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("method", "scaler"), [(m, scaler) for m, scalers in SUITED.items() for scaler in scalers])
 @pytest.mark.parametrize("size", [(64, 64), (57, 75)])
 def test_every_method_reaches_what_it_is_for(pair, method, scaler, size):
@@ -104,6 +105,7 @@ def test_every_method_reaches_what_it_is_for(pair, method, scaler, size):
         assert crafted.gap <= 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scaler", ["opencv:nearest", "opencv:linear", "opencv:cubic", "opencv:area", "pillow:lanczos"])
 def test_no_other_method_changes_less_than_the_strong_one(pair, scaler):
     pytest.importorskip(SCALERS[scaler].module)

@@ -87,6 +87,7 @@ sizes = st.tuples(st.integers(1, 48), st.integers(1, 48))
     seed=st.integers(0, 2**32 - 1),
 )
 # A = S, where clipping between the passes made "bounds" of 34 and 45 dB.
+@pytest.mark.slow
 @example((40, 40), (16, 16), "lanczos", "binary", "source", "pillow13", 0.0, 0)
 @example((40, 40), (16, 16), "lanczos", "text", "source", "pillow12", 1.0, 1)
 @example((40, 44), (11, 44), "bicubic", "binary", "source", "pillow13", 0.0, 2)
@@ -140,6 +141,7 @@ LIBRARIES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LIBRARIES)
 def test_estimates_say_so_and_leave_the_source_alone(name, photos):
     """Of a probed operator, at the ratios where they were false for A = S; and images on the way to the target."""
@@ -420,6 +422,7 @@ def test_reconstructions_certificate_knows_of_clipping_between_the_passes():
 CHECK = Path(sr.__file__).parent.parent / "benchmarks" / "check_bound.py"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CHECK.exists(), reason="no source checkout")
 @pytest.mark.parametrize("broken", [False, True])
 def test_check_bound_notices_a_false_bound(monkeypatch, capsys, broken):

@@ -31,6 +31,7 @@ def trained(folder, tmp_path_factory):
     return path, accuracy
 
 
+@pytest.mark.slow
 def test_it_learns_what_it_is_said_to(trained):
     path, accuracy = trained
     assert accuracy["chance"] == pytest.approx(1 / 6)
@@ -51,6 +52,7 @@ def test_held_out_parts_are_not_trained_on():
     assert upright[0].shape == (140, 100, 3)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_network(folder, tmp_path):
     settings = {**SETTINGS, "crops": 2, "epochs": 1}
     before = torch.random.get_rng_state()
@@ -79,6 +81,7 @@ def test_numpy_runs_it_as_torch_does():
         np.testing.assert_allclose(network.logits(images), expected, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_an_attack_changes_what_it_sees_and_a_defense_changes_it_back(trained, folder, tmp_path, monkeypatch):
     pytest.importorskip("cv2")
     path, _ = trained

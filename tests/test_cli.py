@@ -132,8 +132,18 @@ def test_a_reader_that_goes_away_is_no_traceback():
     run.wait()
 
 
-def test_without_the_extra_one_line_names_it():
-    code = "import sys; sys.modules['cyclopts'] = None; from secure_resize.cli import main; sys.exit(main(['survey']))"
+@pytest.mark.parametrize(
+    ("module", "arguments"),
+    [
+        ("cyclopts", ["survey"]),
+        ("rich", ["survey"]),
+        ("matplotlib", ["probe", "secure_resize:area", *SIZES, "--plot", "p.png"]),
+    ],
+)
+def test_without_the_extra_one_line_names_it(module, arguments):
+    code = (
+        f"import sys; sys.modules[{module!r}] = None; from secure_resize.cli import main; sys.exit(main({arguments}))"
+    )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 2
     (line,) = run.stderr.splitlines()

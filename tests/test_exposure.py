@@ -67,6 +67,7 @@ def test_area_on_the_uint8_path_is_within_the_stated_uncertainty(name, n):
     assert found.uncertainty_db <= 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 @pytest.mark.parametrize(
     ("name", "in_size", "out_size", "gain", "within"),

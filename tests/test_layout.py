@@ -212,6 +212,7 @@ sr.rezise
 """
 
 
+@pytest.mark.slow
 def test_a_type_checker_knows_the_names(tmp_path):
     assert mypy_errors(TYPED, tmp_path) == [
         (8, "arg-type"),

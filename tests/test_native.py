@@ -158,6 +158,7 @@ def test_fixed_is_the_reference(rows, cols, count, dtype, kernel, rows_first, th
     assert_parity(image, "apply_fixed", row_taps, col_taps, rows_first, threads=threads)
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(axis, axis, st.sampled_from([1, 2, 3, 4, 5]), st.sampled_from(list(KERNELS)), st.integers(1, 3), layout)
 def test_float_lies_within_the_bound(rows, cols, count, kernel, threads, strides):
@@ -384,6 +385,7 @@ def test_threads_of_python_share_the_pool():
     assert not wrong
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_makes_its_own_pool():
     image = large_image()

@@ -75,6 +75,7 @@ def test_windows_searched_bit_by_bit(half):
     assert_parity(image, selection_of(rng, 60, 80, half, 11.3), rng.integers(0, 256, (1, 32), np.uint8))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("half", [(0, 20), (1, 24), (3, 48), (6, 60), (0, 199)])
 def test_draws_from_wide_windows(half):
     """Thousands of divisions by widths at which 1 / width times a multiple of it is rounded below a whole number."""

@@ -38,6 +38,7 @@ def assert_tables_are_the_packages(checker, kernel, n_in, n_out):
         np.testing.assert_array_equal(weights, taps.weights)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", list(KERNELS))
 @settings(max_examples=100, deadline=None)
 @given(n_in=sizes, n_out=sizes)
@@ -46,6 +47,7 @@ def test_the_proof_is_about_the_tables(checker, kernel, n_in, n_out):
     assert_tables_are_the_packages(checker, kernel, n_in, n_out)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", list(KERNELS))
 def test_the_proof_is_about_all_small_tables(checker, kernel):
     for n_in in range(1, 33):
@@ -77,6 +79,7 @@ def test_a_kernel_of_large_lobes_is_noticed(compiled):
         compiled(ringing).prove([16], 16)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [

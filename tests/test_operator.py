@@ -101,6 +101,7 @@ def test_every_source_pixel_is_read_when_shrinking(kernel):
     assert sr.axis_operator(432, 224, "box").read().sum() == 420  # the test can fail
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", ROBUST)
 def test_robust_kernels_have_less_than_a_decibel_in_either_direction(kernel):
     """Both axes together, as ``resize`` looks at those that are not: half of it an axis."""
@@ -110,6 +111,7 @@ def test_robust_kernels_have_less_than_a_decibel_in_either_direction(kernel):
     assert max(stealth_gain_db(sr.axis_operator.__wrapped__(*pair, kernel)) for pair in pairs) < 0.5
 
 
+@pytest.mark.slow
 def test_area_has_no_stealth_gain_at_any_size():
     """For every n_in ≤ 512 and n_out ≤ n_in: ‖L‖₂² ≤ ‖L‖₁ ‖L‖∞, the largest column sum times the largest row sum."""
     worst = 0.0
@@ -129,6 +131,7 @@ def test_the_bound_on_areas_stealth_gain_is_the_gain(n_in, n_out):
     assert abs(stealth_gain_db(sr.axis_operator(n_in, n_out, "area"))) < 0.001
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kernel", "bound"), [("bilinear", 0.2), ("bicubic", 0.2), ("lanczos", 0.3), ("hamming", 0.4), ("box", 3.05)]
 )

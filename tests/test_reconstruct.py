@@ -333,6 +333,7 @@ def installed(name):
     return SCALERS[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCALERS)
 def test_the_two_ways_agree(name, one_thread):
     """A small part of ``reconstruct_sweep.py pairs 200``; the probes in full for one pair, by axes for three."""
@@ -341,6 +342,7 @@ def test_the_two_ways_agree(name, one_thread):
     assert set(seen) == {"equal"}, seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCALERS)
 def test_no_read_pixel_keeps_its_influence(name, one_thread):
     """A small part of ``reconstruct_sweep.py ratios 500``."""

@@ -66,6 +66,7 @@ def expected(image, rows, cols, bandwidth):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("core", ["in use", "numpy"])
 def test_reconstruct_is_its_definition(core, monkeypatch):
     if core == "numpy":

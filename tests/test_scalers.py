@@ -130,7 +130,7 @@ def test_what_would_end_the_process_is_refused():
     code = "import tensorflow; from secure_resize.measure.scalers import load; load('torchvision')"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 1  # an exception, not the abort (a negative code)
-    assert "ImportError: TensorFlow was imported first" in run.stderr
+    assert "ImportError: import torchvision before tensorflow" in run.stderr
 
 
 def test_ours_is_resize():

@@ -8,16 +8,19 @@ import sys
 import warnings
 from collections import namedtuple
 from functools import cache
+from typing import get_args
 
 import numpy as np
 import pytest
+from conftest import mypy_errors
 from hypothesis import example, given, settings, strategies as st
 
 import secure_resize as sr
 
 tf = pytest.importorskip("tensorflow")
+from secure_resize.integration_support import stock_scalers  # noqa: E402
 from secure_resize.integrations import tensorflow as srtf  # noqa: E402
-from secure_resize.integrations.tensorflow import graph, host  # noqa: E402
+from secure_resize.integrations.tensorflow import arguments, graph, host  # noqa: E402
 
 DTYPES = ("uint8", "uint16", "float32")
 PATHS = ("host", "graph")
@@ -629,3 +632,31 @@ def test_an_exported_model_runs_where_the_package_is_not(tmp_path, photos):
         check_equal(results[f"lanczos {name}"], image[None].astype(np.float32), (20, 20), "lanczos")
         adjoint = sr.scaling_operator(image.shape[:2], (20, 20), "lanczos").adjoint(np.ones((20, 20, 3)))
         assert np.allclose(results[f"gradient {name}"][0], adjoint, rtol=1e-6, atol=1e-6)  # float32
+
+
+# Types.
+
+TYPED = """
+from secure_resize.integrations import tensorflow as srtf
+srtf.Resize([9, 9], "lanczos3", path="graph", defense="robust")
+srtf.Reconstruct([9, 9], "keras:bilinear", "random")
+srtf.Resize((9, 9), "lancsoz3")
+srtf.Resize((9, 9), path="graf")
+srtf.Resize((9, 9), defense="mean")
+srtf.Reconstruct((9, 9), "keras:bilinear", "mean")
+srtf.Rezise((9, 9))
+"""
+
+
+@pytest.mark.slow
+def test_a_type_checker_knows_the_names(tmp_path):
+    expected = [*((line, "arg-type") for line in range(5, 9)), (9, "attr-defined")]
+    assert mypy_errors(TYPED, tmp_path) == expected
+
+
+def test_literal_types_are_the_valid_names():
+    assert sorted(get_args(arguments.Path)) == sorted(arguments.PATHS)
+    reconstructed = stock_scalers("tensorflow")
+    assert set(get_args(arguments.Method)) == {*sr.KERNELS, "lanczos3", *reconstructed}
+    for method in set(reconstructed) - set(sr.KERNELS):
+        assert srtf.Resize((9, 9), method, defense="median").method == method

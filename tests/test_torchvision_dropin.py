@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+from typing import Literal, get_args, get_origin
 
 import numpy as np
 import pytest
@@ -331,6 +332,7 @@ v2.Reconstruct((9, 9), method="mean")
 """
 
 
+@pytest.mark.slow
 def test_a_type_checker_knows_v2(tmp_path):
     names = [name for name in dir(stock) if not name.startswith("_")]
     assert len(names) > 50
@@ -389,3 +391,8 @@ def test_a_size_may_be_a_list_everywhere(photo):
         assert sr.reconstruct_resize(image, size, scaler="pillow:nearest").shape == (20, 31, 3)
         assert sr.probe("torchvision:nearest", [61, 87], size).out_size == (20, 31)
         assert sr.get_scaler("torchvision:nearest")(image, size).shape == (20, 31, 3)
+
+
+def test_interpolations_are_torchvisions():
+    names = next(part for part in get_args(functional.Interpolation) if get_origin(part) is Literal)
+    assert sorted(get_args(names)) == sorted(mode.value for mode in InterpolationMode)

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.operator import ScalingOperator
-from ..measure.quality import as_levels, psnr, psnr_luma, share
+from ..measure.quality import as_levels, levels, psnr, psnr_luma, share
 from ..measure.scalers import Scaler, get_scaler
 from ..names import AdaptiveMethod, ReconstructionMethod
 from ..reconstruction.filters import reconstruct, reconstruct_resize
@@ -99,8 +99,9 @@ class Case:
     def wanted(self) -> Image:
         """What the read pixels should become, uint8 (rows, columns, C): what the outputs that read them should show.
 
-        A mean by weight, where outputs share a pixel. (The strong attack's values on the bare scaler keep the source's
-        differences between the pixels of one output; but these draw from the same candidates, which cannot be both.)
+        A pixel that several outputs read gets the mean of what they should show, by weight. The strong attack's values
+        would be nearer to the source, but differ between the pixels of one output, whose windows share most of their
+        candidates: no candidates could serve both.
         """
         size, bandwidth = self.plan.operator.out_size, self.plan.bandwidth
         base = reconstruct(self.source, size, scaler=self.scaler, bandwidth=bandwidth)
@@ -289,7 +290,7 @@ def _check_block(block: tuple[int, int, int, int] | None, size: tuple[int, int])
 # Moving candidates, window by window (Quiring et al. 2020).
 
 
-# Windows of different phases share pixels: what a later one moves, an earlier one may have to move again.
+# Windows of different phases share pixels, so a later phase can undo what an earlier one did: repeat, this often.
 _SWEEPS = 4
 
 
@@ -376,14 +377,14 @@ def _surrogate_median(case: Case, budget: float) -> Image:
 
 @register_adaptive("expectation_random", knows="random")
 def _expectation_random(case: Case, budget: float) -> Image:
-    # The squared error's spread over keys falls with the number of outputs: some 2 % of it at 112x112, in every key.
+    # The margin covers how much the squared error varies from key to key: less the more outputs, 2 % at 112x112.
     spread = 10 / math.sqrt(case.target.shape[0] * case.target.shape[1])
     return _descend(case, expected_random(case.plan, case.operator), budget, _MARGIN + spread)
 
 
-# Descents of one attack, between which the weight of the error is adjusted; and halvings at the end.
+# Descents of one attack, between which the weight of the error is adjusted, and steps of the bisection at the end.
 _ROUNDS = 8
-# Decibels beyond the goal, for rounding.
+# Decibels beyond the goal, so that rounding the image to whole levels does not miss it.
 _MARGIN = 0.3
 
 
@@ -396,7 +397,7 @@ def _descend(case: Case, model: Model, budget: float, margin: float = _MARGIN) -
     source, target = as_levels(case.source), as_levels(case.target)
     now = model.output(source)
     target = now + budget * (target - now)
-    goal = target.size * 255.0**2 / 10 ** ((REACHED_DB + margin) / 10)
+    goal = target.size * levels(REACHED_DB + margin) ** 2
     best, merit = source, (False, -np.inf)
 
     def consider(image: FloatArray) -> bool:
@@ -429,7 +430,7 @@ def _descend(case: Case, model: Model, budget: float, margin: float = _MARGIN) -
             short = image
         below, above = (below, weight) if reached else (weight, above)
         weight = (below * above) ** 0.5 if below and above < np.inf else weight / 4 if reached else weight * 4
-    if merit[0]:  # between what is too little and what is enough lies what is just enough
+    if merit[0]:  # bisect between the last image that missed the goal and the best one that met it
         enough = best
         for _ in range(_ROUNDS):
             image = (enough + short) / 2

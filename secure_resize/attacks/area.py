@@ -19,19 +19,19 @@ from .craft import METHODS, FloatArray, Found, Method, Problem, kept, register_m
 
 IntArray = npt.NDArray[np.intp]
 Worth = Callable[[FloatArray, FloatArray], FloatArray]
-# Sweeps without a gain after which the blocks are taken to be stuck.
+# The search ends after this many sweeps that came no nearer to the target.
 PATIENCE = 10
 
 
 @register_method("area_l0", kernels=("area",))
 def _fewest(problem: Problem) -> Found:
-    # A pixel at the box's side gives the output weight · room: the largest first. The last one is moved in part.
+    # Moved as far as [0, 255] allows, by its room, a pixel moves the output by weight · room: the largest first.
     return _fill(problem, lambda weight, room: weight * room)
 
 
 @register_method("area_l1", kernels=("area",))
 def _least_sum(problem: Problem) -> Found:
-    # A level's change of a pixel moves the output by its weight: the heaviest first.
+    # Moved by one level, a pixel moves the output by its weight: the heaviest first.
     return _fill(problem, lambda weight, room: np.where(room > 0, weight, 0.0))
 
 
@@ -61,7 +61,7 @@ def _blocks(axis: AxisOperator) -> _Blocks:
 
 
 def _fill(problem: Problem, worth: Worth) -> Found:
-    """Change each block's pixels to the box's side, those of the most ``worth(weight, room)`` first.
+    """Move each block's pixels as far as [0, 255] allows, those of the most ``worth(weight, room)`` first.
 
     Where blocks share no source pixel that is the optimum. Elsewhere a block's pixels also count for its neighbours: it
     is solved again from the source with what these give it, until nothing is missing (block Jacobi); each block is then
@@ -90,7 +90,7 @@ def _fill(problem: Problem, worth: Worth) -> Found:
             best, least, last_gain = image, missing, sweep
         if least <= FEASIBLE or sweep - last_gain == PATIENCE:
             break
-        # Halfway, for neighbours that would otherwise take turns.
+        # Damped by half: otherwise two neighbours that make up for each other oscillate.
         given = (given + change - (weights * moved).sum(axis=-1)) / 2
     return Found(best, kept(problem, best), sweep)
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ..core.operator import AxisOperator
 from .craft import METHODS, FloatArray, Found, Problem, register_method
 
-# Halvings of the step that each part's unread pixels move by; 510 levels of doubt become 10⁻⁴.
+# Steps of the bisection for the levels by which unread pixels move, from [-255, 255] to within 510 / 2²² = 10⁻⁴.
 _HALVINGS = 22
 
 

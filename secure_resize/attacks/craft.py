@@ -365,8 +365,9 @@ def _known(
         )
     if np.linalg.matrix_rank(known.mix) < channels:
         raise ValueError(f"{known.name} makes {channels} channels of fewer: an attack cannot choose them one by one")
-    # Levels of the source: the pipeline's own units undone by what they are where something moves. Elsewhere, as in the
-    # border of a letterbox, the offset is all there is.
+    # (output - offset) · mix⁻¹ are levels of the source again, whatever the pipeline normalised them to. Where nothing
+    # moves, as in the border of a letterbox, the probed offset is the whole output: that of the other outputs is taken,
+    # which shows the border in levels too.
     moved = _upright(np.logical_and.outer(*_moved(operator)), operator)
     offset = np.where(moved[..., None], known.offset, known.offset[moved].mean(axis=0)) if moved.any() else known.offset
     back, shown = np.linalg.inv(known.mix), list(getattr(known, "channels", ())) or slice(None)
@@ -380,7 +381,7 @@ def _known(
 def _scaled(scaler: Scaler, image: Image, size: tuple[int, int]) -> Image:
     try:
         return scaler(image, size)
-    except Exception as error:  # whatever the library raises, OpenCV's own class for more than 512 channels among it
+    except Exception as error:  # each library raises its own class; OpenCV for more than 512 channels, for one
         raise ValueError(f"{scaler.name} cannot scale an image of shape {image.shape}: {error}") from error
 
 

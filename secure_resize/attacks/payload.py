@@ -98,7 +98,7 @@ class Local:
     """What an attack does to the 5×5 output block that it moves most.
 
     ``moved``: by how many levels the block's mean moved, |mean of scaled - clean| of each channel, averaged over the
-    channels (the random filter's noise, which has another draw in every image, is no move); ``place``: the block's
+    channels (a mean first, so that the random filter's noise does not count as a move); ``place``: the block's
     (top, left). ``psnr_source``: PSNR of attack image and source in dB, of the whole image; ``psnr_footprint``: of the
     block's footprint alone. A visible patch passes the first easily where the image is large; the second does not
     depend on its size.

@@ -54,7 +54,7 @@ def known_draws(image: Image, plan: Plan, key: bytes) -> npt.NDArray[np.int64]:
     height, width = chosen.in_size
     if max(height, width) > 1 << 16:
         raise ValueError(f"an image of {height}x{width} has coordinates beyond 16 bits")
-    # The filter draws whole pixels: here each pixel says where it is.
+    # The filter draws whole pixels, so it is run on an image whose pixels hold their own coordinates.
     where = np.stack(np.meshgrid(np.arange(height), np.arange(width), indexing="ij"), axis=-1).astype(np.uint16)[None]
     out = np.zeros_like(where)
     core.select_random(where, out, chosen, image_keys(image[None], key))

@@ -9,9 +9,9 @@ import io
 import sys
 from collections.abc import Sequence
 
-__all__ = ["main"]
+from .outcome import Exit, hint
 
-EXTRA = {"cyclopts", "matplotlib", "rich", "scipy", "skimage", "PIL"}
+__all__ = ["main"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,8 +23,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         from .app import run
     except ModuleNotFoundError as error:
-        if error.name not in EXTRA:
-            raise
-        print(f"secure-resize: {error}; pip install 'secure-resize[cli]'", file=sys.stderr)
-        return 2
+        print(f"secure-resize: {error}{hint(error)}", file=sys.stderr)
+        return Exit.FAILED
     return run(sys.argv[1:] if arguments is None else arguments)

@@ -14,7 +14,7 @@ from ..evaluate.pairs import NoPictures
 from ..measure.survey import NothingInstalled
 from .demo import demo
 from .evaluate import evaluate
-from .outcome import Exit, UsageError
+from .outcome import Exit, UsageError, hint
 from .probe import probe
 from .survey import survey
 
@@ -48,6 +48,8 @@ def run(arguments: Sequence[str]) -> int:
         return _ended(name, str(error), Exit.USAGE)
     except (NothingInstalled, NoPictures) as error:
         return _ended(name, str(error), Exit.NOTHING)
+    except ModuleNotFoundError as error:
+        return _ended(name, f"{error}{hint(error)}", Exit.FAILED)
     except (ImportError, OSError, RuntimeError, TypeError, ValueError) as error:
         return _ended(name, str(error), Exit.FAILED)
     except KeyboardInterrupt as error:

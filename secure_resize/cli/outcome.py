@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import IntEnum
 
-__all__ = ["Exit", "UsageError", "usage"]
+__all__ = ["Exit", "UsageError", "hint", "usage"]
+
+# The modules that come with the extra "cli".
+EXTRA = {"PIL", "cv2", "cyclopts", "matplotlib", "rich", "scipy", "skimage"}
 
 
 class Exit(IntEnum):
@@ -31,3 +34,9 @@ def usage() -> Iterator[None]:
         yield
     except (TypeError, ValueError) as error:
         raise UsageError(str(error)) from error
+
+
+def hint(error: ImportError) -> str:
+    """What installs the module that is missing, as the end of a line; nothing for one that the command needs not."""
+    module = (error.name or "").partition(".")[0]
+    return "; pip install 'secure-resize[cli]'" if module in EXTRA else ""

@@ -1,8 +1,8 @@
 """A small convolutional network that tells photographs apart: what a model behind the scaler sees.
 
 Its classes are the pictures themselves: which of them was this cut from? It is trained from nothing, on parts of the
-pictures, in a minute or two on two cores (torch), and asked about pictures of another scale, and about parts that it
-was never shown. It knows these pictures and no others; what it is for is to see an attack work as an attacker means it.
+pictures, in a minute or two on two cores (torch), and tested on pictures of another scale and on parts that it was
+never shown. It tells these pictures apart and no others: it shows what a model answers to an attack image.
 
 Trained networks run in numpy: a process that holds TensorFlow need not load torch as well.
 """
@@ -32,7 +32,7 @@ LAYERS = ((32, 7, 4), (64, 3, 2), (96, 3, 2), (128, 3, 2))
 HELD_OUT = 0.3
 # Crops for training, as shares of the shorter side; the whole of it is another scale.
 CROP_SIDES = (0.4, 0.8)
-THREADS = 2  # fixed: sums depend on how they are divided
+THREADS = 2  # fixed: float sums depend on how they are divided among threads
 
 
 @dataclass(frozen=True, eq=False)

@@ -40,10 +40,12 @@ class Linear:
 
     ``gain`` is σmax(L) · σmax(R) · √(N/n) for all N source pixels and all n outputs, a probed operator's uncertainty
     included; ``rounding`` the levels by which one output may lie from the map of that gain (:mod:`.measure.rounding`).
+    ``is_estimate``: whether they were observed, as of a probed operator, instead of proved.
     """
 
     gain: float
     rounding: float
+    is_estimate: bool = False
 
 
 def _not_linear(scaler: Scaler, in_size: Size, out_size: Size) -> Linear | None:
@@ -103,7 +105,8 @@ def _robust(kernel: Any, scaler: Scaler, in_size: Size, out_size: Size) -> Linea
 
 def _linear(operator: ScalingOperator, kernel: str | None = None) -> Linear:
     gain = math.prod(axis.norm * math.sqrt(axis.ratio) for axis in (operator.rows, operator.cols))
-    return Linear(gain * 10 ** (exposure(operator).uncertainty_db / 20), rounding(operator, kernel).levels)
+    known = rounding(operator, kernel)
+    return Linear(gain * 10 ** (exposure(operator).uncertainty_db / 20), known.levels, known.is_estimate)
 
 
 @register_defense("none", linear=probed)

@@ -194,13 +194,19 @@ def _tables(results: Results, settings: Settings) -> list[Table]:
 def _notes(results: Results, settings: Settings) -> list[str]:
     records = [record for result in results for record in result.records]
     judged = [record.verdict for record in records if record.verdict and record.verdict.gain_db is not None]
-    certified = sum(verdict.certified for verdict in judged)
-    broken = sum(verdict.broken_certificate for verdict in judged)
+    counts = [
+        f"{len(some)} records checked, {sum(v.certified for v in some)} of them {what}, "
+        f"{sum(v.broken_certificate for v in some)} broken"
+        for some, what in (
+            ([v for v in judged if not v.is_estimate], "proved impossible"),
+            ([v for v in judged if v.is_estimate], "impossible by an estimate"),
+        )
+    ]
     alike = len({(r.pair, r.scaler, r.defense) for r in records if not r.distance.needs_hiding})
     notes = [
         "S1: output at 25 dB to the target or better, in RGB or in luma (O1), attack image at 15 dB to the source or "
         "better (O2)",
-        f"certificates: {len(judged)} records checked, {certified} of them proved impossible, {broken} broken",
+        f"certificates: {counts[0]}; of probed operators: {counts[1]}",
     ]
     if _feasible_table(results).lines:
         notes.append(

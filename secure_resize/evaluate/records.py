@@ -44,7 +44,7 @@ class Verdict:
     ``psnr_source`` of attack image and source, ``psnr_target`` of output and target, ``psnr_clean`` of output and clean
     output, in dB; ``share`` of the target that the output shows. ``gain_db`` to ``certified_db`` are None where the
     defense is not linear: its stealth gain, the PSNR to the source that this output allows at most, and the one that
-    any attack on the pair which reaches O1 can have at most.
+    any attack on the pair which reaches O1 can have at most; ``is_estimate`` where these follow from a probe.
     """
 
     psnr_source: float
@@ -64,6 +64,7 @@ class Verdict:
     certified_db: float | None
     certified: bool
     broken_certificate: bool
+    is_estimate: bool
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ __all__ = ["described", "evaluate"]
 
 Image = npt.NDArray[np.uint8]
 
-# Every library computes on one thread, for the processes share the cores, and TensorFlow keeps its news to itself.
+# Of the workers: one thread each, since the processes share the cores, and no log lines from TensorFlow.
 _ENVIRONMENT = {"TF_CPP_MIN_LOG_LEVEL": "3"} | dict.fromkeys(
     (
         "OMP_NUM_THREADS",
@@ -257,7 +257,7 @@ def run_job(options: Options, job: Job, *, model: Path | None = None) -> list[Re
 def _loosest(epsilons: tuple[float, ...]) -> tuple[float, ...]:
     """From the largest on with which O1 is certain, every output being as near as that; it leaves most room to hide.
 
-    Against a robust scaler the smaller ones are a waste: they succeed where this does, or not at all.
+    Against a robust scaler the smaller ones need not be tried: whatever succeeds with them succeeds with this one.
     """
     certain = [epsilon for epsilon in epsilons if decibels(epsilon) >= REACHED_DB]
     return epsilons[max(len(certain) - 1, 0) :]

@@ -290,8 +290,9 @@ def alarms(records: Sequence[Record]) -> list[str]:
         )
         if verdict.broken_certificate:
             most = [verdict.bound_db, verdict.certified_db if verdict.success else None]
+            what = "ESTIMATED BOUND" if verdict.is_estimate else "CERTIFICATE"
             found.append(
-                f"CERTIFICATE BROKEN, {where}: {verdict.psnr_source:.2f} dB to the source, at most "
+                f"{what} BROKEN, {where}: {verdict.psnr_source:.2f} dB to the source, at most "
                 f"{min(one for one in most if one is not None):.2f} are possible"
             )
         elif record.defense == "area" and verdict.success and apart.needs_hiding and not apart.near:

@@ -10,7 +10,8 @@ luma, needs no hiding; it is counted apart. What a PSNR misses altogether, a fai
 For a linear D of gain G, RMS(D(A) - D(S)) ≤ G · RMS(A - S) + 2r, where r is what rounding does. O1 therefore costs
 RMS(A - S) ≥ (RMS(T - D(S)) - 14.3 - 2r) / G in RGB. In luma Y it costs less: |ΔY| ≤ ‖w‖ · |ΔRGB| for BT.601's weights
 w, so RMS(ΔY) ≤ 1.158 · RMS(ΔRGB), and RMS(A - S) ≥ ((RMS(Y(T) - Y(D(S))) - 14.3) / 1.158 - 2r) / G. Where the lesser of
-both is above 45.3 levels, which is 15 dB, the pair is *certified*: no algorithm reaches S1.
+both is above 45.3 levels, which is 15 dB, the pair is *certified*: no algorithm reaches S1. Of a library whose operator
+is probed, gain and rounding are what was observed, and all this is an estimate; the records say so.
 
 A pair is *near* where a mere blend of the two pictures, which no scaler amplifies and everyone sees, meets both goals
 by the letter: RMS(T - D(S)) at most 45.3 + 14.3 levels (12.6 dB), or 1.158 · 45.3 + 14.3 in luma. No scaler can be
@@ -87,6 +88,7 @@ def judge(
         certified_db=None if certified_db is None else round(certified_db, 4),
         certified=certified,
         broken_certificate=broken,
+        is_estimate=linear is not None and linear.is_estimate,
     )
 
 

@@ -246,8 +246,14 @@ KERAS = ("bilinear", "nearest", "bicubic", "area", "lanczos3", "lanczos5")
 
 @lru_cache(maxsize=8)
 def _keras_layer(method: str, antialias: bool, size: Size) -> Any:
-    on = {"antialias": True} if antialias else {}  # which older versions of the layer do not have
-    return load("keras").layers.Resizing(*size, interpolation=method, data_format="channels_last", **on)
+    keras = load("keras")
+    layer = partial(keras.layers.Resizing, *size, interpolation=method, data_format="channels_last")
+    if not antialias:
+        return layer()
+    try:
+        return layer(antialias=True)
+    except ValueError as error:
+        raise ImportError(f"the Resizing layer of Keras {keras.__version__} has no antialias") from error
 
 
 @_family("keras", "keras", _antialiased({name: name for name in KERAS}), default="bilinear")

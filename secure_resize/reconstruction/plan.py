@@ -168,7 +168,7 @@ def _cached_plan(
     *,
     trusted: bool = True,
 ) -> Plan:
-    # By its name only if it is the registered one: a name is a claim.
+    # Anybody may give a scaler a registered one's name: only the registered one itself is known by it.
     known = not isinstance(scaler, Scaler) or SCALERS.get(scaler.name) is scaler
     sampling = scaler.sampling if known and isinstance(scaler, Scaler) else None
     tolerance, gain_db = (0.0, 0.0), None
@@ -179,12 +179,15 @@ def _cached_plan(
         gain_db = 20 * math.log10(axes[0].gain * axes[1].gain)
     else:
         operator, whole = _asked(scaler, in_size, out_size, dtype) if isinstance(scaler, Scaler) else (scaler, True)
-        read = [operator.rows.read(), operator.cols.read()]
+        # A black box may make parts of its output in other ways, each of which a probe describes by an operator.
+        parts = [operator, *getattr(operator.provenance, "others", ())]
+        axes_of = [part.rows for part in parts], [part.cols for part in parts]
+        read = [np.logical_or.reduce([axis.read() for axis in axes]) for axes in axes_of]
         if operator.provenance is not None:
             tolerance = tuple(SIGNIFICANT * std for std in operator.provenance.weight_std)  # type: ignore[assignment]
         if not (read[0].any() and read[1].any()):
             raise ValueError("the operator reads no pixel: all its weights are 0")
-        gain_db = exposure(operator).stealth_gain_db
+        gain_db = max(exposure(part).stealth_gain_db for part in parts)
         if not (whole and trusted):
             read, gain_db = [np.ones_like(mask) for mask in read], math.inf
     half = [
