@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ..core.kernels import KERNELS
 from ..core.operator import AxisOperator, ScalingOperator, scaling_operator
-from ..measure.blackbox import open_boxes
+from ..measure.blackbox import LAYOUTS, open_boxes
 from ..measure.certificates import HIDDEN_DB, least_attack
 from ..measure.probe import probe
 from ..measure.quality import as_levels, psnr, psnr_luma, share
@@ -264,7 +264,7 @@ def _moved(operator: ScalingOperator) -> tuple[npt.NDArray[np.bool_], npt.NDArra
 
 def _upright(image: npt.NDArray[Any], operator: ScalingOperator) -> npt.NDArray[Any]:
     """What the operator gives, (h, w) or (h, w, C), as the pipeline shows it, and back: some turn images by 90°."""
-    turned = operator.provenance is not None and getattr(operator.provenance, "transposed", False)
+    turned = operator.provenance is not None and operator.provenance is not None and operator.provenance.transposed
     return image.swapaxes(0, 1) if turned else image
 
 
@@ -355,6 +355,7 @@ def _known(
         return operator, lambda image: _scaled(real, image, out_size)
     if isinstance(scaler, ScalingOperator):
         return operator, lambda image: _as_image(_upright(operator.apply(as_levels(image)), operator), target)
+    operator = _of_channels(operator, channels)
     known = operator.provenance
     assert known is not None
     (box,) = open_boxes(scaler, in_size, out_size, "uint8", known.layout)
@@ -370,12 +371,21 @@ def _known(
     # which shows the border in levels too.
     moved = _upright(np.logical_and.outer(*_moved(operator)), operator)
     offset = np.where(moved[..., None], known.offset, known.offset[moved].mean(axis=0)) if moved.any() else known.offset
-    back, shown = np.linalg.inv(known.mix), list(getattr(known, "channels", ())) or slice(None)
+    back, shown = np.linalg.inv(known.mix), list(known.channels)
 
     def call(image: Image) -> Image:
         return _as_image((box(image.reshape(*in_size, channels))[..., shown] - offset) @ back.T, target)
 
     return operator, call
+
+
+def _of_channels(operator: ScalingOperator, channels: int) -> ScalingOperator:
+    """Of all that was measured of a callable, the worst that takes and gives images of so many channels, if any."""
+    known = operator.provenance
+    for one in (operator, *(known.others if known else ())):
+        if one.provenance and LAYOUTS[one.provenance.layout].channels == channels == len(one.provenance.mix):
+            return one
+    return operator
 
 
 def _scaled(scaler: Scaler, image: Image, size: tuple[int, int]) -> Image:

@@ -292,9 +292,12 @@ def open_boxes(
             else:
                 boxes.append(box)
     if not boxes:
+        reasons: dict[str, list[str]] = {}
+        for path, reason in refusals.items():
+            reasons.setdefault(reason, []).append(path)
         raise ProbeError(
             f"{name} makes no {out_size[0]}x{out_size[1]} of an image of {in_size[0]}x{in_size[1]} in any layout: "
-            + "; ".join(f"{key}: {value}" for key, value in refusals.items()),
+            + "; ".join(f"{', '.join(paths)}: {reason}" for reason, paths in reasons.items()),
             layouts=refusals,
         )
     return boxes

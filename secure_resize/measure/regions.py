@@ -161,7 +161,7 @@ def _blocks(name: str, moves: BoolArray, places: _Places) -> list[tuple[Slices, 
         straight, turned = _spread(y, x, places.error), _spread(x, y, places.error[::-1])
         whole = moves[block].all()
         if whole and min(straight, turned) <= 1:
-            done.append((block, straight > 1))
+            done.append((block, bool(straight > 1)))
         else:
             todo += _cut(name, block, moves[block], y, x, places.error)
         if len(done) + len(todo) > _MOST_BLOCKS:
