@@ -29,6 +29,7 @@ def ran(tmp_path_factory):
     return process, folder / "out"
 
 
+@pytest.mark.slow
 def test_it_succeeds(ran):
     process, _ = ran
     assert process.returncode == 0, process.stderr
@@ -52,6 +53,7 @@ def test_the_attack_wins_on_every_stock_pipeline_and_on_none_of_ours(tmp_path, p
             assert row.output_to_clean < 15, row
 
 
+@pytest.mark.slow
 def test_its_files(ran):
     process, folder = ran
     with Image.open(folder / "demo.png") as picture:

@@ -51,6 +51,7 @@ def test_local_triggers(source, scaler, seed):
     assert not any(seen[name].success for name in ("area", "median", "random"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["median", "random", "surrogate_median", "expectation_random"])
 def test_local_triggers_that_know_the_defense(source, method):
     """They move the block, and are seen there: its footprint falls below 15 dB."""

@@ -125,6 +125,7 @@ def hits_of_replays(keys):
     return hits, expected, variance
 
 
+@pytest.mark.slow
 def test_guessed_keys_are_worth_their_share():
     """Replays of 1000 guesses, each on its own image, get the share of candidates that they changed; known keys all."""
     assert plans.make_plan("opencv:nearest", (24, 24), (4, 4), 2.0, "uint8").selection.half == (3, 3)

@@ -57,6 +57,7 @@ def dynamic(kernel, dtype, path="graph"):
 # The same pixels as sr.resize.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("known", [True, False], ids=["static", "unknown"])
 @pytest.mark.parametrize("shape", [(40, 31, 3), (2, 23, 50, 1)], ids=["3d", "4d"])
 @pytest.mark.parametrize("path", PATHS)

@@ -306,6 +306,7 @@ def test_second_derivatives(photo):
     assert second.abs().sum() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["Resize", "RandomResizedCrop"])
 def test_compiled_is_eager(photo, name):
     image = tensor(photo, "channels_last")

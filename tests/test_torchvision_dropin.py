@@ -353,6 +353,7 @@ def test_pil_images_follow_the_pillow_that_is_installed(photo, monkeypatch, vers
     assert np.array_equal(planes.movedim(0, -1), wanted["pillow13"])
 
 
+@pytest.mark.slow
 def test_torchvisions_whose_transforms_would_bypass_ours_are_refused():
     """Before 0.21 the method was called _transform, so that ours would never run."""
     code = (

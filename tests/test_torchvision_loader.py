@@ -75,6 +75,7 @@ def views():
     return views
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("workers", "kernel"), [(HERE, "bilinear"), (HERE, "area"), (FORK, "bilinear"), (FORK, "area"), (SPAWN, "area")]
 )
@@ -112,6 +113,7 @@ class Threaded(Dataset):
         return torch.from_numpy(sr.resize(image, (100, 121), num_threads=3)), os.getpid()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("context", "loaders"), [("fork", 50), ("spawn", 2)])
 def test_workers_start_while_threads_are_in_use(context, loaders):
     """Two workers a loader, 100 forked ones in all; this process's pool is at work whenever one of them starts."""

@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.kernels import KERNELS
-from ..core.operator import AxisOperator, ScalingOperator, scaling_operator
+from ..core.operator import AxisOperator, Provenance, ScalingOperator, scaling_operator
 from ..measure.blackbox import LAYOUTS, open_boxes
 from ..measure.certificates import HIDDEN_DB, least_attack
+from ..measure.exposure import exposure
 from ..measure.probe import probe
 from ..measure.quality import as_levels, psnr, psnr_luma, share
 from ..measure.scalers import SCALERS, Scaler, get_scaler
@@ -316,12 +317,12 @@ def check_image(name: str, image: Any) -> None:
 
 
 def known_operator(
-    scaler: AnyScaler, in_size: tuple[int, int], out_size: tuple[int, int], *, grey: bool = False
+    scaler: AnyScaler, in_size: tuple[int, int], out_size: tuple[int, int], *, channels: int = 3
 ) -> ScalingOperator:
     """The operator that describes ``scaler``: given, known, or probed; sizes are (height, width).
 
-    ``grey``: a callable is to take an image of one channel. Raises what ``probe`` does, and ValueError for an operator
-    of other sizes.
+    ``channels``: those of the images that a callable is to take and give, if it can. Raises what ``probe`` does, and
+    ValueError for an operator of other sizes.
     """
     if isinstance(scaler, ScalingOperator):
         shown = _upright(np.empty(scaler.out_size), scaler).shape
@@ -333,7 +334,16 @@ def known_operator(
     if isinstance(scaler, Scaler):
         kernel: Any = scaler.kernel if scaler is SCALERS.get(scaler.name) else ""  # of any other it is but a claim
         return scaling_operator(in_size, out_size, kernel) if kernel else _probed(scaler, in_size, out_size)
-    return probe(scaler, in_size, out_size, dtype="uint8", layout="HW" if grey else "auto")
+    found = probe(scaler, in_size, out_size, dtype="uint8", layout="HW" if channels == 1 else "auto")
+    # A probe describes every way of handing over an image that the callable takes, and every block of its output.
+    ways = [found, *(found.provenance.others if found.provenance else ())]
+    fit = [one for one in ways if one.provenance and _channels(one.provenance) == (channels, channels)]
+    return max(fit, key=lambda one: exposure(one).stealth_gain_db, default=found)
+
+
+def _channels(known: Provenance) -> tuple[int, int]:
+    """Of the images that a probed callable takes, and of those that it gives."""
+    return LAYOUTS[known.layout].channels, len(known.mix)
 
 
 @lru_cache(maxsize=32)
@@ -347,7 +357,7 @@ def _known(
     """The scaler's operator, and the scaler itself as a function of the attack image."""
     in_size, out_size = (source[0], source[1]), (target[0], target[1])
     channels = source[2] if len(source) == 3 else 1
-    operator = known_operator(scaler, in_size, out_size, grey=channels == 1)
+    operator = known_operator(scaler, in_size, out_size, channels=channels)
     if isinstance(scaler, str):
         scaler = get_scaler(scaler)
     if isinstance(scaler, Scaler):
@@ -355,14 +365,14 @@ def _known(
         return operator, lambda image: _scaled(real, image, out_size)
     if isinstance(scaler, ScalingOperator):
         return operator, lambda image: _as_image(_upright(operator.apply(as_levels(image)), operator), target)
-    operator = _of_channels(operator, channels)
     known = operator.provenance
     assert known is not None
     (box,) = open_boxes(scaler, in_size, out_size, "uint8", known.layout)
-    if not channels == box.layout.channels == len(known.mix):
+    taken, given = _channels(known)
+    if not channels == taken == given:
         raise ValueError(
-            f"{known.name} takes {box.layout.channels} channels and returns {len(known.mix)}: an attack needs both to "
-            f"be the source's, which has {channels}"
+            f"{known.name} takes {taken} channels and returns {given}: an attack needs both to be the source's, which "
+            f"has {channels}"
         )
     if np.linalg.matrix_rank(known.mix) < channels:
         raise ValueError(f"{known.name} makes {channels} channels of fewer: an attack cannot choose them one by one")
@@ -377,15 +387,6 @@ def _known(
         return _as_image((box(image.reshape(*in_size, channels))[..., shown] - offset) @ back.T, target)
 
     return operator, call
-
-
-def _of_channels(operator: ScalingOperator, channels: int) -> ScalingOperator:
-    """Of all that was measured of a callable, the worst that takes and gives images of so many channels, if any."""
-    known = operator.provenance
-    for one in (operator, *(known.others if known else ())):
-        if one.provenance and LAYOUTS[one.provenance.layout].channels == channels == len(one.provenance.mix):
-            return one
-    return operator
 
 
 def _scaled(scaler: Scaler, image: Image, size: tuple[int, int]) -> Image:
