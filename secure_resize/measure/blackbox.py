@@ -360,6 +360,8 @@ def _try(box: BlackBox, *, strict: bool) -> None:
     of an image of one colour then changes from place to place; or it makes the same of black and white.
     """
     black = box._as_hwc(box.ask(constant_image(box, 0))).astype(np.float64)
+    if not np.isfinite(black).all():
+        raise ValueError("it returns NaN or infinity for a black image")
     if not strict:
         return
     if black.shape[2] > MAX_CHANNELS:
