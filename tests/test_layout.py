@@ -56,7 +56,7 @@ LAYERS = [
     {"evaluate.verdicts", "evaluate.options", "evaluate.classifier", "evaluate.formats", "evaluate.figures"},
     {"evaluate.run"},
     {"evaluate"},
-    {"cli.outcome", "cli.arguments"},
+    {"cli.outcome", "cli.arguments", "cli.child"},
     {"cli.demo", "cli.probe", "cli.survey", "cli.evaluate"},
     {"cli.app"},
     {"cli"},

@@ -7,7 +7,6 @@ import json
 import operator
 import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -121,15 +120,13 @@ def _facts(model: ScalingOperator) -> dict[str, Any]:
     assert known is not None
     left_out = ("bounds", "mix", "offset", "block", "others")
     facts = {key: value for key, value in vars(known).items() if key not in left_out}
-    figures = {**vars(found), "verdict": found.verdict, "view": str(found.view)}
     listed = [
         {"path": _path(one), "part": _part(one), "verdict": figure.verdict, "stealth_gain_db": figure.stealth_gain_db}
         for one in (model, *known.others)
         for figure in [exposure(one)]
     ]
-    regions = asdict(found.view) if found.view else {}
-    slices = {key: [[part.start, part.stop] for part in regions[key]] for key in ("source", "output") if regions}
-    return {**facts, "mix": known.mix.tolist(), "residual": model.residual, **figures, **slices, "measured": listed}
+    figures = found.to_dict()
+    return {**facts, "mix": known.mix.tolist(), "residual": model.residual, **figures, "measured": listed}
 
 
 def _text(model: ScalingOperator) -> str:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -93,6 +94,13 @@ class Exposure:
 
     def __str__(self) -> str:
         return "\n".join(f"{name:18} {value}" for name, value in self.rows())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every figure and the verdict by name, as JSON can hold them; ``view`` as text and as pairs of ends."""
+        seen = self.view or View(self.in_size, self.out_size, *_everything(self.in_size, self.out_size))
+        parts = {"source": seen.source, "output": seen.output}
+        ends = {name: [[part.start, part.stop] for part in both] for name, both in parts.items()}
+        return {**vars(self), "view": {"text": str(seen), **ends}, "verdict": self.verdict, "doubtful": self.doubtful}
 
     def rows(self) -> list[tuple[str, str]]:
         """The figures by name, formatted with their units."""
