@@ -38,7 +38,7 @@ def test_version(capsys):
     [
         (["prbe"], 'Unknown command "prbe"'),
         (["probe", "opencv:linear"], "--in"),
-        (["probe", "secure_resize:area", *SIZES, "--dtype", "int8"], 'Choose from: "uint8"'),
+        (["probe", "secure_resize:area", *SIZES, "--dtype", "int8"], 'Choose from: "auto", "uint8"'),
         (["probe", "secure_resize:area", "--in", "32", "--out", "8x8"], "HEIGHTxWIDTH"),
         (["survey", "--no-such-option"], "--no-such-option"),
         (["survey", "--format", "html"], 'Choose from: "table"'),

@@ -169,7 +169,7 @@ def noisy(image, rng=np.random.default_rng(0)):  # noqa: B008 - one generator fo
         (noisy, (8, 12), "not deterministic", {"deterministic": False, "furthest": 2.0}),
         (median, (30, 46), "not affine", {"linear": False}),
         (diagonal_blur, (30, 46), "not separable", {"linear": True, "separable": False}),
-        (lambda x: nearest(x) * 0 + 9, (8, 12), "same output for black and white", {}),
+        (lambda x: nearest(x) * 0 + 9, (8, 12), "the same of black and of any colour", {}),
     ],
 )
 def test_what_is_no_scaler_raises_with_its_evidence(function, out_size, message, evidence):
@@ -200,9 +200,11 @@ def test_a_model_that_does_not_predict_is_an_error():
 
 def test_arrays_passed_through_unresized_are_not_believed():
     """FIELD, trap 7: v2.Resize returns a numpy array as it came; no layout works that gives no out_size."""
-    with pytest.raises(ProbeError, match="in any layout: HWC: ValueError: expected a result of 8x12") as raised:
+    with pytest.raises(
+        ProbeError, match=r"in any layout: HWC uint8, .*: ValueError: expected a result of 8x12"
+    ) as raised:
         probe(lambda image: image, (32, 48), (8, 12))
-    assert set(raised.value.evidence["layouts"]) <= set(LAYOUTS)
+    assert {path.rpartition(" ")[0] for path in raised.value.evidence["layouts"]} <= set(LAYOUTS)
 
 
 # Deviations: what is recorded is so, here and now. (If a new version mends one, its test says so.)
@@ -278,7 +280,7 @@ BROKEN = Scaler("x:y", lambda image, size: 1 / 0, "numpy")
         (("opencv:bilinear", (8, 8), (4, 4)), {}, ValueError, "valid scalers: .*opencv:linear"),
         ((nearest, (0, 8), (4, 4)), {}, ValueError, "height must lie between 1"),
         ((nearest, (8, 8), 4), {}, TypeError, "pair of whole numbers"),
-        ((nearest, (8, 8), (4, 4)), {"dtype": "int8"}, ValueError, "valid dtypes: uint8, uint16, float32"),
+        ((nearest, (8, 8), (4, 4)), {"dtype": "int8"}, ValueError, "valid dtypes: auto, uint8, uint16, float32"),
         ((nearest, (8, 8), (4, 4)), {"layout": "WHC"}, ValueError, "valid layouts: auto, HWC"),
         ((3, (8, 8), (4, 4)), {}, TypeError, "a scaler's name, a Scaler or a callable, got int"),
         (

@@ -65,7 +65,10 @@ def test_probe_json_is_the_api(capsys):
     found = sr.exposure(sr.probe("secure_resize:bicubic", (32, 48), (8, 12), dtype="float32"))
     assert printed["stealth_gain_db"] == found.stealth_gain_db
     assert printed["verdict"] == "robust"
-    assert (printed["dtype"], printed["linear"], printed["separable"]) == ("float32", True, True)
+    assert (printed["dtype"], printed["layout"]) == ("float32", "HWC")
+    assert printed["view"]["text"] == "the whole source, the whole output"
+    assert printed["measured"] == [{"path": "HWC float32", "part": "", "verdict": "robust",
+                                    "stealth_gain_db": found.stealth_gain_db}]  # fmt: skip
     assert printed["residual"] < 0.01
 
 

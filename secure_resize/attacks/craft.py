@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from ..core.kernels import KERNELS
 from ..core.operator import AxisOperator, Provenance, ScalingOperator, scaling_operator
-from ..measure.blackbox import LAYOUTS, open_box
+from ..measure.blackbox import LAYOUTS, open_boxes
 from ..measure.certificates import HIDDEN_DB, least_attack
 from ..measure.exposure import exposure
 from ..measure.probe import probe
@@ -265,7 +265,7 @@ def _moved(operator: ScalingOperator) -> tuple[npt.NDArray[np.bool_], npt.NDArra
 
 def _upright(image: npt.NDArray[Any], operator: ScalingOperator) -> npt.NDArray[Any]:
     """What the operator gives, (h, w) or (h, w, C), as the pipeline shows it, and back: some turn images by 90°."""
-    turned = operator.provenance is not None and getattr(operator.provenance, "transposed", False)
+    turned = operator.provenance is not None and operator.provenance is not None and operator.provenance.transposed
     return image.swapaxes(0, 1) if turned else image
 
 
@@ -336,7 +336,7 @@ def known_operator(
         return scaling_operator(in_size, out_size, kernel) if kernel else _probed(scaler, in_size, out_size)
     found = probe(scaler, in_size, out_size, dtype="uint8", layout="HW" if channels == 1 else "auto")
     # A probe describes every way of handing over an image that the callable takes, and every block of its output.
-    ways = [found, *getattr(found.provenance, "others", ())]
+    ways = [found, *(found.provenance.others if found.provenance else ())]
     fit = [one for one in ways if one.provenance and _channels(one.provenance) == (channels, channels)]
     return max(fit, key=lambda one: exposure(one).stealth_gain_db, default=found)
 
@@ -367,7 +367,7 @@ def _known(
         return operator, lambda image: _as_image(_upright(operator.apply(as_levels(image)), operator), target)
     known = operator.provenance
     assert known is not None
-    box, _ = open_box(scaler, in_size, out_size, "uint8", known.layout)
+    (box,) = open_boxes(scaler, in_size, out_size, "uint8", known.layout)
     taken, given = _channels(known)
     if not channels == taken == given:
         raise ValueError(
@@ -381,7 +381,7 @@ def _known(
     # which shows the border in levels too.
     moved = _upright(np.logical_and.outer(*_moved(operator)), operator)
     offset = np.where(moved[..., None], known.offset, known.offset[moved].mean(axis=0)) if moved.any() else known.offset
-    back, shown = np.linalg.inv(known.mix), list(getattr(known, "channels", ())) or slice(None)
+    back, shown = np.linalg.inv(known.mix), list(known.channels)
 
     def call(image: Image) -> Image:
         return _as_image((box(image.reshape(*in_size, channels))[..., shown] - offset) @ back.T, target)

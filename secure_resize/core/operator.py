@@ -88,6 +88,17 @@ class AxisOperator(Taps):
         np.put_along_axis(matrix, self.start[:, None] + np.arange(self.width), self.weights, axis=1)
         return matrix
 
+    def within(self, n_in: int, first_in: int, n_out: int, first_out: int) -> AxisOperator:
+        """The same weights on a longer axis of ``n_in`` pixels, this one's from ``first_in`` on, and ``n_out`` outputs.
+
+        The outputs before ``first_out`` and after this one's have weights of zero.
+        """
+        start = np.zeros(n_out, np.int64)
+        weights = np.zeros((n_out, self.width))
+        own = slice(first_out, first_out + self.n_out)
+        start[own], weights[own] = self.start + first_in, self.weights
+        return AxisOperator(n_in, n_out, start, weights)
+
     @staticmethod
     def _moved(x: npt.ArrayLike, axis: int, expected: int) -> npt.NDArray[Any]:
         moved = np.moveaxis(np.asarray(x), axis, 0)
@@ -104,11 +115,17 @@ def _column(weights: FloatArray, k: int, ndim: int) -> FloatArray:
 class Provenance:
     """Where a probed operator comes from, and how well it is known. Levels are those of 8 bits, 0 to 255.
 
-    The callable is ``offset[..., o] + Σ_i mix[o, i] · (L · X_i · Rᵀ)`` for output channel o and input channels X_i in
-    levels: float64 ``mix`` (C_out, C_in), ``offset`` (h, w, C_out). ``clips`` tells where values are cut off: ``""``
+    The callable is ``offset[..., o] + Σ_i mix[o, i] · (L · X_i · Rᵀ)`` for output channel o of ``channels`` and input
+    channels X_i in levels: float64 ``mix`` (C_out, C_in), ``offset`` (h, w, C_out); with ``transposed`` (a pipeline
+    that turns the image by 90°) of the transpose of L · X_i · Rᵀ. ``clips`` tells where values are cut off: ``""``
     nowhere, ``"output"`` at ``bounds`` (2, C_out), what black and white become; ``"rows"`` or ``"cols"`` also between
     the passes, after the one named, at 0 and 255. (Cutting off never increases a difference, so it takes nothing from
     the bounds on attacks.)
+
+    ``block`` is the part of the output that this operator makes, rows and columns as slices; all other outputs have
+    rows of zeros in L or R. ``others`` are the operators of the rest, where the callable makes different parts of its
+    output, or takes different layouts and dtypes, in different ways: a probe returns the one of largest stealth gain.
+    ``unmeasured`` are the ways of handing over an image that it takes but that no operator describes, with the reason.
     """
 
     name: str
@@ -125,9 +142,11 @@ class Provenance:
     mix: FloatArray
     offset: FloatArray
     notes: tuple[str, ...] = ()
-    deterministic: bool = True
-    linear: bool = True
-    separable: bool = True
+    channels: tuple[int, ...] = ()
+    transposed: bool = False
+    block: tuple[slice, slice] | None = None
+    others: tuple[ScalingOperator, ...] = ()
+    unmeasured: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,7 +169,7 @@ class ScalingOperator:
 
     @property
     def out_size(self) -> tuple[int, int]:
-        """(height, width) of the output."""
+        """(height, width) of the output; of its transpose where the provenance says ``transposed``."""
         return self.rows.n_out, self.cols.n_out
 
     def apply(self, image: npt.ArrayLike) -> FloatArray:

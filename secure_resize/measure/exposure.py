@@ -1,35 +1,75 @@
-"""What a scaler's coefficient matrices prove about every attack on it, in closed form.
+"""What a scaler's coefficient matrices give away to every attack on it, in closed form.
 
 For scale(X) = L · X · Rᵀ with N source and n output pixels, every source change δ and the output change t it causes
 obey RMS(t) ≤ G · RMS(δ), with G = σmax(L) · σmax(R) · √(N/n). The *stealth gain* 20·log₁₀ G is how much quieter an
 attack may be in the source than its effect is in the output. A scaler that keeps constants has at least 0 dB. Cutting
 values off to [0, 255] and everything else that never increases a difference keeps the bound; rounding adds its levels.
+
+A pipeline is not a resize: it crops and pads. So N and n are counted *in view*, axis by axis. N are the source pixels
+between the outermost ones that count, n the outputs that the source moves. Outputs that repeat another one (a border
+copied outwards, a reflection) count once: it takes no second attack to move the copy. Where an axis of outputs falls
+into runs that look at different parts of the source, or at other scales, each run is a scaler of its own, and the worst
+is the verdict.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from ..core.operator import AxisOperator, ScalingOperator
 
-__all__ = ["VERDICTS", "Exposure", "exposure"]
+__all__ = ["VERDICTS", "Exposure", "View", "exposure"]
+
+FloatArray = npt.NDArray[np.float64]
 
 # Verdict: the stealth gain in dB (two axes together) from which on it holds.
 VERDICTS = {"robust": -math.inf, "weak": 1.0, "vulnerable": 3.0}
+# Outputs in a row that make a run of their own, where the places that they look at jump. Shorter ones say too little
+# about the pixels between their outputs: what they read is all that is seen of them.
+_RUN = 8
+# Outputs at either end of an axis that the border of the picture may make uneven.
+_ENDS = 2
+
+
+@dataclass(frozen=True)
+class View:
+    """What of the source can reach the output, and which outputs the source moves; slices of rows and of columns.
+
+    ``in_size`` and ``out_size`` are the whole sizes, (height, width).
+    """
+
+    in_size: tuple[int, int]
+    out_size: tuple[int, int]
+    source: tuple[slice, slice]
+    output: tuple[slice, slice]
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is cropped away and nothing is padding."""
+        parts = zip((*self.source, *self.output), (*self.in_size, *self.out_size), strict=True)
+        return all(part == slice(0, size) for part, size in parts)
+
+    def __str__(self) -> str:
+        names = ("source rows", "source columns", "output rows", "output columns")
+        parts = zip(names, (*self.source, *self.output), (*self.in_size, *self.out_size), strict=True)
+        cut = [f"{name} {part.start}–{part.stop} of {size}" for name, part, size in parts if part != slice(0, size)]
+        return ", ".join(cut) or "the whole source, the whole output"
 
 
 @dataclass(frozen=True)
 class Exposure:
-    """What an operator gives away. Figures are for both axes together; ``±`` figures are five standard deviations.
+    """What an operator gives away, in view. Figures are for both axes together; ``±`` figures are five deviations.
 
     ``stealth_gain_db`` ± ``uncertainty_db``: see the module. ``influence``: levels by which one source pixel, changed
-    by 255, moves one output at most. ``coverage``: the share of source pixels that any output reads. Coverage is not
-    safety: a filter may read all and weigh few. ``effective_support``: how many source pixels an output really
+    by 255, moves one output at most. ``coverage``: the share of source pixels in view that any output reads. Coverage
+    is not safety: a filter may read all and weigh few. ``effective_support``: how many source pixels an output really
     averages, mean of (Σ|w|)²/Σw². ``linf_gain``: levels that an output moves at most when every source pixel may move
-    by one. ``in_size`` and ``out_size`` are (height, width).
+    by one. ``in_size`` and ``out_size`` are (height, width); ``view`` tells the parts of them that count.
     """
 
     stealth_gain_db: float
@@ -40,6 +80,7 @@ class Exposure:
     linf_gain: float
     in_size: tuple[int, int]
     out_size: tuple[int, int]
+    view: View | None = None
 
     @property
     def verdict(self) -> str:
@@ -54,20 +95,33 @@ class Exposure:
     def __str__(self) -> str:
         return "\n".join(f"{name:18} {value}" for name, value in self.rows())
 
+    def to_dict(self) -> dict[str, Any]:
+        """Every figure and the verdict by name, as JSON can hold them; ``view`` as text and as pairs of ends."""
+        seen = self.view or View(self.in_size, self.out_size, *_everything(self.in_size, self.out_size))
+        parts = {"source": seen.source, "output": seen.output}
+        ends = {name: [[part.start, part.stop] for part in both] for name, both in parts.items()}
+        return {**vars(self), "view": {"text": str(seen), **ends}, "verdict": self.verdict, "doubtful": self.doubtful}
+
     def rows(self) -> list[tuple[str, str]]:
         """The figures by name, formatted with their units."""
-        read = self.in_size[0] * self.in_size[1] / (self.out_size[0] * self.out_size[1])
+        seen = self.view or View(self.in_size, self.out_size, *_everything(self.in_size, self.out_size))
+        pixels = [math.prod(part.stop - part.start for part in parts) for parts in (seen.source, seen.output)]
         return [
             ("verdict", self.verdict + (" (within the uncertainty of another)" if self.doubtful else "")),
             ("stealth gain", f"{self.stealth_gain_db + 0.0:.2f} ± {self.uncertainty_db:.2f} dB"),
+            ("view", str(seen)),
             ("influence", f"{self.influence:.1f} of 255 levels"),
-            ("coverage", f"{100 * self.coverage:.1f} % of the source pixels"),
+            ("coverage", f"{100 * self.coverage:.1f} % of the source pixels in view"),
             (
                 "effective support",
-                f"{self.effective_support:.1f} pixels an output ({read:.1f} source pixels an output)",
+                f"{self.effective_support:.1f} pixels an output ({pixels[0] / pixels[1]:.1f} source pixels an output)",
             ),
             ("L∞ gain", f"{self.linf_gain:.3f}"),
         ]
+
+
+def _everything(*sizes: tuple[int, int]) -> list[tuple[slice, slice]]:
+    return [(slice(0, height), slice(0, width)) for height, width in sizes]
 
 
 def exposure(operator: ScalingOperator) -> Exposure:
@@ -77,27 +131,178 @@ def exposure(operator: ScalingOperator) -> Exposure:
     >>> sr.exposure(sr.scaling_operator((400, 400), (224, 224), "area")).verdict
     'robust'
     """
-    axes = (operator.rows, operator.cols)
-    gain = error = 0.0
-    influence, coverage, support, linf = 255.0, 1.0, 1.0, 1.0
-    for axis, std in zip(axes, _weight_std(operator), strict=True):
-        norm = axis.norm
-        gain += 20 * math.log10(norm * math.sqrt(axis.ratio)) if norm else -math.inf
-        error += _norm_error_db(axis, norm, std)
-        size = np.abs(axis.weights)
-        total, square = size.sum(axis=1), (size**2).sum(axis=1)
-        influence *= float(size.max())
-        coverage *= float(axis.read(5 * std).mean())
-        support *= float((total[square > 0] ** 2 / square[square > 0]).mean()) if square.any() else 0.0
-        linf *= float(total.max())
-    return Exposure(gain, error, influence, coverage, support, linf, operator.in_size, operator.out_size)
+    axes = [
+        _axis_exposure(axis, std)
+        for axis, std in zip((operator.rows, operator.cols), _weight_std(operator), strict=True)
+    ]
+    turned = operator.provenance is not None and operator.provenance.transposed
+    outputs = [axis.output for axis in axes]
+    out_size = operator.out_size
+    view = View(
+        operator.in_size,
+        (out_size[1], out_size[0]) if turned else out_size,
+        (axes[0].source, axes[1].source),
+        (outputs[1], outputs[0]) if turned else (outputs[0], outputs[1]),
+    )
+    return Exposure(
+        sum(axis.gain_db for axis in axes),
+        sum(axis.error_db for axis in axes),
+        255.0 * math.prod(axis.largest for axis in axes),
+        math.prod(axis.coverage for axis in axes),
+        math.prod(axis.support for axis in axes),
+        math.prod(axis.linf for axis in axes),
+        operator.in_size,
+        view.out_size,
+        view,
+    )
 
 
 def _weight_std(operator: ScalingOperator) -> tuple[float, float]:
     return operator.provenance.weight_std if operator.provenance else (0.0, 0.0)
 
 
-def _norm_error_db(axis: AxisOperator, norm: float, std: float) -> float:
+@dataclass(frozen=True)
+class _AxisExposure:
+    """One axis' share of the figures, and its view."""
+
+    gain_db: float
+    error_db: float
+    largest: float
+    coverage: float
+    support: float
+    linf: float
+    source: slice
+    output: slice
+
+
+def _axis_exposure(axis: AxisOperator, std: float) -> _AxisExposure:
+    size = np.abs(axis.weights)
+    faint = 5 * std
+    moved = np.flatnonzero((size > faint).any(axis=1))
+    if not moved.size:
+        return _AxisExposure(-math.inf, 0.0, 0.0, 0.0, 0.0, 0.0, slice(0, axis.n_in), slice(0, axis.n_out))
+    dense = axis.dense()
+    gains = [_run_gain(dense[run], std, faint) for run in _runs(dense, moved)]
+    gain, error = max(gains)
+    total, square = size[moved].sum(axis=1), (size[moved] ** 2).sum(axis=1)
+    source = _in_view(dense[moved])
+    read = axis.read(faint)[source]
+    return _AxisExposure(
+        gain,
+        error,
+        float(size.max()),
+        float(read.mean()),
+        float((total**2 / square).mean()),
+        float(total.max()),
+        source,
+        slice(int(moved[0]), int(moved[-1]) + 1),
+    )
+
+
+def _run_gain(rows: FloatArray, std: float, faint: float) -> tuple[float, float]:
+    """Stealth gain in dB of the outputs ``rows`` (n, n_in) in their own view, and its uncertainty.
+
+    G² = N/n · σmax². Where the outputs do not lie evenly, N/n is each output's own share of the source.
+    """
+    view = _in_view(rows)
+    if len(rows) < view.stop - view.start:  # an enlarged axis repeats outputs by nature
+        rows = rows[_distinct(rows, faint)]
+        view = _in_view(rows)
+    ratio = (view.stop - view.start) / len(rows)
+    shares = np.full(len(rows), ratio)
+    if ratio > 1 and _uneven(rows, view):
+        rows = rows[_without_dense_ends(rows, faint)]
+        view = _in_view(rows)
+        ratio = (view.stop - view.start) / len(rows)
+        shares = _shares(rows, view)
+        order = np.argsort(_places(rows), kind="stable")
+        ends = np.r_[order[:_ENDS], order[-_ENDS:]]
+        shares[ends] = np.minimum(shares[ends], ratio)
+        if _steady(shares[order], ratio):
+            shares[order[_ENDS:-_ENDS]] = ratio
+    matrix = rows[:, np.any(rows, axis=0)] * np.sqrt(shares)[:, None]
+    gram = matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
+    gain = math.sqrt(max(float(np.linalg.eigvalsh(gram)[-1]), 0.0))
+    width = max(1, int((matrix != 0).sum(axis=1).max()))
+    return 20 * math.log10(gain), _norm_error_db(width, ratio, gain / math.sqrt(ratio), std)
+
+
+def _uneven(rows: FloatArray, view: slice) -> bool:
+    """Whether outputs lie closer together in one place than in another, or pixels at a border count more than others.
+
+    Both are so where a border was continued outwards (copied, reflected) before the resize.
+    """
+    if len(rows) < _RUN:
+        return False
+    weight = np.abs(rows).sum(axis=0)
+    weight = weight[weight > 0]
+    shares = _shares(rows, view)[np.argsort(_places(rows), kind="stable")]
+    return bool(weight.max() > 1.3 * np.quantile(weight, 0.85)) or not _steady(shares, float(np.median(shares)))
+
+
+def _steady(shares: FloatArray, usual: float) -> bool:
+    """Whether five outputs in a row always stand for about as many pixels, give or take a quarter."""
+    mean = np.convolve(shares, np.full(5, 0.2), mode="valid")
+    return bool(mean.min() > 0.75 * usual and mean.max() < 1.33 * usual)
+
+
+def _without_dense_ends(rows: FloatArray, faint: float) -> npt.NDArray[np.intp]:
+    """All outputs (n, n_in) but a few at either end that lie closer together than the others and skip no pixel.
+
+    A border that was continued outwards before the resize (copied, reflected) makes such outputs. They show the border
+    larger than the rest shows the picture, and what they show of it, the outputs next to them show as well.
+    """
+    everything = np.arange(len(rows))
+    if len(rows) < 8:
+        return everything
+    shares = _shares(rows, _in_view(rows))
+    order = np.argsort(_places(rows), kind="stable")
+    dense, least = shares[order] < 0.7 * np.median(shares), float(shares.min() / np.median(shares))
+    ends = [0, len(rows)]
+    for side, line in enumerate((dense, dense[::-1])):
+        count = int(np.argmin(line)) if not line.all() else 0
+        own = order[:count] if side == 0 else order[len(rows) - count :]
+        # (One output at an end is near it where the sampling begins at the first pixel of each footprint.)
+        if (count > 1 or (count == 1 and least < 0.3)) and count <= max(3, len(rows) // 8):
+            read = np.abs(rows[own]).sum(axis=0) > faint
+            used = np.flatnonzero(read)
+            if read[used[0] : used[-1] + 1].all():
+                ends[side] = count if side == 0 else len(rows) - count
+    return np.sort(order[ends[0] : ends[1]])
+
+
+def _shares(rows: FloatArray, view: slice) -> FloatArray:
+    """How many source pixels each output (n,) stands for.
+
+    A pixel in view that is read is divided among the outputs that read it, by their weights; one that nobody reads
+    belongs to the output that looks nearest to it.
+    """
+    size = np.abs(rows[:, view])
+    total = size.sum(axis=0)
+    shares = (size[:, total > 0] / total[total > 0]).sum(axis=1)
+    unread = np.flatnonzero(total == 0) + view.start
+    if unread.size:
+        place = _places(rows)
+        order = np.argsort(place, kind="stable")
+        between = (place[order][1:] + place[order][:-1]) / 2
+        shares += np.bincount(order[np.searchsorted(between, unread)], minlength=len(rows))
+    return np.asarray(shares)
+
+
+def _places(rows: FloatArray) -> FloatArray:
+    """Each output's centre of mass, in source pixels (n,); where its weights lie far apart, its weighted median."""
+    size = np.abs(rows)
+    pixel, total = np.arange(rows.shape[1]), size.sum(axis=1)
+    place = (size @ pixel) / total
+    spread = np.sqrt(np.maximum((size @ pixel**2) / total - place**2, 0))
+    apart = spread > 8 * np.median(spread) + 8
+    if apart.any():
+        halves = np.cumsum(size[apart], axis=1) >= 0.5 * total[apart, None]
+        place[apart] = halves.argmax(axis=1)
+    return np.asarray(place)
+
+
+def _norm_error_db(width: int, ratio: float, norm: float, std: float) -> float:
     """By how much weights with independent errors of deviation ``std`` may have shifted σmax, in dB.
 
     First order: uᵀEv of a unit pair has deviation ``std``, and the largest of many such pairs stays within five.
@@ -105,6 +310,65 @@ def _norm_error_db(axis: AxisOperator, norm: float, std: float) -> float:
     """
     if not std:
         return 0.0
-    per_column = max(1.0, axis.width / max(axis.ratio, 1e-9))
-    noise = std * (math.sqrt(axis.width) + math.sqrt(per_column))
+    noise = std * (math.sqrt(width) + math.sqrt(max(1.0, width / max(ratio, 1e-9))))
     return 20 * math.log10(1 + (5 * std + noise**2 / norm) / norm) if norm else 0.0
+
+
+def _runs(dense: FloatArray, moved: npt.NDArray[np.intp]) -> list[npt.NDArray[np.intp]]:
+    """The runs of outputs ``moved`` that are scalers of their own: consecutive ones whose places follow each other."""
+    rows = np.abs(dense[moved])
+    place = _places(rows)
+    spread = np.sqrt(np.maximum((rows @ np.arange(rows.shape[1]) ** 2) / rows.sum(axis=1) - place**2, 0))
+    parts = np.split(moved, _breaks(np.diff(place), spread))
+    long = [part for part in parts if len(part) >= max(_RUN, len(moved) / 16)]
+    # What is left over may stand at either end, as a border does; in the middle it says that these are no runs.
+    if not long or len(long) + 2 < len(parts):
+        return [moved]
+    shown = np.any([dense[part].any(axis=0) for part in long], axis=0)
+    # A border that shows again what a run shows is judged with it.
+    return [part for part in parts if len(part) >= _RUN or dense[part][:, ~shown].any()]
+
+
+def _breaks(step: FloatArray, spread: FloatArray) -> npt.NDArray[np.intp]:
+    """Before which outputs a new run begins: where the ``step`` from output to output jumps.
+
+    ``spread`` is how far, in source pixels, each output's weights lie from their centre.
+    """
+    if len(step) < 2:
+        return np.zeros(0, np.intp)
+    reach = min(4, (len(step) - 1) // 2)
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(step, reach, mode="edge"), 2 * reach + 1)
+    usual = np.median(around, axis=1)
+    allowed = 2 * np.maximum(1.0, np.abs(usual)) + 0.5 * (spread[1:] + spread[:-1])
+    jump = np.abs(step - usual) > allowed
+    return np.flatnonzero(jump) + 1
+
+
+def _distinct(rows: FloatArray, faint: float) -> npt.NDArray[np.intp]:
+    """The outputs (n, n_in) that do not repeat an earlier one, weight for weight, to within twice ``faint``."""
+    kept: dict[int, list[int]] = {}
+    distinct = []
+    for k, where in enumerate(np.round(8 * _places(rows)).astype(np.int64).tolist()):
+        # Only outputs that look at the same place can be the same.
+        near = [other for shift in (-1, 0, 1) for other in kept.get(where + shift, ())]
+        if not any(np.abs(rows[k] - rows[other]).max() <= max(2 * faint, 1e-9) for other in near):
+            kept.setdefault(where, []).append(k)
+            distinct.append(k)
+    return np.array(distinct, np.intp)
+
+
+def _in_view(rows: FloatArray) -> slice:
+    """The source pixels between the outermost ones that count: by half as much as a pixel usually does.
+
+    Beyond, a kernel's tails fade out. Pixels that are left to the border of the image belong to the view if they are no
+    more than what is left unread between two outputs: they are not cropped away, the sampling begins behind them.
+    """
+    weight = np.abs(rows).sum(axis=0)
+    n_in = len(weight)
+    used = np.flatnonzero(weight >= 0.5 * np.median(weight[weight > 0]))
+    first, last = int(used[0]), int(used[-1]) + 1
+    steps = np.abs(np.diff(np.sort(_places(rows))))
+    step = float(np.median(steps[steps > 0.01])) if (steps > 0.01).any() else float(n_in)
+    width = float(np.median((np.abs(rows) > 0).sum(axis=1)))
+    left = max(step + 1 - width, 0.25 * step)
+    return slice(0 if first <= left else first, n_in if n_in - last <= left else last)

@@ -205,7 +205,7 @@ def as_json(rows: Sequence[Surveyed], missing: dict[str, list[str]]) -> str:
         known = {"in_size": one.in_size, "out_size": one.out_size, "residual": one.residual, "notes": one.notes}
         if one.exposure is None:
             return {**known, "error": one.error}
-        return {**known, **vars(one.exposure), "verdict": one.exposure.verdict}
+        return {**known, **one.exposure.to_dict()}
 
     return json.dumps(
         {

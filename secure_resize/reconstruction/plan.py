@@ -180,7 +180,7 @@ def _cached_plan(
     else:
         operator, whole = _asked(scaler, in_size, out_size, dtype) if isinstance(scaler, Scaler) else (scaler, True)
         # A black box may make parts of its output in other ways, each of which a probe describes by an operator.
-        parts = [operator, *getattr(operator.provenance, "others", ())]
+        parts = [operator, *(operator.provenance.others if operator.provenance else ())]
         axes_of = [part.rows for part in parts], [part.cols for part in parts]
         read = [np.logical_or.reduce([axis.read() for axis in axes]) for axes in axes_of]
         if operator.provenance is not None:
