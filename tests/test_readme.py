@@ -186,7 +186,7 @@ def test_the_table_is_read():
 
 @pytest.mark.parametrize(("library", "code"), sorted(FIXES))
 def test_what_the_table_says_to_write_is_robust(library, code):
-    operator = sr.probe(lambda image: run_call(code, image), (400, 640), (224, 224), layout="HWC")
+    operator = sr.probe(lambda image: run_call(code, image), (400, 640), (224, 224), layout="HWC", dtype="uint8")
     assert sr.exposure(operator).verdict == "robust"
 
 
@@ -220,12 +220,12 @@ def test_processors_of_transformers_and_timm():
         def call(image, processor=processor):
             return np.moveaxis(np.asarray(processor(image, return_tensors="pt")["pixel_values"][0]), 0, -1)
 
-        gains[name] = sr.exposure(sr.probe(call, (400, 640), (224, 224), layout="PIL")).stealth_gain_db
+        gains[name] = sr.exposure(sr.probe(call, (400, 640), (224, 224), layout="PIL", dtype="uint8")).stealth_gain_db
     assert max(gains.pop("ViT"), gains.pop("CLIP"), gains.pop("Siglip")) < 1
     assert len(gains) == 4
     assert all(6 <= round(gain) <= 7 for gain in gains.values()), gains
     transform = create_transform((3, 224, 224), is_training=False, crop_pct=1.0)
-    assert sr.exposure(sr.probe(transform, (400, 400), (224, 224), layout="PIL")).verdict == "robust"
+    assert sr.exposure(sr.probe(transform, (400, 400), (224, 224), layout="PIL", dtype="uint8")).verdict == "robust"
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

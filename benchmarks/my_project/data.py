@@ -2,4 +2,4 @@
 
 from secure_resize.integrations.torchvision import v2
 
-transform = v2.Resize((224, 224))
+transform = v2.Compose([v2.Resize(256), v2.CenterCrop(224)])
