@@ -184,6 +184,7 @@ def test_the_table_is_read():
     assert {"OpenCV", "Keras", "tf.data", "albumentations", "torch"} <= {library for library, _ in FIXES}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("library", "code"), sorted(FIXES))
 def test_what_the_table_says_to_write_is_robust(library, code):
     operator = sr.probe(lambda image: run_call(code, image), (400, 640), (224, 224), layout="HWC", dtype="uint8")
@@ -198,6 +199,7 @@ def test_area_is_no_fix_where_an_axis_grows():
     assert f"{sr.exposure(operator).stealth_gain_db:.1f}" == said[5]
 
 
+@pytest.mark.slow
 def test_processors_of_transformers_and_timm():
     """Only where they are installed: what the table says of them."""
     transformers = pytest.importorskip("transformers")
@@ -239,6 +241,7 @@ def test_every_generated_block_is_filled(document):
     assert all(output.strip("`\n") for _, output in update_docs.blocks(document))
 
 
+@pytest.mark.slow
 def test_the_probed_pipeline_says_what_is_printed():
     pytest.importorskip("torchvision")
     (found,) = [found for found in update_docs.blocks(ROOT / "README.md") if " probe " in found[0]]
