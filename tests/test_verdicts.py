@@ -395,6 +395,13 @@ def test_what_cannot_be_measured_is_an_error_that_says_why(function, message):
         sr.probe(function, IN, (75, 100))
 
 
+def test_a_path_too_coarse_to_be_measured_is_named_and_not_believed():
+    """Made for 8 bits: of floats in [0, 1] it makes zeros and ones, which tell nothing."""
+    found = sr.probe(lambda x: np.clip(np.round(scale(x, (75, 100), AREA)), 0, 255).astype(np.uint8), IN, (75, 100))
+    assert {one.provenance.dtype for one in (found, *found.provenance.others)} == {"uint8"}
+    assert any("HWC float32" in reason for reason in found.provenance.unmeasured)
+
+
 # What is said of a pipeline beside the verdict.
 
 
@@ -448,5 +455,5 @@ def test_an_attack_goes_through_a_letterbox_as_predicted(photos):
 
 
 def test_sizes_too_large_are_refused_before_anything_is_made():
-    with pytest.raises(ValueError, match=r"would take 5\.6 GiB.*probe at 8460x8460 or below"):
+    with pytest.raises(ValueError, match=r"would take 16\.8 GiB.*probe at 4885x4885 or below"):
         sr.probe("opencv:linear", (20000, 20000), (224, 224))

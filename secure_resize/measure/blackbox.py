@@ -36,8 +36,10 @@ Slices = tuple[slice, slice]  # rows and columns
 PEDESTAL = 128  # mid-grey
 # How an image in whole levels is written in each dtype, and the value of a level in it.
 DTYPES: dict[str, float] = {"uint8": 1.0, "uint16": 257.0, "float32": 1.0 / 255.0}
-# What a probe may hold in images at a time: the levels that are sent, and the image that is made of them.
+# What a probe may hold in images at a time: in levels those that it sends, keeps and puts together, and what is made of
+# one of them in another dtype.
 MAX_BYTES = 1 << 30
+_COPIES = 15
 # Of an output, where the layout is found out by trying: more are an axis of the image taken for channels.
 MAX_CHANNELS = 64
 
@@ -269,9 +271,9 @@ def open_boxes(
     check_layout(layout)
     if dtype != "auto" and dtype not in DTYPES:
         raise ValueError(f"unknown dtype {dtype!r}; valid dtypes: auto, {', '.join(DTYPES)}")
-    _check_memory(in_size, dtype)
     if isinstance(resize, str):
         resize = get_scaler(resize)
+    _check_memory(in_size, "uint8" if isinstance(resize, Scaler) and dtype == "auto" else dtype)
     if isinstance(resize, Scaler):
         return [_scaler_box(resize, in_size, out_size, dtype, layout)]
     if not callable(resize):
@@ -332,7 +334,7 @@ def _scaler_box(
 def _check_memory(in_size: tuple[int, int], dtype: str) -> None:
     """ValueError for a size whose images would take more than MAX_BYTES, before any is made."""
     itemsize = 4 if dtype == "auto" else np.dtype(dtype).itemsize
-    needed = in_size[0] * in_size[1] * 3 * (1 + itemsize)
+    needed = in_size[0] * in_size[1] * 3 * (_COPIES + (2 * itemsize if itemsize > 1 else 0))
     if needed > MAX_BYTES:
         factor = (needed / MAX_BYTES) ** 0.5
         smaller = "x".join(str(int(n / factor)) for n in in_size)

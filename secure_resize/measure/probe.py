@@ -209,8 +209,11 @@ def _as(path: _Path, box: BlackBox, base: FloatArray) -> _Path | None:
     """``path`` as if ``box`` were measured: its operators in the units of the other's outputs; None if unlike."""
     if base.shape != path.base.shape or box.channels != path.box.channels:
         return None
-    whites = [one(constant_image(one, 255)) for one in (path.box, box)]
-    moved, own = np.abs(whites[0] - path.base).sum(), np.abs(whites[1] - base).sum()
+    own, moved = (
+        float(np.abs(one(constant_image(one, 255)) - one(constant_image(one, 0))).sum()) for one in (box, path.box)
+    )
+    if not (own > 0 and moved > 0):
+        return None
     unit = 1.0 if np.isclose(own, moved, rtol=0.02) else own / moved
     operators = []
     for operator in path.operators:

@@ -79,7 +79,11 @@ def _responses(box: BlackBox) -> FloatArray:
 
 def _signed(levels: npt.NDArray[Any], pattern: npt.NDArray[np.int64]) -> Levels:
     """``levels`` (H, W) in every channel, upside down where the pattern is negative."""
-    return np.ascontiguousarray(np.where(pattern > 0, levels[..., None], 255 - levels[..., None]).astype(np.uint8))
+    image = np.empty((*levels.shape, len(pattern)), np.uint8)
+    image[...] = levels[..., None]
+    for channel in np.flatnonzero(pattern < 0):
+        np.subtract(255, image[..., channel], out=image[..., channel])
+    return image
 
 
 def _alike(

@@ -27,6 +27,8 @@ _TILE, _TILES = 256, 8  # pixels after which a natural picture repeats itself, a
 _CALLS = 128
 # RMS levels that a kernel with negative lobes may be off where it is cut off in ways that no model has.
 _CUT_OFF_RMS = 6.0
+# Levels that one unit of a whole-numbered output may be, so that its rounding hides nothing.
+_COARSE = 16.0
 # A callable that averages this many times fewer pixels at the next size is not the same filter there. (Linear at 2:1
 # reads four pixels alike and 2.25 on average just beside it.)
 _FEWER = 2.5
@@ -114,10 +116,14 @@ def check_pictures(
 ) -> None:
     """UnfaithfulError unless the box makes of every image what ``predict`` says, to its rounding."""
     known = [operator.provenance for operator in operators if operator.provenance]
-    gain = np.full(predict(np.zeros((*box.in_size, box.channels), np.uint8)).shape[2], np.inf)
+    # Output units a level, by output channel. Where no operator makes a channel, nothing may move it at all.
+    gain = np.full(predict(np.zeros((*box.in_size, box.channels), np.uint8)).shape[2], np.nan)
     for one in known:
-        gain[list(one.channels)] = np.abs(one.mix).sum(axis=1)
-    gain[np.isinf(gain)] = min(float(gain.min()), 1e300)
+        own = list(one.channels)
+        gain[own] = np.fmin(gain[own], np.abs(one.mix).sum(axis=1))
+    if not np.nanmin(gain) > 0:
+        raise ProbeError(f"{box.name} has output channels that do not follow the image ({box.path})")
+    gain[np.isnan(gain)] = np.nanmin(gain)
     lobes = max(float(np.abs(a.weights).sum(axis=1).max()) for o in operators for a in (o.rows, o.cols)) > 1.02
     # The noise of the fit, five standard deviations of it, as it shows in a prediction.
     noise = max(
@@ -126,15 +132,22 @@ def check_pictures(
     )
     worst_noise = max((one.extreme_residual for one in known if np.isfinite(one.extreme_residual)), default=0.0)
     limit = box.tolerance + min(float(noise), box.tolerance)
+    unit: FloatArray | None = None
     for name, image in images:
         out = box(image)
-        # A prediction is rounded where the output is, whose unit may be many levels.
-        unit = 0.5 / gain if (out == np.round(out)).all() else 0.0
+        if unit is None:  # the first is a picture like a photograph: what is whole then is rounded
+            unit = np.where((out == np.round(out)).all(), 1 / gain, 0.0)
+            if unit.max() > _COARSE:
+                raise ProbeError(
+                    f"{box.name} makes steps of {unit.max():.3g} levels of an image of {box.path}: too coarse to tell "
+                    "what it does"
+                )
         off = np.abs(predict(image) - out) / gain
         own_range = np.clip(predict(image), *_range(image, known, out.shape[2])) if lobes else predict(image)
         off = np.minimum(off, np.abs(own_range - out) / gain)
-        furthest, rms = float((off - unit).max()), float(np.sqrt(np.mean(off**2)))
-        if furthest > limit and not (lobes and rms <= min(_CUT_OFF_RMS, max(1.0, worst_noise))):
+        furthest, rms = float((off - unit / 2).max()), float(np.sqrt(np.mean(off**2)))
+        # Written so that NaN is no pass.
+        if not (furthest <= limit or (lobes and rms <= min(_CUT_OFF_RMS, max(1.0, worst_noise)))):
             raise UnfaithfulError(
                 f"{box.name} does something else with {name} ({box.path}) than with noise: its output lies up to "
                 f"{furthest:.3g} levels from what its operator predicts, {limit:.3g} would be rounding",
