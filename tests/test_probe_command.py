@@ -80,6 +80,7 @@ def test_a_robust_pipeline_is_0_and_the_view_is_stated(folder, capfd):
     assert "verdict            robust" in out
     assert "view               the whole source, the whole output" in out
     assert "measured           HW float32" in out
+    assert out.count("not excluded       code that recognises this test") == 1
     assert main(["probe", "targets:letterbox", "--in", "64x96", "--out", "16x16"]) == 0
     assert "view               output rows 4–12 of 16, output columns 2–14 of 16" in capfd.readouterr().out
 

@@ -24,6 +24,9 @@ from .outcome import Exit, usage
 
 __all__ = ["probe"]
 
+# What no test from outside can exclude; the report says it once.
+NOT_EXCLUDED = "code that recognises this test, or does otherwise at other times and sizes (SECURITY.md)"
+
 
 def probe(
     resize: str,
@@ -126,6 +129,7 @@ def _facts(model: ScalingOperator) -> dict[str, Any]:
         for figure in [exposure(one)]
     ]
     figures = found.to_dict()
+    facts |= {"not_excluded": NOT_EXCLUDED} if known.name not in SCALERS else {}
     return {**facts, "mix": known.mix.tolist(), "residual": model.residual, **figures, "measured": listed}
 
 
@@ -148,6 +152,8 @@ def _text(model: ScalingOperator) -> str:
             lines.append(("measured", f"{_path(one):20} {figure.verdict:10} {gain:>9}  {_part(one)}".rstrip()))
     lines += [("not measured", reason) for reason in known.unmeasured]
     lines += [("note", note) for note in known.notes]
+    if known.name not in SCALERS:
+        lines.append(("not excluded", NOT_EXCLUDED))
     return _table(lines)
 
 
