@@ -187,7 +187,7 @@ def _cached_plan(
             tolerance = tuple(SIGNIFICANT * std for std in operator.provenance.weight_std)  # type: ignore[assignment]
         if not (read[0].any() and read[1].any()):
             raise ValueError("the operator reads no pixel: all its weights are 0")
-        gain_db = max(exposure(part).stealth_gain_db for part in parts)
+        gain_db = max(_gain_db(part) for part in parts)
         if not (whole and trusted):
             read, gain_db = [np.ones_like(mask) for mask in read], math.inf
     half = [
@@ -200,6 +200,12 @@ def _cached_plan(
     name = scaler.name if isinstance(scaler, Scaler) else getattr(operator.provenance, "name", "operator")
     closed, fallback = sampling is not None, (full[0], full[1])
     return Plan(name, operator, closed, known, tolerance, bandwidth, gain_db, selection, fallback)
+
+
+def _gain_db(operator: ScalingOperator) -> float:
+    """The stealth gain in view or of the whole image, whichever is larger: in doubt an image is filtered."""
+    whole = [axis.norm * math.sqrt(axis.ratio) for axis in (operator.rows, operator.cols)]
+    return max(exposure(operator).stealth_gain_db, 20 * math.log10(max(whole[0] * whole[1], 1e-300)))
 
 
 def _asked(scaler: Scaler, in_size: Size, out_size: Size, dtype: str) -> tuple[ScalingOperator, bool]:

@@ -34,6 +34,7 @@ from typing import ClassVar
 import numpy as np
 
 import secure_resize as sr
+from secure_resize.measure.blackbox import Window, open_boxes
 from secure_resize.measure.probe import ProbeError
 from secure_resize.measure.scalers import SCALERS
 from secure_resize.reconstruction.plan import make_plan
@@ -203,11 +204,15 @@ class Axes:
     ACROSS = 64
     known: ClassVar[dict[tuple[object, ...], object]] = {}
 
+    # What of the recovery is replaced meanwhile.
+    REPLACED = ("_Bench", "_recover_axis", "_recover_whole")
+
     def __init__(self):
-        self.probe, self.user = (
-            sys.modules[f"secure_resize.{name}"] for name in ("measure.probe", "reconstruction.plan")
+        self.module, self.user = (
+            sys.modules[f"secure_resize.{name}"] for name in ("measure.recover", "reconstruction.plan")
         )
-        self.whole = self.probe.probe, self.probe._Bench, self.probe._recover_axis
+        self.probe = self.user.probe
+        self.whole = {name: getattr(self.module, name) for name in self.REPLACED}
         self.full = 0
 
     def __enter__(self):
@@ -215,33 +220,43 @@ class Axes:
         return self
 
     def __exit__(self, *error):
-        self.user.probe = self.whole[0]
+        self.user.probe = self.probe
 
     def by_axes(self, scaler, in_size, out_size, **options):
-        probe, self.scaler, self.options = self.whole[0], scaler, options
-        self.probe._Bench, self.probe._recover_axis = lambda *bench: bench, self.recover
+        self.scaler = scaler
+        self.replace(_Bench=lambda *bench: bench, _recover_axis=self.recover, _recover_whole=self.refuse)
         try:
-            return probe(scaler, in_size, out_size, **options)
+            return self.probe(scaler, in_size, out_size, **options)
         except ProbeError as error:
             if "operator" in error.evidence or "itself fails" in str(error):
-                self.probe._Bench, self.probe._recover_axis = self.whole[1:]
+                self.replace(**self.whole)
                 self.full += 1
-                return probe(scaler, in_size, out_size, **options)
+                return self.probe(scaler, in_size, out_size, **options)
             raise
         finally:
-            self.probe._Bench, self.probe._recover_axis = self.whole[1:]
+            self.replace(**self.whole)
+
+    def replace(self, **functions):
+        for name, function in functions.items():
+            setattr(self.module, name, function)
+
+    def refuse(self, bench):
+        raise ProbeError("what is put together from two axes does not predict", operator=None)
 
     def recover(self, bench):
         """Instead of ``_recover_axis``; gets what a ``_Bench`` is made of."""
-        box, _, axis, rng = bench
-        n_in, n_out = box.in_size[axis], box.out_size[axis]
+        window, _, axis, rng = bench
+        n_in, n_out = window.in_size[axis], window.out_size[axis]
         across = self.ACROSS
         sizes = [(n_in, across), (n_out, across)] if axis == 0 else [(across, n_in), (across, n_out)]
-        thin, grey = self.probe.open_box(self.scaler, *sizes, box.dtype, "auto")
+        (thin,) = open_boxes(self.scaler, *sizes, window.box.dtype, "auto")
         noise = np.random.default_rng(n_in).integers(0, 256, (*sizes[0], 3), np.uint8)
-        key = box.dtype, axis, n_in, n_out, hashlib.sha256(thin(noise).tobytes()).digest()
+        key = thin.dtype, axis, n_in, n_out, hashlib.sha256(thin(noise).tobytes()).digest()
         if key not in self.known:
-            self.known[key] = self.whole[2](self.whole[1](thin, self.probe._colours(thin, grey), axis, rng))
+            parts = [(slice(0, height), slice(0, width)) for height, width in sizes]
+            whole = Window(thin, *parts, np.arange(3), False, np.ones(3, int))
+            made = self.whole["_Bench"](whole, self.module._colours(whole), axis, rng)
+            self.known[key] = self.whole["_recover_axis"](made)
         return self.known[key]
 
 
