@@ -21,7 +21,7 @@ _DASHES = ("-", "--", ":", "-.")
 def _subject(result: Result) -> str:
     """The scaler; one for all our kernels, each of which stands in its own column."""
     scaler = SCALERS[result.scaler]
-    return scaler.library if scaler.kernel and result.knows else result.scaler
+    return scaler.library if scaler.ours and result.knows else result.scaler
 
 
 def plot_heat(results: Sequence[Result], path: Path) -> None:

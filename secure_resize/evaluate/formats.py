@@ -154,7 +154,7 @@ def _brief_adaptive(results: Results) -> Table:
         curve = {budget: reached for budget, reached, _ in result.budget_curve()}
         rates = result.success, result.success_far, result.success_at(20.0)
         reached = [_percent(curve.get(budget)) for budget in budgets]
-        scaler = "" if SCALERS[result.scaler].kernel else result.scaler
+        scaler = "" if SCALERS[result.scaler].ours else result.scaler
         words = [result.defense, scaler, _name(result)]
         lines.append([*words, str(result.pairs), *map(_bounded, rates), *reached, _best(result)])
     header = ["defense", "scaler", "attack that knows it", "pairs", "S1", "S1 far", "S1 at 20 dB"]

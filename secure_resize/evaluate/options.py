@@ -180,7 +180,7 @@ def jobs_of(options: Options) -> list[Job]:
     pairs = draw_pairs(names, options.pairs, seed=options.seed, ratios=options.ratios, size=options.size)
     work = {name: _attacks_on_scaler(options) for name in options.scalers}
     if options.adaptive:
-        ours = {scaler.kernel: name for name, scaler in SCALERS.items() if scaler.kernel}
+        ours = {scaler.kernel: name for name, scaler in SCALERS.items() if scaler.ours}
         for name in options.defenses:
             kernel = DEFENSES[name].kernel
             if kernel:  # a robust scaler is attacked like any other, whatever it stands in for

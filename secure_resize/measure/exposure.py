@@ -236,8 +236,10 @@ def _uneven(rows: FloatArray, view: slice) -> bool:
         return False
     weight = np.abs(rows).sum(axis=0)
     weight = weight[weight > 0]
+    border = min(3, max(1, len(rows) // 16)) * math.ceil(len(weight) / len(rows)) + 1
+    inner = weight[border:-border].max(initial=0.0)
     shares = _shares(rows, view)[np.argsort(_places(rows), kind="stable")]
-    return bool(weight.max() > 1.3 * np.quantile(weight, 0.85)) or not _steady(shares, float(np.median(shares)))
+    return bool(weight.max() > 1.3 * inner > 0) or not _steady(shares, float(np.median(shares)))
 
 
 def _steady(shares: FloatArray, usual: float) -> bool:
@@ -371,4 +373,8 @@ def _in_view(rows: FloatArray) -> slice:
     step = float(np.median(steps[steps > 0.01])) if (steps > 0.01).any() else float(n_in)
     width = float(np.median((np.abs(rows) > 0).sum(axis=1)))
     left = max(step + 1 - width, 0.25 * step)
-    return slice(0 if first <= left else first, n_in if n_in - last <= left else last)
+    # A tail that reaches the border from less than an output's share away was not cut by a crop either.
+    tails = np.flatnonzero(weight)
+    starts = first <= left or (first < step and tails[0] <= left)
+    ends = n_in - last <= left or (n_in - last < step and n_in - 1 - tails[-1] <= left)
+    return slice(0 if starts else first, n_in if ends else last)

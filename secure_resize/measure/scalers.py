@@ -90,6 +90,11 @@ class Scaler:
         return self.name.partition(":")[2]
 
     @property
+    def ours(self) -> bool:
+        """Whether this is a resize of this package."""
+        return self.module == __package__.partition(".")[0]
+
+    @property
     def installed(self) -> bool:
         """Whether the library can be imported here."""
         return importlib.util.find_spec(self.module) is not None
