@@ -15,6 +15,8 @@ __all__ = [
     "Defense",
     "KernelName",
     "PassOrder",
+    "ProbeDtype",
+    "ProbeLayout",
     "ReconstructionMethod",
     "Size",
 ]
@@ -27,4 +29,8 @@ AttackMethod: TypeAlias = Literal[
 ]
 AdaptiveMethod: TypeAlias = Literal["median", "random", "surrogate_median", "expectation_random", "replay"]
 Defense: TypeAlias = Literal["robust", "median", "random"]
+ProbeDtype: TypeAlias = Literal["auto", "uint8", "uint16", "float32"]
+ProbeLayout: TypeAlias = Literal[
+    "auto", "HWC", "HW", "NHWC", "CHW", "NCHW", "PIL", "PIL grey", "CHW tensor", "NCHW tensor", "HWC tf", "NHWC tf"
+]
 Size: TypeAlias = Sequence[int]  # (height, width); a tuple, a list or an array of two whole numbers

@@ -15,6 +15,7 @@ import secure_resize
 from secure_resize import attacks, names
 from secure_resize.core.kernels import KERNELS
 from secure_resize.integration_support import DEFENSES
+from secure_resize.measure.blackbox import DTYPES, LAYOUTS
 from secure_resize.reconstruction.plan import METHODS
 from secure_resize.scaling import PASS_ORDERS
 
@@ -184,6 +185,8 @@ def test_every_public_name_of_a_room_is_there(module):
     ("literal", "registered"),
     [
         (names.KernelName, KERNELS),
+        (names.ProbeDtype, ["auto", *DTYPES]),
+        (names.ProbeLayout, ["auto", *LAYOUTS]),
         (names.PassOrder, PASS_ORDERS),
         (names.ReconstructionMethod, METHODS),
         (names.Defense, DEFENSES),

@@ -14,10 +14,11 @@ import numpy as np
 from cyclopts import Parameter
 
 from ..core.operator import ScalingOperator
-from ..measure.blackbox import DTYPES, LAYOUTS, ProbeError, UnfaithfulError
+from ..measure.blackbox import ProbeError, UnfaithfulError
 from ..measure.exposure import exposure
 from ..measure.probe import probe as probe_operator
 from ..measure.scalers import SCALERS, get_scaler, load
+from ..names import ProbeDtype, ProbeLayout
 from .arguments import Size
 from .child import Answer, run_in_child
 from .outcome import Exit, usage
@@ -34,8 +35,8 @@ def probe(
     *,
     in_size: Annotated[Size, Parameter(name="--in")],
     out_size: Annotated[Size, Parameter(name="--out")],
-    dtype: Annotated[str, Parameter(choices=("auto", *DTYPES))] = "auto",
-    layout: Annotated[str, Parameter(choices=("auto", *LAYOUTS))] = "auto",
+    dtype: ProbeDtype = "auto",
+    layout: ProbeLayout = "auto",
     image: tuple[Path, ...] = (),
     time_limit: float = 600.0,
     memory_limit: float = 8.0,
@@ -90,8 +91,8 @@ def _measured(
     resize: str,
     in_size: tuple[int, int],
     out_size: tuple[int, int],
-    dtype: str,
-    layout: str,
+    dtype: ProbeDtype,
+    layout: ProbeLayout,
     images: list[str],
     plot: str | None,
 ) -> Answer:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core.operator import Provenance, ScalingOperator
+from ..names import ProbeDtype, ProbeLayout
 from ..scaling import check_size, resize as scale
 from .blackbox import (
     DTYPES,
@@ -47,8 +48,8 @@ def probe(
     in_size: tuple[int, int],
     out_size: tuple[int, int],
     *,
-    dtype: str = "auto",
-    layout: str = "auto",
+    dtype: ProbeDtype = "auto",
+    layout: ProbeLayout = "auto",
     images: Sequence[npt.NDArray[np.uint8]] = (),
     seed: int = 0,
 ) -> ScalingOperator:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from ..core.operator import AxisOperator, ScalingOperator
 from ..core.taps import Taps
 from ..measure.exposure import Exposure, exposure
 from ..measure.probe import probe
-from ..names import ReconstructionMethod
+from ..names import ProbeDtype, ReconstructionMethod
 from ..scaling import as_batch, check_size
 from .filters import plan_of_image
 from .plan import ROBUST_DB, AnyScaler, Plan, check_options, in_size_of, make_plan
@@ -146,7 +146,11 @@ class ReconstructionInfo:
     def operator(self) -> ScalingOperator:
         """The scaler's operator: probed, even where what it reads is known in closed form; or the one given."""
         plan, sizes = self._plan, (self.in_size, self.out_size)
-        return probe(plan.scaler, *sizes, dtype=self._image.dtype.name) if plan.closed_form else plan.operator
+        return (
+            probe(plan.scaler, *sizes, dtype=cast(ProbeDtype, self._image.dtype.name))
+            if plan.closed_form
+            else plan.operator
+        )
 
     @property
     def exposure(self) -> Exposure | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from ..measure.exposure import exposure
 from ..measure.probe import SIGNIFICANT, ProbeError, predict, probe
 from ..measure.sampling import sampled_axis
 from ..measure.scalers import SCALERS, Scaler, get_scaler
+from ..names import ProbeDtype
 
 __all__ = [
     "METHODS",
@@ -214,7 +215,7 @@ def _asked(scaler: Scaler, in_size: Size, out_size: Size, dtype: str) -> tuple[S
     One that cuts off at the image's own range, which any pixel may set, has to be taken to read everything.
     """
     try:
-        return probe(scaler, in_size, out_size, dtype=dtype), True
+        return probe(scaler, in_size, out_size, dtype=cast(ProbeDtype, dtype)), True
     except ProbeError as error:
         operator = error.evidence.get("operator")
         if not isinstance(operator, ScalingOperator):
