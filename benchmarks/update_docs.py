@@ -18,7 +18,8 @@ DOCUMENTS = [ROOT / "README.md", ROOT / "benchmarks/SPEED.md", ROOT / "benchmark
 BLOCK = re.compile(r"<!-- begin: (?P<command>.+?) -->\n(?P<output>.*?)<!-- end -->", re.DOTALL)
 # The README's my_project lies beside this file; output does not depend on who runs this where.
 ENVIRONMENT = {
-    "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "benchmarks")]),
+    "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT / "benchmarks"), os.environ.get("PYTHONPATH")])),
+    "PYTHONSAFEPATH": "1",  # the package that is installed, with its C extension; not the sources in this folder
     "COLUMNS": "120",
     "NO_COLOR": "1",
     "TERM": "dumb",
@@ -39,7 +40,7 @@ def run(command: str) -> str:
     done = subprocess.run(
         words, cwd=ROOT, env={**os.environ, **ENVIRONMENT}, stdout=subprocess.PIPE, text=True, encoding="utf-8"
     )
-    if done.returncode not in (0, 1):  # 1: it ran, and found something
+    if done.returncode not in (0, 1) or not done.stdout.strip():  # 1: it ran, and found something
         raise subprocess.CalledProcessError(done.returncode, command)
     output = "\n".join(line.rstrip() for line in done.stdout.strip().splitlines())
     if "\n|" in f"\n{output}":  # Markdown tables stand as they are

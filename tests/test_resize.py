@@ -355,6 +355,7 @@ def test_bad_options(argument, value, error, message):
         ((448, 448), (224, 224), False),
         ((4001, 4000), (224, 224), False),  # seventeen pixels here and eighteen there
         ((13, 6), (6, 6), True),  # 0.35 dB, but a row that two footprints meet on belongs to neither
+        ((1, 261), (1, 14), False),  # one pixel belongs to two footprints: 0.15 dB
         ((100, 100), (200, 300), False),
         ((224, 224), (224, 224), False),
     ],
