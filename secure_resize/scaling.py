@@ -161,7 +161,7 @@ def _unevenness(n_in: int, n_out: int, kernel: str) -> tuple[float, int]:
     taps = axis.start[:, None] + np.arange(axis.width)
 
     def summed(outputs: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return np.bincount(taps.ravel(), (size * outputs[:, None]).ravel(), n_in)
+        return np.asarray(np.bincount(taps.ravel(), (size * outputs[:, None]).ravel(), n_in), np.float64)
 
     largest, vector = math.inf, np.ones(n_out)
     for _ in range(200):
