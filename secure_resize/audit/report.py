@@ -9,12 +9,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn, get_args
 
-__all__ = ["CONFIDENCES", "SEVERITIES", "Edit", "Finding", "Fix", "Place", "Report"]
+__all__ = ["CONFIDENCES", "PICTURES", "SEVERITIES", "Edit", "Finding", "Fix", "Place", "Report"]
 
 Severity = Literal["low", "medium", "high"]
 Confidence = Literal["low", "medium", "high"]
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 CONFIDENCES: tuple[Confidence, ...] = get_args(Confidence)
+# The pictures that a finding may carry, and what each shows.
+PICTURES = {
+    "source": "the picture that a person is to see",
+    "target": "the picture that the model is to see",
+    "attack": "the attack image, as a person sees it",
+    "seen": "what the pipeline makes of the attack image",
+    "clean": "what the pipeline makes of the source",
+    "fixed": "what it makes of the attack image with the fix",
+    "kernel": "the weights by which the pipeline reads the source",
+    "frequency": "the pipeline's frequency response",
+    "other": "",
+}
 
 
 @dataclass(frozen=True)
@@ -59,7 +71,17 @@ class Finding:
     """One thing that was found.
 
     ``code`` is a rule of :data:`RULES`; ``advice`` says what to write instead. ``evidence`` holds what was seen or
-    measured, as JSON can hold it. ``context`` is the text that makes the fingerprint, usually the line of code without
+    measured, as JSON can hold it; a report shows its entries in their order, under their own names. Three names have a
+    form of their own:
+
+    - ``"pictures"``: a list of ``{"name", "caption", "path"}`` in the order in which a reader wants them. ``name`` is
+      one of :data:`PICTURES`, ``path`` a PNG file, absolute or relative to where the command runs. The HTML page has
+      them inside it; the other formats name the files. A file that is gone or no PNG is left out, with a word.
+    - ``"tables"``: a list of ``{"title", "header": [...], "lines": [[...], ...]}`` of texts and numbers.
+    - ``"related"``: a list of ``{"path", "line", "column", "message"}``, other places that the finding is about, such
+      as the guilty call; all but ``path`` and ``message`` may be left out.
+
+    ``context`` is the text that makes the fingerprint, usually the line of code without
     its indentation: it stays when lines above it move. ``suppressed`` says by what a finding was waved through:
     ``"noqa"``, ``"baseline"``.
     """
@@ -128,6 +150,18 @@ class Report:
     def active(self) -> tuple[Finding, ...]:
         """The findings that nobody suppressed."""
         return tuple(finding for finding in self.findings if finding.suppressed is None)
+
+    def exit_code(self, fail_on: Severity = "low", *, exit_zero: bool = False) -> int:
+        """How a command ends that answers with this report, in every format.
+
+        1: active findings of ``fail_on`` or above, unless ``exit_zero``. Else 2: something could not be looked at. Else
+        3: there was nothing to look at. Else 0.
+        """
+        if self.reaches(fail_on) and not exit_zero:
+            return 1
+        if self.failures:
+            return 2
+        return 0 if self.looked_at or self.findings else 3
 
     def reaches(self, severity: Severity) -> bool:
         """Whether any active finding is of ``severity`` or above."""
