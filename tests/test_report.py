@@ -21,6 +21,7 @@ from secure_resize.audit.report import CONFIDENCES, PICTURES, SEVERITIES
 from secure_resize.cli import reporting
 from secure_resize.cli.app import run
 from secure_resize.cli.outcome import Exit
+from secure_resize.cli.reporting import Reporting
 
 pytest.importorskip("rich")
 pytest.importorskip("jinja2")
@@ -120,8 +121,7 @@ def test_json_is_json_and_prints_as_it_is(report):
     assert shown.isascii()
     assert shown.replace("\n", "").isprintable()
     read = json.loads(shown, parse_constant=lambda name: pytest.fail(name))
-    json.dumps(read).encode("utf-8")
-    assert not re.search(r"\\ud[89a-f]", shown.replace("\\\\", "")) or json.dumps(read, ensure_ascii=False).encode()
+    json.dumps(read, ensure_ascii=False).encode("utf-8")  # no lone surrogate, which no encoding takes
     assert [one["code"] for one in read["findings"]] == [words_of(one.code) for one in report.findings]
 
 
@@ -137,7 +137,7 @@ def test_text_has_no_control_characters_and_one_line_for_each_finding(report):
     lines = out.getvalue().split("\n")
     assert all(line.isprintable() for line in lines)
     out.getvalue().encode("utf-8")
-    heads = [line for line in lines if re.search(r": (low|medium|high)( \(\w+ confidence\))?: ", line) is not None]
+    heads = [line for line in lines if re.search(r" (low|medium|high)( \(\w+ confidence\))?:( |$)", line)]
     assert len(heads) >= len(report.active)
     for line in repr(report).split("\n"):
         assert line.isprintable()
@@ -166,7 +166,7 @@ def test_a_terminal_gets_colours_and_nothing_of_the_findings(monkeypatch):
 class Reader(HTMLParser):
     """The page's elements, attributes and text."""
 
-    VOID = {"meta", "img", "input", "br", "link", "hr"}
+    VOID = ("meta", "img", "input", "br", "link", "hr")
 
     def __init__(self):
         super().__init__(convert_charrefs=True)
@@ -198,10 +198,10 @@ def read_page(page):
     return reader
 
 
-TAGS = set(
-    "html head meta title style body header main section footer article h1 h2 h3 h4 p span b fieldset legend label input "
-    "ul li dl div dt dd pre table caption thead tbody tr th td figure figcaption img details summary a".split()
-)
+TAGS = """
+html head meta title style body header main section footer article h1 h2 h3 h4 p span b fieldset legend label input ul
+li dl div dt dd pre table caption thead tbody tr th td figure figcaption img details summary a
+""".split()  # noqa: SIM905
 ATTRIBUTES = {
     *[("html", "lang"), ("meta", "charset"), ("meta", "http-equiv"), ("meta", "content"), ("meta", "name")],
     *[("input", "type"), ("input", "id"), ("input", "checked"), ("th", "scope"), ("img", "src"), ("img", "alt")],
@@ -216,7 +216,7 @@ def test_the_page_has_no_foreign_element(report):
     page.encode("utf-8")
     assert page.replace("\n", "").isprintable()
     reader = read_page(page)
-    assert reader.tags <= TAGS
+    assert reader.tags <= set(TAGS)
     assert {one for one in reader.attributes if one[1] != "class"} <= ATTRIBUTES
     for uri in reader.uris:
         assert uri.startswith(("data:image/png;base64,", "https://github.com/secure-resize/secure-resize/blob/"))
@@ -312,7 +312,7 @@ def test_sarif_says_all_that_is_known(tmp_path, monkeypatch):
     assert {"AML.T0043", "LLM01"} <= set(rule["properties"]["tags"])
     assert RULES["SR101"].good in rule["help"]["markdown"]
 
-    first, second, third = run["results"]
+    first, _, third = run["results"]
     assert [one["level"] for one in run["results"]] == ["error", "error", "note"]
     assert [[s["kind"] for s in one["suppressions"]] for one in run["results"]] == [[], ["inSource"], ["external"]]
     place = first["locations"][0]["physicalLocation"]
@@ -398,7 +398,7 @@ def test_the_same_report_gives_the_same_bytes_whatever_the_order_of_its_findings
     ],
 )
 def test_a_file_is_written_in_the_format_of_its_name_and_the_text_printed(file, form, begins, tmp_path, capsys):
-    code = reporting.Reporting(format=form, report=tmp_path / file).emit(FOUND)
+    code = Reporting(format=form, report=tmp_path / file).emit(FOUND)
     assert code == 1
     assert (tmp_path / file).read_text().lstrip().startswith(begins)
     printed = capsys.readouterr().out
@@ -505,7 +505,7 @@ def test_numbers_of_numpy_and_what_json_knows_not():
         "sizes": np.arange(3),
         "path": Path("x"),
         "nan": np.float64("nan"),
-        7: {1, 1},
+        7: {1},
         "big": 1 << 70,
     }
     loop = []
@@ -537,7 +537,7 @@ def test_a_browser_shows_the_page_without_sideways_scrolling(tmp_path, width):
 def test_usage_errors_of_the_options(tmp_path, capsys):
     from secure_resize.cli.app import app
 
-    def checked(*, report_options: reporting.Reporting = reporting.Reporting()):
+    def checked(*, report_options: Reporting = Reporting()):
         return report_options.emit(FOUND)
 
     app.command(checked, name="checked-report")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections import Counter
+from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -22,25 +23,12 @@ __all__ = ["page"]
 
 def page(report: Report, exit_code: int) -> str:
     """The page as text; the same report and pictures give the same bytes."""
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
-
     from ... import __version__
 
-    def visible(value: Any) -> Any:
-        return value if isinstance(value, Markup) or not isinstance(value, str) else words.printable(value, keep="\n")
-
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, finalize=visible, trim_blocks=True, lstrip_blocks=True
-    )
-    folder = files(__package__)
-    style = (folder / "page.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    template = _template()
     album = Album()
-    return environment.from_string((folder / "page.html").read_text(encoding="utf-8")).render(
+    text: str = template.render(
         version=__version__,
-        style=Markup(style),
-        policy=f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
         report=report,
         verdict="clean" if exit_code == 0 and not report.active else "found" if report.active else "unknown",
         summary=words.summary(report),
@@ -54,6 +42,27 @@ def page(report: Report, exit_code: int) -> str:
         suppressed=[_shown(finding, album) for finding in report.findings if finding.suppressed is not None],
         rules=[RULES[code] for code in dict.fromkeys(one.code for one in report.findings) if code in RULES],
     )
+    return text
+
+
+@lru_cache(maxsize=1)
+def _template() -> Any:
+    """Jinja's template, which knows its style sheet and the policy that allows nothing beside it."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    def visible(value: Any) -> Any:
+        return value if isinstance(value, Markup) or not isinstance(value, str) else words.printable(value, keep="\n")
+
+    folder = files(__package__)
+    style = (folder / "page.css").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, finalize=visible, trim_blocks=True, lstrip_blocks=True
+    )
+    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    environment.globals |= {"style": Markup(style), "policy": policy}
+    return environment.from_string((folder / "page.html").read_text(encoding="utf-8"))
 
 
 def _shown(finding: Finding, album: Album) -> dict[str, Any]:
