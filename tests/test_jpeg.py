@@ -50,7 +50,9 @@ def decoder_here(name):
 # Decoders.
 
 
-@pytest.mark.filterwarnings("ignore:The image decoding and encoding capabilities:DeprecationWarning")  # torchvision 0.29
+@pytest.mark.filterwarnings(
+    "ignore:The image decoding and encoding capabilities:DeprecationWarning"
+)  # torchvision 0.29
 @pytest.mark.parametrize("name", DECODERS)
 def test_decoders_agree_on_honest_files(name):
     """At every scale, to within 3 levels (RMS) of the mean of the full decode, which interpolates chroma; thumbnail's
