@@ -12,7 +12,7 @@ import importlib
 import io
 import os
 from collections.abc import Callable
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -150,7 +150,7 @@ def _bytes(file: Any) -> Data:
     raise TypeError(f"file must be a file's bytes or its path, got {type(file).__name__}")
 
 
-@cache
+@lru_cache(maxsize=1)
 def _modules() -> tuple[Any, tuple[str, ...], Any]:
     """Pillow, the formats that it opens here, and simplejpeg or None."""
     try:
