@@ -2,5 +2,6 @@
 
 from .report import PICTURES, Edit, Finding, Fix, Place, Report
 from .rules import RULES, Rule
+from .trace import trace
 
-__all__ = ["PICTURES", "RULES", "Edit", "Finding", "Fix", "Place", "Report", "Rule"]
+__all__ = ["PICTURES", "RULES", "Edit", "Finding", "Fix", "Place", "Report", "Rule", "trace"]
