@@ -1,8 +1,10 @@
 """Write the pages of the rules, secure_resize/audit/pages/: ``python benchmarks/rule_pages.py CODE...``.
 
-Without a CODE all of them, in some minutes. What is measured, with the libraries' real calls: the stealth gain of the
-bad call and of the same with the fix, by probing them; then a photograph hidden in another against the bad call, run
-through both, and drawn. An example whose library is not installed keeps what its page says.
+Without a CODE all of them, in some minutes; with ``--text`` alone, all of them with the figures that they have.
+
+What is measured, with the libraries' real calls: the stealth gain of the bad call and of the same with the fix, by
+probing them; then a photograph hidden in another against the bad call, run through both, and drawn. An example whose
+library is not installed keeps what its page says.
 """
 
 import importlib
@@ -11,6 +13,7 @@ import io
 import os
 import sys
 import tempfile
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -336,44 +339,90 @@ def pictures() -> tuple[Image, Image]:
 def measure(one: Example) -> str:
     """What was measured, as the page has it; draws the page's picture."""
     source, target = pictures()
-    model = sr.probe(one.model or one.bad, IN_SIZE, OUT_SIZE, dtype="uint8", **({} if one.model else {"layout": "HWC"}))
-    if one.model:
-        fixed = f"{one.model.partition(':')[0]}:area"
-        mended = sr.probe(fixed, IN_SIZE, OUT_SIZE)
+    if one.model:  # too slow to probe: what it calls is
+        name = one.model.partition(":")[0]
+        model, mended = (sr.probe(scaler, IN_SIZE, OUT_SIZE) for scaler in (one.model, f"{name}:area"))
+        note = [f"The stealth gains are those of {name}'s resize, which it calls."]
     else:
-        mended = sr.probe(one.good, IN_SIZE, OUT_SIZE, dtype="uint8", layout="HWC")
+        model, mended = (sr.probe(f, IN_SIZE, OUT_SIZE, dtype="uint8", layout="HWC") for f in (one.bad, one.good))
+        note = []
     crafted = craft(source, target, model)
     seen, after = one.bad(crafted.image), one.good(crafted.image)
+    assert psnr(seen, target) >= 25 > psnr(after, target), (one.code, psnr(seen, target), psnr(after, target))
     draw(FOLDER / f"{one.code}.png", [source, crafted.image, seen, after])
-    rows = [
-        ("the bad call", sr.exposure(model), seen),
-        ("with the fix", sr.exposure(mended), after),
-    ]
     lines = [
         f"{one.words}: {IN_SIZE[0]}x{IN_SIZE[1]} to {OUT_SIZE[0]}x{OUT_SIZE[1]}.",
-        *(
-            [f"The stealth gains are those of {one.model.partition(':')[0]}'s resize, which it calls."]
-            if one.model
-            else []
-        ),
+        *note,
         f"The attack image is the same for both, {crafted.psnr_source:.1f} dB from the photograph that a person sees.",
         "",
         "| | stealth gain | verdict | output to the hidden picture |",
         "|---|---:|---|---:|",
     ]
-    for name, exposure, output in rows:
+    for name, operator, output in (("the bad call", model, seen), ("with the fix", mended, after)):
+        exposure = sr.exposure(operator)
         gain = f"{exposure.stealth_gain_db + 0.0:.1f} dB"
         lines.append(f"| {name} | {gain} | {exposure.verdict} | {psnr(output, target):.1f} dB |")
-    assert psnr(seen, target) >= 25 > psnr(after, target), (one.code, psnr(seen, target), psnr(after, target))
-    versions = ", ".join(f"{package} {importlib.metadata.version(package)}" for package in one.packages)
-    lines += [
+    return "\n".join([*lines, "", *caption(one.code, SHOWN, one.packages)])
+
+
+def scaled_decoding() -> str:
+    """SR109: a file that a decoder at a quarter of the size shows otherwise than a full decode."""
+    import cv2
+
+    source, target = pictures()
+    source = sr.resize(source, (256, 256))
+    crafted = sr.attacks.craft_file(source, target, "opencv:imread_reduced")
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "attack.jpg")
+        Path(path).write_bytes(crafted.data)
+        seen = cv2.imread(path, cv2.IMREAD_REDUCED_COLOR_4)[..., ::-1]
+        after = sr.resize(np.ascontiguousarray(cv2.imread(path)[..., ::-1]), OUT_SIZE)
+    assert psnr(seen, target) >= 25 > psnr(after, target)
+    draw(FOLDER / "SR109.png", [source, crafted.shown, seen, after])
+    lines = [
+        "`cv2.imread(path, cv2.IMREAD_REDUCED_COLOR_4)`, and `cv2.imread(path)` with `secure_resize.resize` after it:",
+        "256x256 to 64x64. The file is the same for both; decoded in full it lies",
+        f"{crafted.psnr_source:.1f} dB from the photograph.",
         "",
-        f"![{', '.join(SHOWN)}]({one.code}.png)",
+        "| | output to the hidden picture |",
+        "|---|---:|",
+        f"| the bad call | {psnr(seen, target):.1f} dB |",
+        f"| with the fix | {psnr(after, target):.1f} dB |",
         "",
-        "From left to right: the photograph, the attack image (both drawn by their mean), what the bad call makes of it,",
-        f"what the fix makes of it. Measured with {versions}.",
     ]
-    return "\n".join(lines)
+    return "\n".join([*lines, *caption("SR109", SHOWN, ("opencv-python-headless",))])
+
+
+def inexact_decoding() -> str:
+    """SR110: what TensorFlow's default decode makes of a file with extreme coefficients."""
+    import tensorflow as tf
+
+    source, target = pictures()
+    source = sr.resize(source, (256, 256))
+    crafted = sr.attacks.craft_file(source, target, "opencv:imread_reduced")
+    fast = tf.io.decode_jpeg(crafted.data).numpy()
+    accurate = tf.io.decode_jpeg(crafted.data, dct_method="INTEGER_ACCURATE").numpy()
+    shown = ("the photograph", "the file as other decoders show it", "as the bad call does", "as the fix does")
+    draw(FOLDER / "SR110.png", [source, crafted.shown, fast, accurate])
+    lines = [
+        "`tf.io.decode_jpeg(data)`, and with `dct_method='INTEGER_ACCURATE'`, on a file whose coefficients put pixels",
+        "far beyond black and white, made for SR109.",
+        "",
+        "| | to what Pillow, OpenCV and torchvision show |",
+        "|---|---:|",
+        f"| the bad call | {psnr(fast, crafted.shown):.1f} dB |",
+        f"| with the fix | {'the same bytes' if np.array_equal(accurate, crafted.shown) else 'others'} |",
+        "",
+    ]
+    return "\n".join([*lines, *caption("SR110", shown, ("tensorflow",))])
+
+
+def caption(code: str, shown: tuple[str, ...], packages: tuple[str, ...]) -> list[str]:
+    """The picture and what it shows, in lines of Markdown."""
+    versions = ", ".join(f"{package} {importlib.metadata.version(package)}" for package in packages)
+    listed = ", ".join(shown)
+    left_to_right = f"From left to right: {listed}. Large pictures are drawn by their mean. Measured with {versions}."
+    return [f"![{listed}]({code}.png)", "", *textwrap.wrap(left_to_right, 118)]
 
 
 def draw(path: Path, images: list[Image]) -> None:
@@ -394,22 +443,36 @@ def draw(path: Path, images: list[Image]) -> None:
     path.write_bytes(out.getvalue())
 
 
+OTHERS = {"SR109": scaled_decoding, "SR110": inexact_decoding}
+
+
 def main(codes: list[str]) -> None:
     import contextlib
 
     with contextlib.suppress(ImportError):
         import torchvision  # noqa: F401  (after TensorFlow it would end the process)
-    for code in codes or list(RULES):
-        rule = RULES[code]
-        try:
-            found = measure(EXAMPLES[code]) if code in EXAMPLES else measured_before(code)
-        except ImportError as error:
-            print(f"{code}: {error}; its figures stay", file=sys.stderr)
-            found = measured_before(code)
-        except FileNotFoundError:
-            found = ""
-        (FOLDER / f"{code}.md").write_text(text(rule, found), encoding="utf-8")
-        print(f"{code}: {rule.title}")
+    for code in [*RULES] if codes in ([], ["--text"]) else codes:
+        (FOLDER / f"{code}.md").write_text(
+            text(RULES[code], figures(code) if codes != ["--text"] else kept(code)), encoding="utf-8"
+        )
+        print(f"{code}: {RULES[code].title}")
+
+
+def figures(code: str) -> str:
+    """What is measured now, or what the page says where that cannot be."""
+    try:
+        if code in OTHERS:
+            return OTHERS[code]()
+        if code in EXAMPLES:
+            return measure(EXAMPLES[code])
+    except ImportError as error:
+        print(f"{code}: {error}; its figures stay", file=sys.stderr)
+    return kept(code)
+
+
+def kept(code: str) -> str:
+    """What the page says."""
+    return measured_before(code) if (FOLDER / f"{code}.md").exists() else ""
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ them out of the rules and of what it measures; a test holds them against the rul
 
 from __future__ import annotations
 
+import textwrap
 from importlib.resources import files
 
 from ..rules import RULES, Rule
@@ -32,30 +33,31 @@ def text(rule: Rule, measured: str = "") -> str:
     parts = [
         f"# {rule.name}: {rule.title}",
         f"Severity {rule.severity}, security severity {rule.security_severity}; {', '.join(rule.tags)}.",
-        rule.what,
+        _wrapped(rule.what),
     ]
     if rule.bad:
         parts.append(f"## What it finds\n\n```{language}\n{rule.bad}\n```")
     if rule.good:
-        parts.append(f"## Instead\n\n```{language}\n{rule.good}\n```\n\n{rule.instead}")
+        parts.append(f"## Instead\n\n```{language}\n{rule.good}\n```\n\n{_wrapped(rule.instead)}")
     else:
-        parts.append(f"## Instead\n\n{rule.instead}")
+        parts.append(f"## Instead\n\n{_wrapped(rule.instead)}")
     if measured:
         parts.append(f"{_MEASURED}{measured}")
-    parts.append(_LEAVING.format(code=rule.name) if rule.name.startswith("SR1") else _CAUTION)
+    parts.append((_LEAVING.format(code=rule.name) if rule.name.startswith("SR1") else "") + _CAUTION)
     return "\n\n".join(parts) + "\n"
 
 
-# What lint reads: the place where a finding can be waved through.
+def _wrapped(paragraph: str) -> str:
+    return "\n".join(textwrap.wrap(paragraph, 120, break_long_words=False, break_on_hyphens=False))
+
+
+# Of what lint and trace find, which a user can wave through.
 _LEAVING = """## If it is right as it is
 
-Masks and label maps want the nearest pixel, and a picture that is scaled up loses nothing. `# noqa: {code}` at the end
-of the line, `--ignore {code}`, or `--baseline FILE` wave a finding through; SARIF says so by `suppressions`.
+A mask or label map, a picture that is scaled up, files that nobody else can write: `# noqa: {code}` at the end of the
+line, `--ignore {code}` or `--baseline FILE` wave a finding through. SARIF says so by `suppressions`.
 
-## What a fix does not do
-
-A resize without stealth gain takes away the amplification that image-scaling attacks live on. It is no defense against
-ordinary adversarial examples."""
+"""
 _CAUTION = """## What a fix does not do
 
 A resize without stealth gain takes away the amplification that image-scaling attacks live on. It is no defense against
