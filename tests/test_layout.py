@@ -61,6 +61,7 @@ LAYERS = [
     {
         "audit.report",
         "audit.rules",
+        "audit.pages",
         "audit.render",
         "audit.render.words",
         "audit.render.text",
