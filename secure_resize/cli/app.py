@@ -14,6 +14,7 @@ from ..evaluate.pairs import NoPictures
 from ..measure.survey import NothingInstalled
 from .demo import demo
 from .evaluate import evaluate
+from .lint import lint
 from .outcome import Exit, UsageError, hint
 from .probe import probe
 from .survey import survey
@@ -31,7 +32,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.register_install_completion_command()
-for command in (demo, probe, survey, trace, evaluate):
+for command in (demo, probe, survey, lint, trace, evaluate):
     app.command(command)
 
 
