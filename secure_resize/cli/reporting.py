@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import secrets
 import sys
@@ -11,15 +12,17 @@ from typing import Annotated, Any, Literal, TextIO, get_args
 
 from cyclopts import Group, Parameter
 
+from ..audit.render.text import write_text
+from ..audit.render.words import printable
 from ..audit.report import Report, Severity
 from .outcome import Exit
 
 __all__ = ["FORMATS", "Format", "Reporting", "emit"]
 
-Format = Literal["text", "json"]
+Format = Literal["text", "json", "sarif", "html"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 # What a file's ending says of its format.
-SUFFIXES: dict[str, Format] = {".json": "json"}
+SUFFIXES: dict[str, Format] = {".json": "json", ".sarif": "sarif", ".html": "html", ".htm": "html"}
 
 
 def _writable(kind: Any, path: Path | None) -> None:
@@ -44,7 +47,7 @@ class Reporting:
     """
 
     format: Format | None = None
-    "Of the report; by default what --report's ending says (.json), else text."
+    "Of the report; by default what --report's ending says (.json, .sarif, .html), else text."
 
     report: Annotated[Path | None, Parameter(validator=_writable)] = None
     "Write the report into this file, instead of printing it; where that is not text, the text is printed as well."
@@ -77,15 +80,27 @@ def emit(
     """
     stream = sys.stdout if stream is None else stream
     code = Exit(report.exit_code(fail_on, exit_zero=exit_zero))
-    text = report.to_json() if form == "json" else repr(report)
-    if file is None:
-        print(text, file=stream)
+    if file is None and form == "text":
+        write_text(report, stream)
+    elif file is None:
+        stream.write(rendered(report, form, code))
     else:
-        write(file, text + "\n")
+        write(file, rendered(report, form, code))
         if form != "text":
-            print(repr(report), file=stream)
-        print(f"report: {file}", file=stream)
+            write_text(report, stream)
+        print(f"report: {printable(os.fspath(file))}", file=stream)
     return code
+
+
+def rendered(report: Report, form: Format, code: int) -> str:
+    """``report`` as text of ``form``, for a command that ends with the exit code ``code``."""
+    if form == "text":
+        out = io.StringIO()
+        write_text(report, out)
+        return out.getvalue()
+    if form == "json":
+        return report.to_json() + "\n"
+    return (report.to_sarif(code) if form == "sarif" else report.to_html(code)) + "\n"
 
 
 def write(file: Path, text: str) -> None:
