@@ -1,6 +1,11 @@
-"""Audits of existing pipelines: findings and reports."""
+"""Audits of existing pipelines: findings and reports.
 
+``audit`` measures and attacks a pipeline, ``assert_robust`` is the same for a test.
+"""
+
+from .pipeline.run import audit
+from .pipeline.testing import assert_robust
 from .report import PICTURES, Edit, Finding, Fix, Place, Report
 from .rules import RULES, Rule
 
-__all__ = ["PICTURES", "RULES", "Edit", "Finding", "Fix", "Place", "Report", "Rule"]
+__all__ = ["PICTURES", "RULES", "Edit", "Finding", "Fix", "Place", "Report", "Rule", "assert_robust", "audit"]

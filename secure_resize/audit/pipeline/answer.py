@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..report import Finding, Place, Report
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from .attack import Attack
     from .run import Audited
 
-__all__ = ["VERDICTS", "facts_of", "report_of"]
+__all__ = ["VERDICTS", "attack_table", "facts_of", "report_of", "restored"]
 
 # The worst first.
 VERDICTS = ("unfaithful", "vulnerable", "weak", "not measured", "robust")
@@ -186,11 +185,6 @@ def _pictures(found: Audited) -> Iterator[Finding]:
                 evidence=picture.to_dict(),
                 context=picture.problem,
             )
-
-
-def saved_under(folder: str | None, found: Audited) -> Path | None:
-    """The folder for the pictures of the first attack that went through, or of the best."""
-    return Path(folder) if folder and found.attacks else None
 
 
 def restored(values: Mapping[str, Any]) -> Report:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from ...scaling import check_size
 from ..report import Report
 from .answer import report_of
-from .attack import Attack, attack as attacked
+from .attack import Attack, attack as attacked, save
 from .measure import Entry, Measurement, Unresized, entries, measurements, same_as
 from .target import Target, TargetError, find, target_of
 from .userpictures import Picture, read_all
@@ -194,6 +194,9 @@ def run(target: Target, options: Options, tell: Tell = lambda text, found: None)
             found.seconds = time.monotonic() - started
         if options.attack:
             _attack(found, [picture.levels for picture in own if picture.levels is not None], tell)
+            if options.pictures and found.attacks:
+                _, best = max(found.attacks, key=lambda one: one[1].success)
+                found.saved = save(best, Path(options.pictures))
         found.seconds = time.monotonic() - started
     return found
 
