@@ -7,5 +7,18 @@ from .pipeline.run import audit
 from .pipeline.testing import assert_robust
 from .report import PICTURES, Edit, Finding, Fix, Place, Report
 from .rules import RULES, Rule
+from .trace import trace
 
-__all__ = ["PICTURES", "RULES", "Edit", "Finding", "Fix", "Place", "Report", "Rule", "assert_robust", "audit"]
+__all__ = [
+    "PICTURES",
+    "RULES",
+    "Edit",
+    "Finding",
+    "Fix",
+    "Place",
+    "Report",
+    "Rule",
+    "assert_robust",
+    "audit",
+    "trace",
+]

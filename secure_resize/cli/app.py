@@ -19,6 +19,7 @@ from .evaluate import evaluate
 from .outcome import Exit, UsageError, hint
 from .probe import probe
 from .survey import survey
+from .trace import trace
 
 __all__ = ["app", "run"]
 
@@ -32,7 +33,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.register_install_completion_command()
-for command in (audit, demo, probe, survey, evaluate):
+for command in (audit, demo, probe, survey, trace, evaluate):
     app.command(command)
 
 
