@@ -9,15 +9,19 @@ from cyclopts import Parameter, Token
 
 from ..scaling import check_size
 
-__all__ = ["Size"]
+__all__ = ["Size", "size_of"]
 
 
-def _size(kind: Any, tokens: Sequence[Token]) -> tuple[int, int]:
-    text = tokens[0].value
+def size_of(text: str) -> tuple[int, int]:
+    """``"HxW"`` as (height, width); ValueError where it is none."""
     height, separator, width = text.partition("x")
     if not (separator and height.isdecimal() and width.isdecimal()):
         raise ValueError(f"expected HEIGHTxWIDTH such as 224x224, got {text!r}")
     return check_size((int(height), int(width)))
+
+
+def _size(kind: Any, tokens: Sequence[Token]) -> tuple[int, int]:
+    return size_of(tokens[0].value)
 
 
 def _shown(size: tuple[int, int]) -> str:

@@ -18,8 +18,7 @@ from ..audit.pipeline.run import Audited, Options, run
 from ..audit.pipeline.target import TargetError, arguments, find
 from ..audit.render.words import printable
 from ..audit.report import Report
-from ..scaling import check_size
-from .arguments import Size
+from .arguments import Size, size_of
 from .child import Answer, ChildError, run_in_child
 from .outcome import Exit, usage
 from .reporting import Reporting
@@ -31,7 +30,7 @@ def audit(
     target: str,
     /,
     *,
-    in_size: Annotated[tuple[Size, ...], Parameter(name="--in")] = (),
+    in_size: Annotated[tuple[str, ...], Parameter(name="--in", metavar="HxW")] = (),
     out_size: Annotated[Size | None, Parameter(name="--out")] = None,
     input: tuple[str, ...] = (),
     output: str | None = None,
@@ -84,13 +83,14 @@ def audit(
     """
     with usage():
         given = arguments(args)
+        sizes = tuple(size_of(text) for text in in_size)
         for text in input:
             _ = KINDS[text.partition(":")[0]]
         if not (time_limit > 0 and memory_limit > 0):
             raise ValueError(f"limits must be above 0, got {time_limit:g} seconds and {memory_limit:g} GiB")
-    folder = pictures or (reporting.report.with_suffix(".pictures") if reporting.report else Path("secure-resize-audit"))
+    beside = reporting.report.with_suffix(".pictures") if reporting.report else Path("secure-resize-audit")
     options = Options(
-        tuple(check_size(size) for size in in_size),
+        sizes,
         out_size,
         tuple(input),
         output,
@@ -99,7 +99,7 @@ def audit(
         os.fspath(images) if images else None,
         attack,
         max(2.0, min(60.0, time_limit / 4)),
-        os.fspath(folder),
+        os.fspath(pictures or beside),
     )
     report, interrupted = _in_child(target, given, options, time_limit, memory_limit)
     code = reporting.emit(report)
@@ -121,9 +121,7 @@ def _in_child(
 
         try:
             request = (target, given, asdict(options))
-            answer = run_in_child(
-                _work, *request, seconds=seconds, memory=memory * 2**30, heard=heard, quiet=True
-            )
+            answer = run_in_child(_work, *request, seconds=seconds, memory=memory * 2**30, heard=heard, quiet=True)
         except ChildError as error:
             return restored({**known, "failures": [*known["failures"], f"{target}: {error}"]}), False
         except KeyboardInterrupt:
@@ -152,7 +150,8 @@ def _progress() -> Iterator[Any]:
 
 def _work(tell: Any, target: str, given: dict[str, Any], asked: dict[str, Any]) -> Answer:
     """The audit, in the child: ``report``, or ``error``."""
-    options = Options(**{key: _tuples(value) if key in ("in_sizes", "inputs", "images") else value for key, value in asked.items()})
+    lists = ("in_sizes", "out_size", "inputs", "images")
+    options = Options(**{key: _tuples(value) if key in lists and value else value for key, value in asked.items()})
 
     def told(text: str, found: Audited) -> None:
         tell({"text": text, "report": report_of(found).to_dict()})
@@ -168,5 +167,3 @@ def _work(tell: Any, target: str, given: dict[str, Any], asked: dict[str, Any]) 
 
 def _tuples(value: Any) -> Any:
     return tuple(_tuples(one) if isinstance(one, list) else one for one in value)
-
-

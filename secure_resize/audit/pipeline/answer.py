@@ -62,10 +62,14 @@ def _worst(found: Audited) -> str:
 
 def tables(found: Audited) -> list[dict[str, Any]]:
     """What was measured, and what the attacks did: predicted and measured side by side."""
-    made = [{"title": "measured", "header": _HEADER, "lines": [_line(one) for one in found.measured]}] if found.measured else []
+    made = [_measured_table(found.measured)] if found.measured else []
     for one, attack in found.attacks:
         made.append(attack_table(f"attack on {one.name}, {one.in_size[0]}x{one.in_size[1]}", attack))
     return made
+
+
+def _measured_table(measured: Sequence[Measurement]) -> dict[str, Any]:
+    return {"title": "measured", "header": _HEADER, "lines": [_line(one) for one in measured]}
 
 
 _HEADER = ["input", "output", "source", "result", "verdict", "stealth gain", "view", "remark"]
@@ -132,7 +136,7 @@ def _verdicts(found: Audited) -> Iterator[Finding]:
             found.fixed.get("advice") or rule.instead,
             evidence={
                 "stealth_gain_db": worst.gain if worst.exposure else None,
-                "tables": [{"title": "measured", "header": _HEADER, "lines": [_line(one) for one in members]}],
+                "tables": [_measured_table(members)],
                 "related": list(found.fixed.get("guilty", ())),
             },
             context=f"{found.target} {verdict}",
@@ -145,9 +149,10 @@ def _message(found: Audited, worst: Measurement, members: Sequence[Measurement])
         return f"{found.target}, {sizes}, {worst.name}: {worst.error}"
     estimate = "by an estimate " if worst.estimate else ""
     more = f"; {len(members)} measurements say so" if len(members) > 1 else ""
+    read = 100 * (worst.exposure.coverage if worst.exposure else 1)
     return (
-        f"{found.target} is {estimate}{worst.verdict}: {worst.gain:.1f} dB of stealth gain from {sizes} as {worst.name}, "
-        f"where {100 * (worst.exposure.coverage if worst.exposure else 1):.0f} % of the source is read{more}"
+        f"{found.target} is {estimate}{worst.verdict}: {worst.gain:.1f} dB of stealth gain from {sizes} as "
+        f"{worst.name}, where {read:.0f} % of the source is read{more}"
     )
 
 
@@ -163,7 +168,8 @@ def _attacks(found: Audited) -> Iterator[Finding]:
                 _place(found),
                 advice=found.fixed.get("advice") or RULES["SR204"].instead,
                 evidence={
-                    **made.to_dict(),
+                    "method": made.method,
+                    "mode": made.mode,
                     "pictures": [dict(entry) for entry in found.saved],
                     "tables": [attack_table("attack", made, found.fixed.get("figures"))],
                 },

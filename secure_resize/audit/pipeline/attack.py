@@ -117,7 +117,8 @@ class Back:
             levels = (centred @ gain / float(gain @ gain))[..., None]
         else:
             levels = centred @ np.linalg.pinv(self.known.mix).T
-        return np.clip(np.round(levels), 0, 255).astype(np.uint8)
+        shown: Image = np.clip(np.round(levels), 0, 255).astype(np.uint8)
+        return shown
 
 
 def levels_of(operator: ScalingOperator) -> Back:
@@ -165,7 +166,14 @@ def _merit(one: Attack) -> tuple[bool, float]:
 
 
 def _tried(
-    found: Measurement, back: Back, source: Image, target: Image, method: Any, epsilon: float, iterations: int, started: float
+    found: Measurement,
+    back: Back,
+    source: Image,
+    target: Image,
+    method: Any,
+    epsilon: float,
+    iterations: int,
+    started: float,
 ) -> Attack:
     """One attack: crafted on the operator, sent through the pipeline."""
     operator, run = found.operator, found.run
@@ -254,11 +262,12 @@ def _toned(target: Image, clean: Image, moved: npt.NDArray[np.bool_], contrast: 
         return target
     mean, other = target.mean(axis=(0, 1)), clean[moved].mean(axis=0)
     toned = (target - mean) * contrast + (mean + other) / 2
-    return np.clip(np.round(toned), 0, 255).astype(np.uint8)
+    shown: Image = np.clip(np.round(toned), 0, 255).astype(np.uint8)
+    return shown
 
 
 def save(found: Attack, folder: Path, fixed: Image | None = None) -> list[dict[str, str]]:
-    """Write the attack's pictures into ``folder`` as PNG files, the attack image in its own mode; name and path each."""
+    """Write the attack's pictures into ``folder``, PNG files, the attack image in its own mode; names and paths."""
     folder.mkdir(parents=True, exist_ok=True)
     shown = [
         ("source", found.source, "RGB"),

@@ -8,12 +8,13 @@ reads its pictures from files.
 
 from __future__ import annotations
 
+import functools
 import io
 import itertools
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -128,13 +129,17 @@ def _contents(name: str, put: Callable[[Any], Any], folder: Path, only: str = ""
             yield Way(shown["path"], "path", put, form=form, modes=every, raw=_written(place, put, kind))
     if only in ("", "bytes"):
         for wrap, form in itertools.product((bytes, io.BytesIO), ("png", "bmp", "jpg")):
-            yield Way(shown["bytes"], "bytes", put, form=form, modes=every, raw=lambda data, w=wrap: put(w(data)))
+            yield Way(shown["bytes"], "bytes", put, form=form, modes=every, raw=_wrapped(put, wrap))
     if only in ("", "pil"):
         yield Way(shown["pil"], "pil", put, ("PIL", "PIL grey"), modes=every)
     if only in ("", "array"):
         yield from (Way(shown["array"], "array", put, (one,)) for one in _ARRAYS)
     if only in ("", "tensor"):
         yield from (Way(shown["tensor"], "tensor", put, (one,)) for one in _TENSORS if _loaded(one))
+
+
+def _wrapped(put: Callable[[Any], Any], wrap: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    return lambda data: put(wrap(data))
 
 
 def _written(place: Path, put: Callable[[Any], Any], kind: Callable[[Path], Any]) -> Callable[[bytes], Any]:
@@ -216,14 +221,20 @@ def _keyed(target: Target, key: str) -> Callable[[Any], Any]:
 
 
 def _like_a_picture(name: str) -> bool:
-    return any(part in name.lower() for part in ("image", "img", "pic", "photo", "pixel", "png", "jpeg", "jpg", "frame"))
+    parts = ("image", "img", "pic", "photo", "pixel", "png", "jpeg", "jpg", "frame")
+    return any(part in name.lower() for part in parts)
 
 
 def _by_name(target: Target, folder: Path, key: str) -> Iterator[Way]:
     name, _, only = key.partition(":")
-    names = [name] if name else list(dict.fromkeys([*filter(_like_a_picture, parameters(target.value)), "image", "images"]))
+    likely = [*filter(_like_a_picture, parameters(target.value)), "image", "images"]
+    names = [name] if name else list(dict.fromkeys(likely))
     for one in names:
-        yield from _contents(f"kw:{one}", lambda x, k=one: target.call(**{k: x}), folder, only)
+        yield from _contents(f"kw:{one}", _named(target, one), folder, only)
+
+
+def _named(target: Target, name: str) -> Callable[[Any], Any]:
+    return lambda picture: target.call(**{name: picture})
 
 
 KINDS.add(Kind("kw", _by_name, keyed=True))
@@ -248,7 +259,8 @@ def _tfrecord(target: Target, folder: Path, key: str) -> Iterator[Way]:
                 made[name] = tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
         return bytes(tf.train.Example(features=tf.train.Features(feature=made)).SerializeToString())
 
-    names, others = ([key], {}) if key else ([], {})
+    names: list[str] = [key] if key else []
+    others: dict[str, Any] = {}
     blank = file_bytes(np.zeros((16, 16, 3), np.uint8))
     for _ in range(24):
         try:
@@ -268,14 +280,12 @@ def _tfrecord(target: Target, folder: Path, key: str) -> Iterator[Way]:
     for one in pictures:
         rest = {**others, **{name: b"" for name in names if name != one}}
         for form in ("png", "jpg"):
-            yield Way(
-                f"tfrecord:{one}",
-                "tfrecord",
-                target.call,
-                form=form,
-                modes=tuple(MODES),
-                raw=lambda data, k=one, r=rest: target.call(tf.constant(example({**r, k: data}))),
-            )
+            raw = _recorded(target, lambda data, k=one, r=rest: tf.constant(example({**r, k: data})))  # type: ignore[misc]
+            yield Way(f"tfrecord:{one}", "tfrecord", target.call, form=form, modes=tuple(MODES), raw=raw)
+
+
+def _recorded(target: Target, record: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    return lambda data: target.call(record(data))
 
 
 KINDS.add(Kind("tfrecord", _tfrecord, keyed=True))
@@ -286,13 +296,13 @@ KINDS.add(Kind("tfrecord", _tfrecord, keyed=True))
 # Parameters that a data set is constructed with, and what is written for them.
 FILLED = {
     **dict.fromkeys(
-        ("root", "folder", "dir", "directory", "data_dir", "image_dir", "img_dir", "images_dir", "data_root", "root_dir",
-         "data_path", "image_folder", "train_dir", "dataset_dir"),
+        ("root", "folder", "dir", "directory", "data_dir", "image_dir", "img_dir", "images_dir", "data_root",
+         "root_dir", "data_path", "image_folder", "train_dir", "dataset_dir"),
         "folder",
     ),
     **dict.fromkeys(
-        ("files", "paths", "image_paths", "img_paths", "filenames", "file_list", "filepaths", "file_paths", "image_files",
-         "images", "imgs", "image_list", "names"),
+        ("files", "paths", "image_paths", "img_paths", "filenames", "file_list", "filepaths", "file_paths",
+         "image_files", "images", "imgs", "image_list", "names"),
         "files",
     ),
     **dict.fromkeys(("samples", "items", "records", "pairs"), "pairs"),
@@ -326,7 +336,8 @@ class _Files:
     def value(self, what: str) -> Any:
         """What a parameter is given: the folder, the files, or files with labels."""
         names = [str(path) for path in self.paths]
-        return {"folder": str(self.root), "files": names, "labels": [0, 1], "pairs": [(names[0], 0), (names[1], 1)]}[what]
+        pairs = [(names[0], 0), (names[1], 1)]
+        return {"folder": str(self.root), "files": names, "labels": [0, 1], "pairs": pairs}[what]
 
 
 def _dataset(target: Target, folder: Path, key: str) -> Iterator[Way]:
@@ -387,11 +398,15 @@ def _openers(target: Target, files: _Files) -> Iterator[Callable[[], Any]]:
     if not names and needed:
         names = needed[:1]  # whatever it is called: a folder or a list of files
         for what in ("folder", "files"):
-            yield lambda w=what: value(**{names[0]: files.value(w)}, **target.given)
+            yield functools.partial(_opened, value, {names[0]: what}, files, target.given)
         return
     if names:
         chosen = [name for name in names if name in needed] or names
-        yield lambda: value(**{name: files.value(FILLED[name.lower()]) for name in chosen}, **target.given)
+        yield functools.partial(_opened, value, {name: FILLED[name.lower()] for name in chosen}, files, target.given)
+
+
+def _opened(value: Any, filled: Mapping[str, str], files: _Files, given: Mapping[str, Any]) -> Any:
+    return value(**{name: files.value(what) for name, what in filled.items()}, **given)
 
 
 def _with_paths(value: Any, files: _Files, seen: set[int]) -> bool:
@@ -437,7 +452,9 @@ def ways(target: Target, folder: Path, named: tuple[str, ...] = ()) -> Iterator[
             yield row.ways(target, folder, key)
         return
     data = isinstance(target.value, type) or (hasattr(target.value, "__getitem__") and not callable(target.value))
-    groups: list[tuple[str, ...]] = [("dataset",)] if data else [CONTENTS, ("list",), ("dict",), ("kw",), ("tfrecord",), ("dataset",)]
+    groups: list[tuple[str, ...]] = [("dataset",)]
+    if not data:
+        groups = [CONTENTS, ("list",), ("dict",), ("kw",), ("tfrecord",), ("dataset",)]
     for group in groups:
         yield itertools.chain.from_iterable(KINDS[name].ways(target, folder, "") for name in group)
     for name, inner in inside(target.value):

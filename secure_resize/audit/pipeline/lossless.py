@@ -24,7 +24,7 @@ class Encoders:
 
 @contextmanager
 def lossless(*, active: bool = True) -> Iterator[Encoders]:
-    """Every JPEG encoder that is loaded writes PNG meanwhile; with ``active=False`` it is only seen whether one is used."""
+    """Every JPEG encoder that is loaded writes PNG meanwhile; with ``active=False`` they are only watched."""
     seen = Encoders()
     undo: list[tuple[Any, str, Any]] = []
     for module, name, make in _ENCODERS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +83,8 @@ class Run:
             random_sources.reseed(self.seed, self.generators)
         found = pictures(call())
         if self.output not in found:
-            raise ValueError(f"the result has no picture {self.output!r} this time; it has: {', '.join(found) or 'none'}")
+            names = ", ".join(found) or "none"
+            raise ValueError(f"the result has no picture {self.output!r} this time; it has: {names}")
         return found[self.output]
 
     @property
@@ -280,7 +281,7 @@ def _merged(found: list[Entry]) -> list[Entry]:
         wrapper = one.way.name.rpartition(":")[0]
         groups.setdefault((wrapper, one.outputs), []).append(one)
     merged = []
-    for (wrapper, outputs), members in groups.items():
+    for (_, outputs), members in groups.items():
         layouts = tuple(layout for one in members for layout in one.layouts)
         best = next((one for one in members if one.way.content == "pil"), members[0])
         merged.append(Entry(best.target, best.way, layouts, best.dtype, outputs))
@@ -334,7 +335,7 @@ def _seeds(run: Run, size: Size, seed: int | None) -> list[int | None]:
     if len(shown) == 1:
         return [first]  # what is drawn does not matter to the picture's scale
     worst = [number for _, number in sorted(left, reverse=True)[:_MEASURED]]
-    return sorted({first, *worst}) if seed is not None else sorted(worst)
+    return list(sorted({first, *worst} if seed is not None else worst))
 
 
 def _random(run: Run, size: Size) -> bool:
@@ -394,8 +395,8 @@ def _probe_into(found: Measurement, images: Sequence[Levels]) -> None:
 
 def _plain(text: str, run: Run) -> str:
     """An error without the names of the audit's own functions."""
-    for inner in (f"{__name__}:_probe_into.<locals>.call", f"{__name__}:Run.hand", f"{__name__}:_probed_objects.<locals>.call"):
-        text = text.replace(inner, run.entry.target.name)
+    for inner in ("_probe_into", "_probed_objects"):
+        text = text.replace(f"{__name__}:{inner}.<locals>.call", run.entry.target.name)
     return text
 
 
@@ -445,7 +446,7 @@ def _alike(own: Run, main: Measurement) -> bool:
     """Whether the pipeline makes of pictures in another mode what it makes of the same pictures in RGB."""
     assert main.operator is not None
     channels = MODES[own.mode]
-    rgb = Run(main.run.entry, main.run.output, "RGB", main.run.seed, main.run.layout, main.run.dtype, main.run.generators)
+    rgb = replace(main.run, mode="RGB")
     if rgb.channels != 3 or (main.run.entry.layouts and not (rgb.layout or rgb.entry.layouts[0]).startswith("PIL")):
         return False
     known = main.operator.provenance
@@ -482,20 +483,21 @@ def same_as(entry: Entry, main: Measurement) -> bool:
         modes = set(entry.way.modes) & set(run.entry.way.modes) - {"RGB"}
         if set(entry.way.modes) - set(run.entry.way.modes):
             return False
-        return all(_same_mode(Run(entry, run.output, mode, run.seed, generators=run.generators), run, mode, unit) for mode in modes)
+        return all(_same_mode(replace(other, mode=mode), replace(run, mode=mode), mode, unit) for mode in modes)
     except ValueError:
         return False
 
 
+def _result(run: Run, image: Levels) -> FloatArray | None:
+    try:
+        return run(image)
+    except Exception:
+        return None
+
+
 def _same_mode(other: Run, run: Run, mode: str, unit: float) -> bool:
     image = natural_picture(np.random.default_rng(3), (97, 131), MODES[mode])
-    results = []
-    for one in (other, Run(run.entry, run.output, mode, run.seed, generators=run.generators)):
-        try:
-            results.append(one(image))
-        except Exception:
-            results.append(None)
-    first, second = results
+    first, second = _result(other, image), _result(run, image)
     if first is None or second is None:
         return first is None and second is None
     return first.shape == second.shape and bool(np.abs(first - second).max() <= _ALIKE * unit)

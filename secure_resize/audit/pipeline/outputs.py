@@ -99,9 +99,7 @@ def array_of(value: Any) -> Array | None:
             array = np.asarray(value.numpy())
         except Exception:  # a symbolic tensor has no numbers
             return None
-    elif hasattr(value, "getbands"):  # PIL
-        array = np.asarray(value)
-    elif hasattr(value, "__array__") and hasattr(value, "shape"):
+    elif hasattr(value, "getbands") or (hasattr(value, "__array__") and hasattr(value, "shape")):
         array = np.asarray(value)
     else:
         return None
@@ -153,9 +151,8 @@ def _split(array: Array) -> Iterator[tuple[str, Array]]:
     elif array.ndim == 4:
         found = [(f"[{k}]", _channels_last(one)) for k, one in enumerate(_members(array))]
     elif array.ndim == 5:
-        found = [
-            (f"[{k}][{j}]", _channels_last(one)) for k, member in enumerate(array) for j, one in enumerate(_members(member))
-        ]
+        every = ((k, j, one) for k, member in enumerate(array) for j, one in enumerate(_members(member)))
+        found = [(f"[{k}][{j}]", _channels_last(one)) for k, j, one in every]
     else:
         found = []
     yield from ((index, one) for index, one in found if min(one.shape[:2]) >= _LEAST and 1 <= one.shape[2] <= _MOST)

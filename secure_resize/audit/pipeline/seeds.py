@@ -28,7 +28,7 @@ class Source:
 SOURCES: Registry[Source] = Registry("random source")
 SOURCES.add(Source("random", random.seed, random.getstate))
 SOURCES.add(
-    Source("numpy", lambda seed: np.random.seed(seed), lambda: np.random.get_state()[2])  # noqa: NPY002
+    Source("numpy", lambda seed: np.random.seed(seed), lambda: np.random.get_state(legacy=False)["state"]["pos"])  # noqa: NPY002
 )
 SOURCES.add(
     Source(

@@ -48,7 +48,8 @@ class Target:
 
     def call(self, *values: Any, **named: Any) -> Any:
         """The result for one picture, handed over in whatever way."""
-        return self.value(*values, *[0] * _labels(self.value, len(values), {*named, *self._named}), **named, **self._named)
+        labels = [0] * _labels(self.value, len(values), {*named, *self._named})
+        return self.value(*values, *labels, **named, **self._named)
 
     @property
     def _named(self) -> Mapping[str, Any]:
@@ -121,7 +122,8 @@ class _Finder:
                     value = operator.attrgetter(name)(value)
                 except AttributeError as error:
                     names = ", ".join(one for one in dir(value) if not one.startswith("_"))[:300]
-                    raise TargetError(f"cannot find {self.path!r} in {self.module!r}: {error}; there are: {names}") from None
+                    reason = f"cannot find {self.path!r} in {self.module!r}: {error}; there are: {names}"
+                    raise TargetError(reason) from None
         else:
             value = self.value
         return _callable(self._ready(value))
@@ -139,7 +141,8 @@ class _Finder:
         try:
             return value(**self.given)
         except Exception as error:
-            raise TargetError(f"{value.__name__}({_written(self.given)}) fails: {type(error).__name__}: {error}") from error
+            reason = f"{type(error).__name__}: {error}"
+            raise TargetError(f"{value.__name__}({_written(self.given)}) fails: {reason}") from error
 
     def _imported(self) -> Any:
         sys.path.insert(0, os.getcwd()) if os.getcwd() not in sys.path else None
@@ -190,9 +193,8 @@ def _callable(value: Any) -> Any:
         methods = ", ".join(
             name for name in dir(value) if not name.startswith("_") and callable(getattr(value, name, None))
         )
-        raise TargetError(
-            f"a {type(value).__name__} cannot be called; name one of its methods or attributes: {methods[:300] or 'none'}"
-        )
+        kind = type(value).__name__
+        raise TargetError(f"a {kind} cannot be called; name one of its methods: {methods[:300] or 'it has none'}")
     return inner
 
 

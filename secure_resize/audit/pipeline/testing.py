@@ -11,7 +11,9 @@ from .run import Size, audit
 __all__ = ["assert_robust"]
 
 
-def assert_robust(pipeline: Any, in_size: Size | Sequence[Size] = (), out_size: Size | None = None, **options: Any) -> Report:
+def assert_robust(
+    pipeline: Any, in_size: Size | Sequence[Size] = (), out_size: Size | None = None, **options: Any
+) -> Report:
     """Raise AssertionError, with the table of what was measured, unless a pipeline is robust.
 
     >>> import secure_resize as sr

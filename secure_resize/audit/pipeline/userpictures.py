@@ -60,7 +60,8 @@ def read_all(paths: Sequence[Path], folder: Path | None) -> list[Picture]:
             raise ValueError(f"there is no folder {os.fspath(folder)!r}")
         below = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
         if not below:
-            raise ValueError(f"there is no picture in {os.fspath(folder)!r}; endings known: {', '.join(sorted(SUFFIXES))}")
+            endings = ", ".join(sorted(SUFFIXES))
+            raise ValueError(f"there is no picture in {os.fspath(folder)!r}; endings known: {endings}")
         found += below[:MOST_PICTURES]
     return [read(path) for path in found]
 
