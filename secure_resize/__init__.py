@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from .core import backend
 from .core.kernels import KERNELS, Kernel, get_kernel, register_kernel
 from .core.operator import AxisOperator, Provenance, ScalingOperator, axis_operator, scaling_operator
+from .decoding import DecodeError, decode
 from .measure.certificates import Certificate, least_attack, pair_certificate
 from .measure.exposure import Exposure, exposure
 from .measure.probe import ProbeError, predict, probe
@@ -28,6 +29,7 @@ __all__ = [
     "SCALERS",
     "AxisOperator",
     "Certificate",
+    "DecodeError",
     "Exposure",
     "Kernel",
     "ProbeError",
@@ -39,6 +41,7 @@ __all__ = [
     "audit",
     "axis_operator",
     "backend",
+    "decode",
     "evaluate",
     "exposure",
     "get_kernel",

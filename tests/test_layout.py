@@ -27,6 +27,7 @@ LAYERS = [
     {"core.taps", "core.selection"},
     {"core.operator", "core", "core.reference", "core.native"},
     {"scaling"},
+    {"decoding"},
     {"measure"},
     {"measure.sampling", "measure.solver", "measure.rounding", "measure.quality"},
     {"measure.scalers"},
@@ -60,6 +61,7 @@ LAYERS = [
     {
         "audit.report",
         "audit.rules",
+        "audit.pages",
         "audit.render",
         "audit.render.words",
         "audit.render.text",
