@@ -102,8 +102,7 @@ def audit(
         os.fspath(pictures or beside),
     )
     report, interrupted = _in_child(target, given, options, time_limit, memory_limit)
-    code = reporting.emit(report)
-    return Exit.INTERRUPTED if interrupted else code
+    return reporting.emit(report, code=Exit.INTERRUPTED if interrupted else None)
 
 
 def _in_child(
