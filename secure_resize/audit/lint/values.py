@@ -171,7 +171,8 @@ class Resolver:
 
     def _reaching(self, scope: Scope, name: str, thunk: Thunk) -> list[Binding]:
         """The bindings that the name can have where ``thunk`` stands: back to the last one that is always passed."""
-        bindings = scope.names[name]
+        # In image = resize(image), what the call is given is not yet what it makes.
+        bindings = [one for one in scope.names[name] if not _inside(thunk.node, one.node)]
         if thunk.scope.function() is not scope.function() and thunk.scope is not scope:
             return bindings[-3:]  # it is read later, from a function: the last ones count
         reached: list[Binding] = []
@@ -490,6 +491,14 @@ class Resolver:
 
 
 _BUILTINS = {"getattr", "dict", "int", "float", "str", "tuple", "list", "map", "super"}
+
+
+def _inside(node: ast.expr, value: ast.AST | None) -> bool:
+    """Whether ``node`` stands inside the expression ``value``, or is it."""
+    if not isinstance(value, ast.expr):
+        return False
+    start, end = (value.lineno, value.col_offset), (value.end_lineno or 0, value.end_col_offset or 0)
+    return start <= (node.lineno, node.col_offset) < end
 
 
 def _parameters(node: ast.AST, *, skip_self: bool) -> list[str]:
