@@ -58,10 +58,15 @@ class Reporting:
     exit_zero: bool = False
     "Findings leave the exit code 0; what could not be looked at, or nothing to look at, does not."
 
-    def emit(self, report: Report, *, stream: TextIO | None = None) -> Exit:
-        """Print ``report`` to ``stream`` (stdout), or write it where the user wants it; return the exit code."""
+    def emit(self, report: Report, *, stream: TextIO | None = None, code: Exit | None = None) -> Exit:
+        """Print ``report`` to ``stream`` (stdout), or write it where the user wants it; return the exit code.
+
+        ``code``: what the command ends with, where that is not what the report says, as it is when it was interrupted.
+        """
         form = self.format or (SUFFIXES.get(self.report.suffix.lower()) if self.report else None) or "text"
-        return emit(report, form, file=self.report, fail_on=self.fail_on, exit_zero=self.exit_zero, stream=stream)
+        return emit(
+            report, form, file=self.report, stream=stream, code=code, fail_on=self.fail_on, exit_zero=self.exit_zero
+        )
 
 
 def emit(
@@ -72,6 +77,7 @@ def emit(
     fail_on: Severity = "low",
     exit_zero: bool = False,
     stream: TextIO | None = None,
+    code: Exit | None = None,
 ) -> Exit:
     """Print ``report``, or write it into ``file``, and return the exit code, which is the same in every format.
 
@@ -79,7 +85,8 @@ def emit(
     With a ``file`` whose format is not text, the text is printed to ``stream`` (stdout by default) as well.
     """
     stream = sys.stdout if stream is None else stream
-    code = Exit(report.exit_code(fail_on, exit_zero=exit_zero))
+    if code is None:
+        code = Exit(report.exit_code(fail_on, exit_zero=exit_zero))
     if file is None and form == "text":
         write_text(report, stream)
     elif file is None:

@@ -12,7 +12,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -48,7 +48,7 @@ class Component:
         return joined(basis.T @ values @ basis) + 128.0
 
 
-@cache
+@lru_cache(maxsize=1)
 def dct_matrix() -> FloatArray:
     """The orthonormal DCT of eight numbers: row k holds frequency k."""
     k, x = np.mgrid[0:8, 0:8]

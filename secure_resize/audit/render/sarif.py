@@ -82,7 +82,7 @@ def _markdown(rule: Rule) -> str:
 
 def _invocation(report: Report, exit_code: int) -> Object:
     return {
-        "executionSuccessful": exit_code != 2,
+        "executionSuccessful": exit_code in (0, 1, 3),
         "exitCode": exit_code,
         "exitCodeDescription": EXIT_CODES.get(exit_code, "unknown"),
         "toolExecutionNotifications": [

@@ -8,7 +8,18 @@ from typing import Any
 
 from ..report import SEVERITIES, Report
 
-__all__ = ["EXIT_CODES", "counted", "facts", "label", "printable", "summary", "tables", "value"]
+__all__ = [
+    "EXIT_CODES",
+    "counted",
+    "entries",
+    "facts",
+    "label",
+    "own_tables",
+    "printable",
+    "summary",
+    "tables",
+    "value",
+]
 
 EXIT_CODES = {0: "clean", 1: "findings", 2: "could not run", 3: "nothing to look at", 4: "usage", 130: "interrupted"}
 # Evidence that has a form of its own.
@@ -105,6 +116,12 @@ def tables(of: Mapping[str, Any]) -> list[dict[str, Any]]:
             words = [[value(cell) if cell != "" else "" for cell in line] for line in lines]
             found.append({"title": str(one.get("title", "")), "header": header, "lines": words, "numbers": numbers})
     return found
+
+
+def own_tables(report: Report) -> list[dict[str, Any]]:
+    """The report's tables, without those that a finding shows."""
+    shown = [(one["header"], one["lines"]) for finding in report.active for one in tables(finding.evidence)]
+    return [one for one in tables(report.facts) if (one["header"], one["lines"]) not in shown]
 
 
 def entries(of: Any) -> Iterable[Mapping[str, Any]]:
