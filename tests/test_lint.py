@@ -24,5 +24,5 @@ def test_a_picture_that_takes_the_place_of_the_one_it_is_made_of(tmp_path):
     assert codes(tmp_path, "import cv2\nimage = cv2.imread(p)\nimage = cv2.resize(\n    image,\n    (9, 9),\n)\n") == [
         "SR101"
     ]
-    twice = "import cv2\nimage = cv2.resize(image, (9, 9))\nimage = cv2.resize(image, (9, 9))\n"
+    twice = "import cv2\nimage = cv2.imread(p)\nimage = cv2.resize(image, (9, 9))\nimage = cv2.resize(image, (9, 9))\n"
     assert codes(tmp_path, twice) == ["SR101"]  # the second changes nothing
