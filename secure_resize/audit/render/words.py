@@ -91,8 +91,15 @@ def _value(of: Any) -> str:
 
 
 def facts(of: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Evidence or facts as rows of (label, value), without what has a form of its own."""
-    return [(label(str(key)), value(one)) for key, one in of.items() if key not in FORMS]
+    """Evidence or facts as rows of (label, value), without what has a form of its own.
+
+    Lists of records are left out too: they are for machines, and a table beside them is for people.
+    """
+    return [(label(str(key)), value(one)) for key, one in of.items() if key not in FORMS and not _records(one)]
+
+
+def _records(of: Any) -> bool:
+    return isinstance(of, (list, tuple)) and bool(of) and all(isinstance(one, Mapping) for one in of)
 
 
 def tables(of: Mapping[str, Any]) -> list[dict[str, Any]]:
