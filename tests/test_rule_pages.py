@@ -100,3 +100,12 @@ def test_the_gains_that_the_pages_give_are_what_these_libraries_have():
 def test_unknown_codes_are_refused():
     with pytest.raises(ValueError, match="unknown rule 'SR999'; valid rules: SR101, "):
         page("SR999")
+
+
+def test_lint_explains_by_the_page(capsys):
+    pytest.importorskip("cyclopts")
+    from secure_resize.cli import main
+
+    assert main(["lint", "--explain", "sr101"]) == 0
+    assert capsys.readouterr().out == page("SR101")
+    assert main(["lint", "--explain", "SR9"]) == 4
