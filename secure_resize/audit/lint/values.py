@@ -176,12 +176,12 @@ class Resolver:
             return bindings[-3:]  # it is read later, from a function: the last ones count
         reached: list[Binding] = []
         for one in reversed(bindings):
-            if one.line > thunk.line and thunk.line:
-                continue
+            if (one.line > thunk.line and thunk.line) or _inside(thunk.node, one.node):
+                continue  # image = shrink(image) reads the one before
             reached.append(one)
             if one.block == thunk.block[: len(one.block)]:
                 break
-        return reached or bindings[:1]
+        return reached
 
     def _bound(self, binding: Binding, scope: Scope, name: str, depth: int) -> Found:
         if binding.kind == "import":
@@ -496,6 +496,14 @@ def _parameters(node: ast.AST, *, skip_self: bool) -> list[str]:
     arguments: ast.arguments = node.args  # type: ignore[attr-defined]
     names = [one.arg for one in [*arguments.posonlyargs, *arguments.args]]
     return names[1:] if skip_self else names
+
+
+def _inside(node: ast.AST, outer: ast.AST | None) -> bool:
+    """Whether an expression stands within another one."""
+    if not isinstance(node, ast.expr) or not isinstance(outer, ast.expr):
+        return False
+    begin, end = (outer.lineno, outer.col_offset), (outer.end_lineno or 0, outer.end_col_offset or 0)
+    return begin <= (node.lineno, node.col_offset) < end
 
 
 def _is_method(scope: Scope) -> bool:
