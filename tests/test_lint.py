@@ -524,7 +524,7 @@ def test_json_has_all_that_is_promised(tmp_path, capsys):
 @pytest.mark.parametrize("code", ["SR101", "sr113"])
 def test_a_rule_is_explained(code, capsys):
     assert main(["lint", "--explain", code]) == 0
-    assert "Instead:" in capsys.readouterr().out
+    assert "## Instead" in capsys.readouterr().out
     assert main(["lint", "--explain", "SR999"]) == 4
 
 
@@ -558,3 +558,11 @@ def test_installed_libraries_are_read_without_a_failure_and_their_own_sampling_i
     assert not report.failures
     places = {(Path(one.place.path).name, one.code) for one in report.active}
     assert {("transform.py", "SR103"), ("_presets.py", "SR105"), ("resize.py", "SR111")} <= places
+
+
+def test_a_picture_that_takes_the_place_of_the_one_it_is_made_of():
+    """The size of image, where the call reads it, is not the size of what the call makes."""
+    assert found("import cv2\ndef f(image):\n    image = cv2.resize(image, (9, 9))\n    return image\n") == ["SR101"]
+    assert found("import cv2\nimage = cv2.imread(p)\nimage = cv2.resize(\n    image,\n    (9, 9),\n)\n") == ["SR101"]
+    twice = "import cv2\nimage = cv2.imread(p)\nimage = cv2.resize(image, (9, 9))\nimage = cv2.resize(image, (9, 9))\n"
+    assert found(twice) == ["SR101"]  # the second changes nothing

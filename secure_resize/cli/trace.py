@@ -11,7 +11,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ..audit.report import Severity
-from ..audit.trace import run_traced, table
+from ..audit.trace import run_traced
 from .outcome import Exit, UsageError
 from .reporting import Format, Reporting
 
@@ -52,10 +52,7 @@ def trace(
         raise UsageError("nothing to run: expected secure-resize trace -- SCRIPT [ARGUMENT ...], or -- -m MODULE")
     sys.stdout.flush()
     ended, found = run_traced(arguments)
-    reporting = Reporting(format=format, report=report)
-    if report is None and format in (None, "text"):
-        print(table(found), file=sys.stderr)
-    reporting.emit(found, stream=sys.stderr)
+    Reporting(format=format, report=report).emit(found, stream=sys.stderr)
     sys.stderr.flush()
     if ended < 0:
         _end_by(-ended)

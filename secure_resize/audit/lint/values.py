@@ -171,13 +171,14 @@ class Resolver:
 
     def _reaching(self, scope: Scope, name: str, thunk: Thunk) -> list[Binding]:
         """The bindings that the name can have where ``thunk`` stands: back to the last one that is always passed."""
-        bindings = scope.names[name]
+        # In image = resize(image), what the call is given is not yet what it makes.
+        bindings = [one for one in scope.names[name] if not _inside(thunk.node, one.node)]
         if thunk.scope.function() is not scope.function() and thunk.scope is not scope:
             return bindings[-3:]  # it is read later, from a function: the last ones count
         reached: list[Binding] = []
         for one in reversed(bindings):
-            if (one.line > thunk.line and thunk.line) or _inside(thunk.node, one.node):
-                continue  # image = shrink(image) reads the one before
+            if one.line > thunk.line and thunk.line:
+                continue
             reached.append(one)
             if one.block == thunk.block[: len(one.block)]:
                 break
@@ -492,18 +493,18 @@ class Resolver:
 _BUILTINS = {"getattr", "dict", "int", "float", "str", "tuple", "list", "map", "super"}
 
 
+def _inside(node: ast.expr, value: ast.AST | None) -> bool:
+    """Whether ``node`` stands inside the expression ``value``, or is it."""
+    if not isinstance(value, ast.expr):
+        return False
+    start, end = (value.lineno, value.col_offset), (value.end_lineno or 0, value.end_col_offset or 0)
+    return start <= (node.lineno, node.col_offset) < end
+
+
 def _parameters(node: ast.AST, *, skip_self: bool) -> list[str]:
     arguments: ast.arguments = node.args  # type: ignore[attr-defined]
     names = [one.arg for one in [*arguments.posonlyargs, *arguments.args]]
     return names[1:] if skip_self else names
-
-
-def _inside(node: ast.AST, outer: ast.AST | None) -> bool:
-    """Whether an expression stands within another one."""
-    if not isinstance(node, ast.expr) or not isinstance(outer, ast.expr):
-        return False
-    begin, end = (outer.lineno, outer.col_offset), (outer.end_lineno or 0, outer.end_col_offset or 0)
-    return begin <= (node.lineno, node.col_offset) < end
 
 
 def _is_method(scope: Scope) -> bool:

@@ -37,7 +37,7 @@ def page(report: Report, exit_code: int) -> str:
         exit_word=words.EXIT_CODES.get(exit_code, "unknown"),
         counts=[(one, Counter(f.severity for f in report.active)[one]) for one in reversed(SEVERITIES)],
         facts=words.facts(report.facts),
-        tables=words.tables(report.facts),
+        tables=words.own_tables(report),
         findings=[_shown(finding, album) for finding in report.active],
         suppressed=[_shown(finding, album) for finding in report.findings if finding.suppressed is not None],
         rules=[RULES[code] for code in dict.fromkeys(one.code for one in report.findings) if code in RULES],

@@ -8,7 +8,18 @@ from typing import Any
 
 from ..report import SEVERITIES, Report
 
-__all__ = ["EXIT_CODES", "counted", "facts", "label", "printable", "summary", "tables", "value"]
+__all__ = [
+    "EXIT_CODES",
+    "counted",
+    "entries",
+    "facts",
+    "label",
+    "own_tables",
+    "printable",
+    "summary",
+    "tables",
+    "value",
+]
 
 EXIT_CODES = {0: "clean", 1: "findings", 2: "could not run", 3: "nothing to look at", 4: "usage", 130: "interrupted"}
 # Evidence that has a form of its own.
@@ -80,8 +91,15 @@ def _value(of: Any) -> str:
 
 
 def facts(of: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Evidence or facts as rows of (label, value), without what has a form of its own."""
-    return [(label(str(key)), value(one)) for key, one in of.items() if key not in FORMS]
+    """Evidence or facts as rows of (label, value), without what has a form of its own.
+
+    Lists of records are left out too: they are for machines, and a table beside them is for people.
+    """
+    return [(label(str(key)), value(one)) for key, one in of.items() if key not in FORMS and not _records(one)]
+
+
+def _records(of: Any) -> bool:
+    return isinstance(of, (list, tuple)) and bool(of) and all(isinstance(one, Mapping) for one in of)
 
 
 def tables(of: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -98,6 +116,12 @@ def tables(of: Mapping[str, Any]) -> list[dict[str, Any]]:
             words = [[value(cell) if cell != "" else "" for cell in line] for line in lines]
             found.append({"title": str(one.get("title", "")), "header": header, "lines": words, "numbers": numbers})
     return found
+
+
+def own_tables(report: Report) -> list[dict[str, Any]]:
+    """The report's tables, without those that a finding shows."""
+    shown = [(one["header"], one["lines"]) for finding in report.active for one in tables(finding.evidence)]
+    return [one for one in tables(report.facts) if (one["header"], one["lines"]) not in shown]
 
 
 def entries(of: Any) -> Iterable[Mapping[str, Any]]:
