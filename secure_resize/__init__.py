@@ -1,8 +1,8 @@
 """Image resizing that image-scaling attacks cannot exploit.
 
 ``secure_resize.resize`` is the robust resize; ``secure_resize.integrations`` has the drop-in transforms for torchvision
-and tf.data. Importing this package imports numpy and nothing else; ``attacks`` and ``evaluate`` are imported when they
-are first asked for.
+and tf.data. Importing this package imports numpy and nothing else; ``attacks``, ``audit`` and ``evaluate`` are imported
+when they are first asked for.
 """
 
 import importlib
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from .core import backend
 from .core.kernels import KERNELS, Kernel, get_kernel, register_kernel
 from .core.operator import AxisOperator, Provenance, ScalingOperator, axis_operator, scaling_operator
+from .decoding import DecodeError, decode
 from .measure.certificates import Certificate, least_attack, pair_certificate
 from .measure.exposure import Exposure, exposure
 from .measure.probe import ProbeError, predict, probe
@@ -21,13 +22,14 @@ from .reconstruction.info import ReconstructionInfo, reconstruction_info
 from .scaling import resize
 
 if TYPE_CHECKING:
-    from . import attacks, evaluate
+    from . import attacks, audit, evaluate
 
 __all__ = [
     "KERNELS",
     "SCALERS",
     "AxisOperator",
     "Certificate",
+    "DecodeError",
     "Exposure",
     "Kernel",
     "ProbeError",
@@ -36,8 +38,10 @@ __all__ = [
     "Scaler",
     "ScalingOperator",
     "attacks",
+    "audit",
     "axis_operator",
     "backend",
+    "decode",
     "evaluate",
     "exposure",
     "get_kernel",
@@ -64,7 +68,7 @@ if (Path(__file__).parent.parent / "integrations" / "torchvision").is_dir():
 if not TYPE_CHECKING:  # for a type checker every name would be there
 
     def __getattr__(name):
-        if name in ("attacks", "evaluate"):
+        if name in ("attacks", "audit", "evaluate"):
             return importlib.import_module(f"{__name__}.{name}")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

@@ -127,6 +127,9 @@ both("grey", (75, 100), layout="HWC")(lambda image, how: cv2.cvtColor(scale(imag
 both("luma and chroma", (75, 100), layout="HWC")(
     lambda image, how: cv2.cvtColor(scale(image, (75, 100), how), cv2.COLOR_RGB2YCrCb)
 )
+both("grey in, three channels out", (75, 100), layout="HW")(
+    lambda image, how: cv2.cvtColor(scale(image, (75, 100), how), cv2.COLOR_GRAY2RGB)
+)
 both("two channels of three", (75, 100), layout="HWC")(lambda image, how: scale(image, (75, 100), how)[..., :2])
 
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from torchvision.transforms import v2 as _stock
 
+import secure_resize as sr
 from secure_resize.integration_support import Defense, KernelName, ReconstructionMethod
 
 from . import functional as functional
@@ -102,7 +103,7 @@ if TYPE_CHECKING:
 if not hasattr(_stock.Transform, "transform"):  # called _transform: ours would not be called, and images be sampled
     raise ImportError("secure_resize.integrations.torchvision needs torchvision 0.21 or newer")
 
-__all__ = [*(name for name in dir(_stock) if not name.startswith("_")), "Reconstruct"]
+__all__ = [*(name for name in dir(_stock) if not name.startswith("_")), "Reconstruct", "load"]
 
 # As os does with os.path: `import secure_resize.integrations.torchvision.v2.functional` works too.
 sys.modules[f"{__name__}.functional"] = functional
@@ -253,6 +254,28 @@ class ScaleJitter(_RobustResizing, _stock.ScaleJitter):  # type: ignore[misc]
     ) -> None:
         super().__init__(target_size, scale_range, interpolation, antialias)
         self._set_kernel(kernel, antialias, defense)
+
+
+class load:
+    """A ``loader=`` for ``ImageFolder`` and its like: from an image file's path to a robustly scaled image.
+
+    >>> ImageFolder("photos", loader=v2.load((224, 224)), transform=v2.ToDtype(torch.float32, scale=True))
+
+    Calls :func:`secure_resize.decode` with the same ``options``: every file is decoded in full, so that no crafted one
+    shows the model another picture, and set upright by its EXIF orientation. Gives a uint8 ``tv_tensors.Image``
+    (3, h, w), or (1, h, w) with ``mode="L"``.
+    """
+
+    def __init__(self, size: Sequence[int], **options: Any) -> None:
+        self.size, self.options = tuple(size), options
+
+    def __call__(self, path: Any) -> Any:
+        """The image in the file ``path``, or of a file's bytes."""
+        image = sr.decode(path, self.size, **self.options)
+        return functional.to_image(image if image.ndim == 3 else image[..., None])
+
+    def __repr__(self) -> str:
+        return f"load({', '.join([str(self.size), *(f'{name}={value!r}' for name, value in self.options.items())])})"
 
 
 class Reconstruct(_stock.Transform):  # type: ignore[misc]

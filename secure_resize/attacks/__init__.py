@@ -8,6 +8,7 @@ from ..measure.quality import psnr
 from . import area as _area, counter as _counter, payload  # noqa: F401  (which register their methods)
 from .adaptive import ADAPTIVE, Adapted, craft_adaptive, register_adaptive
 from .craft import HIDDEN_DB, METHODS, REACHED_DB, Crafted, craft, register_method
+from .jpeg import CraftedFile, craft_file
 
 __all__ = [
     "ADAPTIVE",
@@ -16,8 +17,10 @@ __all__ = [
     "REACHED_DB",
     "Adapted",
     "Crafted",
+    "CraftedFile",
     "craft",
     "craft_adaptive",
+    "craft_file",
     "payload",
     "psnr",
     "register_adaptive",

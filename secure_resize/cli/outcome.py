@@ -9,7 +9,7 @@ from enum import IntEnum
 __all__ = ["Exit", "UsageError", "hint", "usage"]
 
 # The modules that come with the extra "cli".
-EXTRA = {"PIL", "cv2", "cyclopts", "matplotlib", "rich", "scipy", "skimage"}
+EXTRA = {"PIL", "cv2", "cyclopts", "jinja2", "matplotlib", "rich", "scipy", "skimage"}
 
 
 class Exit(IntEnum):

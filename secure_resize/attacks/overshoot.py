@@ -1,0 +1,187 @@
+"""Which samples of a JPEG file go beyond black or white: the least change that a full decode shows.
+
+For each group of samples whose mean a scaled decoder takes, with d the change of the mean that the target asks for:
+either all samples stay within [0, 255], and the least change is one step for all of them, cut off to what each has
+room for; or some sample lies beyond. Then the full decode shows it as white (d > 0) or black, which is cheapest for the
+one that is nearest to it, and it can carry all of the change that the others are spared. So the least change of a group
+is the smaller of two numbers, and that of a picture, whose mean square miss may be epsilon², follows by one Lagrange
+multiplier, which proves a lower bound for every other file as well.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Hidden", "Plane", "hide"]
+
+FloatArray = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """One component of a picture: ``samples`` (H, W) in levels, which of them are ``seen`` (1 or 0), the ``means`` that
+    the groups of ``group`` × ``group`` samples have to have, and for how many outputs each counts (``counts``).
+
+    ``weight``: what the square of one level's change counts in RGB. ``spread``: which part of the square of a single
+    sample's change a full decode keeps a pixel, once smooth upsampling has spread it. ``area``: how many pixels a
+    sample stands for.
+    """
+
+    samples: FloatArray
+    seen: FloatArray
+    means: FloatArray
+    counts: FloatArray
+    group: int
+    weight: float
+    spread: float
+    area: int
+
+
+@dataclass(frozen=True, eq=False)
+class Hidden:
+    """What was found: the planes in levels, beyond [0, 255] where samples overshoot; which share of the samples does;
+    and the ``gap``: by which share the squared change may lie above the least (nan where that is not proved).
+    """
+
+    planes: list[FloatArray]
+    beyond: float
+    gap: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Groups:
+    """A plane, group by group: ``samples`` and ``seen`` (groups, n), and the change that the mean needs (groups,).
+
+    ``dear`` is the least cost of putting samples beyond, and ``many`` how many of them, in the order ``order``.
+    """
+
+    plane: Plane
+    samples: FloatArray
+    seen: FloatArray
+    need: FloatArray
+    counts: FloatArray
+    price: FloatArray
+    order: npt.NDArray[np.intp]
+    many: npt.NDArray[np.intp]
+    dear: FloatArray
+
+
+def hide(planes: Sequence[Plane], *, epsilon: float, overshoot: float) -> Hidden:
+    """The planes with which the groups' means come to within ``epsilon`` levels (RMS, in RGB) of what they have to be.
+
+    ``overshoot`` is the most by which a sample may lie beyond [0, 255].
+    """
+    groups = [_grouped(plane, overshoot) for plane in planes]
+    outputs = sum(float(one.counts.sum()) for one in groups) / len(groups)
+    allowed = outputs * epsilon**2
+    low, high = -6.0, 6.0  # log10 of the multiplier
+    for _ in range(28):
+        middle = (low + high) / 2
+        missed = sum(_missed(one, _moved(one, 10**middle)) for one in groups)
+        low, high = (middle, high) if missed > allowed else (low, middle)
+    multiplier = 10**high
+    moved = [_moved(one, multiplier) for one in groups]
+    cost = sum(_cost(one, change) for one, change in zip(groups, moved, strict=True))
+    bound = sum(_lower(one, multiplier) for one in groups) - multiplier * allowed
+    gap = max(1 - bound / cost, 0.0) if cost > 0 else 0.0
+    found = [_joined(one, one.samples + change.change) for one, change in zip(groups, moved, strict=True)]
+    beyond = float(np.mean([change.beyond.mean() for change in moved]))
+    return Hidden(found, beyond, gap if len(planes) == 1 else math.nan)
+
+
+def _grouped(plane: Plane, overshoot: float) -> _Groups:
+    samples, seen = (_split(one, plane.group) for one in (plane.samples, plane.seen))
+    need = plane.means.ravel() - samples.mean(axis=1)
+    n = samples.shape[1]
+    up = need[:, None] > 0
+    room = np.where(up, 255 - samples, samples)  # up to white, or down to black
+    price = plane.weight * plane.spread * plane.area * seen * room**2
+    order = np.argsort(price, axis=1, kind="stable")
+    carried = np.cumsum(np.take_along_axis(room, order, axis=1) + overshoot, axis=1)
+    many = np.minimum((carried < n * np.abs(need)[:, None] - 1e-9).sum(axis=1), n - 1) + 1
+    dear = np.take_along_axis(np.cumsum(np.take_along_axis(price, order, axis=1), axis=1), many[:, None] - 1, axis=1)
+    return _Groups(plane, samples, seen, need, plane.counts.ravel(), price, order, many, dear[:, 0])
+
+
+def _split(plane: FloatArray, side: int) -> FloatArray:
+    rows, columns = plane.shape[0] // side, plane.shape[1] // side
+    return plane.reshape(rows, side, columns, side).swapaxes(1, 2).reshape(rows * columns, side * side)
+
+
+def _joined(one: _Groups, samples: FloatArray) -> FloatArray:
+    side, (height, width) = one.plane.group, one.plane.samples.shape
+    return samples.reshape(height // side, width // side, side, side).swapaxes(1, 2).reshape(height, width)
+
+
+@dataclass(frozen=True, eq=False)
+class _Change:
+    """``change`` (groups, n) of the samples; ``within`` (groups,) what the groups' change costs as long as all samples
+    stay within [0, 255], the miss included; ``beyond`` (groups, n) which ones do not.
+    """
+
+    change: FloatArray
+    within: FloatArray
+    beyond: npt.NDArray[np.bool_]
+
+
+def _moved(one: _Groups, multiplier: float) -> _Change:
+    """Each group's least change plus ``multiplier`` times the square of its miss."""
+    plane, n = one.plane, one.samples.shape[1]
+    # A change of the whole group is as smooth as the picture: no part of it is lost in upsampling.
+    weight = plane.weight * plane.area
+    even = _even(one, weight, multiplier * plane.weight * one.counts)
+    missed = even.mean(axis=1) - one.need
+    within = weight * (one.seen * even**2).sum(axis=1) + multiplier * plane.weight * one.counts * missed**2
+    blown = (one.dear < within) & (np.abs(one.need) > 0) & (one.counts > 0)
+    rank = np.empty_like(one.order)
+    np.put_along_axis(rank, one.order, np.arange(n)[None], axis=1)
+    beyond = blown[:, None] & (rank < one.many[:, None])
+    # What the blown samples carry: each to the edge, and what is left in equal parts.
+    edge = np.where(one.need[:, None] > 0, 255 - one.samples, -one.samples)
+    left = (n * one.need - (edge * beyond).sum(axis=1)) / np.maximum(beyond.sum(axis=1), 1)
+    return _Change(np.where(blown[:, None], beyond * (edge + left[:, None]), even), within, beyond)
+
+
+def _even(one: _Groups, weight: float, pull: FloatArray) -> FloatArray:
+    """The change (groups, n) within [0, 255] with the least weight·Σδ² + pull·(mean δ - need)².
+
+    All samples move by one step, cut off to what each has room for: samples that nobody sees move all the way.
+    """
+    n = one.samples.shape[1]
+    low, high = np.minimum(one.need, 0.0), np.maximum(one.need, 0.0)
+    low, high = 255 * np.sign(low), 255 * np.sign(high)
+    bottom, top = -one.samples, 255 - one.samples
+
+    def at(step: FloatArray) -> FloatArray:
+        return np.asarray(np.clip(step[:, None], bottom, top))
+
+    for _ in range(22):
+        step = (low + high) / 2
+        # The derivative by the common step, divided by 2·(samples that move).
+        rising = weight * step * n + pull * (at(step).mean(axis=1) - one.need) > 0
+        low, high = np.where(rising, low, step), np.where(rising, step, high)
+    return at((low + high) / 2)
+
+
+def _missed(one: _Groups, change: _Change) -> float:
+    missed = change.change.mean(axis=1) - one.need
+    return one.plane.weight * float((one.counts * missed**2).sum())
+
+
+def _cost(one: _Groups, change: _Change) -> float:
+    """The squared change that a full decode shows."""
+    plane = one.plane
+    cut = np.clip(one.samples + change.change, 0, 255) - one.samples
+    alone = np.where(change.beyond, plane.spread, 1.0)
+    return plane.weight * plane.area * float((one.seen * alone * cut**2).sum())
+
+
+def _lower(one: _Groups, multiplier: float) -> float:
+    """What no file can undercut: the sum over the groups of the cheaper of the two ways."""
+    first = np.take_along_axis(one.price, one.order[:, :1], axis=1)[:, 0]  # one sample beyond, and no limit on it
+    return float(np.minimum(_moved(one, multiplier).within, np.where(one.need != 0, first, 0.0)).sum())

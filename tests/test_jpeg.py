@@ -1,0 +1,225 @@
+"""Crafted JPEG files: what a full decode shows, what a scaled one does, and that nothing hides it better."""
+
+import io
+import itertools
+from functools import cache
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+
+import secure_resize as sr
+from secure_resize.attacks.jpeg import SUBSAMPLINGS, shown, to_rgb, to_ycc
+from secure_resize.attacks.overshoot import Plane, hide
+from secure_resize.measure.decoders import DECODERS, get_decoder
+
+PIL = pytest.importorskip("PIL.Image")
+needs_coefficients = pytest.mark.skipif(find_spec("jpeglib") is None, reason="needs jpeglib")
+SCALED = [name for name, decoder in DECODERS.items() if decoder.scaled]
+
+
+@cache
+def picture(name, side, grey=False):
+    data = pytest.importorskip("skimage.data")
+    whole = PIL.fromarray(getattr(data, name)()[:400, :400]).convert("L" if grey else "RGB")
+    return np.asarray(whole.resize((side, side)))
+
+
+def pair(factor, grey=False, side=128):
+    return picture("astronaut", side, grey), picture("coffee", side // factor, grey)
+
+
+def file_of(image, **options):
+    file = io.BytesIO()
+    PIL.fromarray(image).save(file, "JPEG", **options)
+    return file.getvalue()
+
+
+def decoder_here(name):
+    if not DECODERS[name].installed:
+        pytest.skip(f"{DECODERS[name].package} is not installed")
+    try:
+        DECODERS[name](
+            file_of(np.zeros((16, 16, 3), np.uint8)), DECODERS[name].size((16, 16), DECODERS[name].scales[0])
+        )
+    except (OSError, RuntimeError) as error:  # the C library behind it is missing
+        pytest.skip(str(error))
+    return get_decoder(name)
+
+
+# Decoders.
+
+
+@pytest.mark.filterwarnings(
+    "ignore:The image decoding and encoding capabilities:DeprecationWarning"
+)  # torchvision 0.29
+@pytest.mark.parametrize("name", DECODERS)
+def test_decoders_agree_on_honest_files(name):
+    """At every scale, to within 3 levels (RMS) of the mean of the full decode, which interpolates chroma; thumbnail's
+    bicubic is sharper than a mean.
+    """
+    decoder = decoder_here(name)
+    for grey in (False, True):
+        data = file_of(picture("astronaut", 128, grey), quality=90)
+        full = shown(data).astype(float)
+        for scale in decoder.scales:
+            size = decoder.size((128, 128), scale)
+            if decoder.then:
+                size = (size[0] // 2, size[1] // 2)
+            assert decoder.factor((128, 128), size) == scale
+            out = decoder(data, size)
+            mean = full.reshape(size[0], 128 // size[0], size[1], 128 // size[1], -1).mean(axis=(1, 3))
+            assert out.shape == size + full.shape[2:]
+            assert out.dtype == np.uint8
+            assert np.sqrt(np.mean((out.reshape(mean.shape) - mean) ** 2)) < (9 if decoder.then else 3)
+
+
+def test_decoders_refuse_sizes_that_they_do_not_give():
+    with pytest.raises(ValueError, match=r"gives 64×64, 32×32, 16×16 of a file of 128×128, got the size \(30, 30\)"):
+        DECODERS["pillow:draft"](file_of(picture("coffee", 128)), (30, 30))
+    with pytest.raises(ValueError, match="unknown decoder 'pillow:drafts'; valid decoders: pillow:open"):
+        get_decoder("pillow:drafts")
+
+
+# The attack.
+
+
+@needs_coefficients
+@pytest.mark.parametrize("name", SCALED)
+def test_a_file_shows_two_pictures(name):
+    decoder_here(name)
+    factor = 16 if DECODERS[name].then else 8
+    crafted = sr.attacks.craft_file(*pair(factor), name)
+    assert crafted.scale == 8
+    assert crafted.success, crafted
+    # And it is the decoder, not the file: the mean of what everybody sees is the source still.
+    mean = sr.resize(crafted.shown, crafted.scaled.shape[:2])
+    assert sr.attacks.psnr(mean, sr.resize(pair(factor)[0], mean.shape[:2])) > 18
+    assert sr.attacks.psnr(mean, pair(factor)[1]) < 15
+
+
+@needs_coefficients
+@pytest.mark.parametrize(
+    ("factor", "subsampling", "progressive"),
+    [*itertools.product((4, 8), SUBSAMPLINGS, (False,)), (8, "4:2:0", True), (8, "4:4:4", True)],
+)
+def test_every_kind_of_file(factor, subsampling, progressive):
+    crafted = sr.attacks.craft_file(*pair(factor), "pillow:draft", subsampling=subsampling, progressive=progressive)
+    assert crafted.success, crafted
+    with PIL.open(io.BytesIO(crafted.data)) as file:
+        assert file.info.get("progressive", 0) == progressive
+        assert file.size == (128, 128)
+    if progressive:  # the same coefficients, hence the same pixels
+        again = sr.attacks.craft_file(*pair(factor), "pillow:draft", subsampling=subsampling)
+        np.testing.assert_array_equal(again.shown, crafted.shown)
+        np.testing.assert_array_equal(again.scaled, crafted.scaled)
+
+
+@needs_coefficients
+@pytest.mark.parametrize("shape", [(61, 75), (8, 8), (64, 17)])
+@pytest.mark.parametrize("subsampling", SUBSAMPLINGS)
+def test_sizes_that_are_no_multiple_of_a_block(shape, subsampling):
+    source = picture("coffee", 128)[: shape[0], : shape[1]]
+    target = picture("astronaut", 128)[: -(-shape[0] // 8), : -(-shape[1] // 8)]
+    crafted = sr.attacks.craft_file(source, target, "pillow:draft", subsampling=subsampling, epsilon=5)
+    assert crafted.shown.shape == source.shape
+    assert crafted.psnr_target > 25
+
+
+@needs_coefficients
+def test_half_is_a_budget():
+    """At 1/2 four pixels carry one: what is hidden better is reached worse."""
+    tight, loose = (sr.attacks.craft_file(*pair(2), "pillow:draft", epsilon=epsilon) for epsilon in (5, 30))
+    assert tight.psnr_target > loose.psnr_target + 10
+    assert loose.psnr_source > tight.psnr_source + 2
+
+
+@needs_coefficients
+def test_a_callable_and_its_scale():
+    def mine(data):
+        with PIL.open(io.BytesIO(data)) as file:
+            file.draft("RGB", (file.width // 4, file.height // 4))
+            return np.asarray(file)
+
+    assert sr.attacks.craft_file(*pair(4), mine, scale=4).success
+    with pytest.raises(ValueError, match="must say at which scale"):
+        sr.attacks.craft_file(*pair(4), mine)
+    with pytest.raises(ValueError, match=r"the target's size is \(16, 16\), got \(32, 32\)"):
+        sr.attacks.craft_file(*pair(4), mine, scale=8)
+
+
+@needs_coefficients
+def test_portable_decoders_are_reached_with_less_overshoot():
+    """No sample lies further than asked for beyond black or white: libjpeg without vector instructions wraps around."""
+    from secure_resize.measure.coefficients import read
+
+    crafted = sr.attacks.craft_file(*pair(8, grey=True), "pillow:draft", overshoot=380)
+    assert crafted.psnr_target > 25
+    ((_, [luma]), far) = read(crafted.data), 380 + 40  # quantisation adds a little
+    assert luma.samples().min() > -far
+    assert luma.samples().max() < 255 + far
+    assert sr.attacks.craft_file(*pair(8, grey=True), "pillow:draft").psnr_source > crafted.psnr_source
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"decoder": "pillow:open"}, r"pillow:open gives 128×128 of a file of 128×128"),
+        ({"scale": 4}, "decodes at 1/8"),
+        ({"scale": 3}, "scale must be 2, 4 or 8, got 3"),
+        ({"subsampling": "4:1:1"}, "unknown subsampling '4:1:1'; valid: 4:4:4, 4:2:2, 4:2:0"),
+        ({"quality": 100}, "from 1 to 99, got 100"),
+        ({"epsilon": -1}, "epsilon must be"),
+        ({"overshoot": 1e9}, "overshoot must be"),
+        ({"source": np.zeros((128, 128, 4), np.uint8)}, "the same channels"),
+    ],
+)
+def test_bad_arguments(options, message):
+    source, target = pair(8)
+    arguments = {"source": source, "target": target, "decoder": "pillow:draft", **options}
+    with pytest.raises(ValueError, match=message):
+        sr.attacks.craft_file(**arguments)
+
+
+def test_colours_go_there_and_back():
+    image = picture("coffee", 64).astype(float)
+    np.testing.assert_allclose(to_rgb(to_ycc(image)), image, atol=1e-9)
+    with PIL.fromarray(picture("coffee", 64)) as rgb:  # Pillow rounds, each side by half a level
+        assert np.abs(np.asarray(rgb.convert("YCbCr")) - to_ycc(image)).max() < 1.1
+
+
+# The least change.
+
+
+def plane(samples, means, group):
+    ones = np.ones_like(samples)
+    return Plane(samples, ones, means, np.ones_like(means), group, 1.0, 1.0, 1)
+
+
+@pytest.mark.parametrize("mean", [90, 140, 30, 240, 20, 129])
+def test_no_other_change_is_smaller(mean):
+    """One group of four samples, searched in full: every shown picture in steps of 15 whose mean is what is asked."""
+    samples = np.array([[210.0, 60.0], [150.0, 90.0]])
+    found = hide([plane(samples, np.array([[float(mean)]]), 2)], epsilon=0.0, overshoot=1e9)
+    assert abs(found.planes[0].mean() - mean) < 0.01
+    cost = ((np.clip(found.planes[0], 0, 255) - samples) ** 2).sum()
+    levels = np.stack(np.meshgrid(*[np.arange(0, 256, 15.0)] * 4)).reshape(4, -1)
+    # A shown sample at the edge may lie anywhere beyond it, so that the mean reaches anything on that side.
+    low = np.where((levels == 0).any(axis=0), -np.inf, levels.mean(axis=0))
+    high = np.where((levels == 255).any(axis=0), np.inf, levels.mean(axis=0))
+    other = np.where((low <= mean) & (mean <= high), ((levels - samples.reshape(4, 1)) ** 2).sum(axis=0), np.inf)
+    assert cost <= other.min() + 1
+    # Nor is it one that no sample could show.
+    nearest = np.abs(levels - np.clip(found.planes[0], 0, 255).reshape(4, 1)).max(axis=0).argmin()
+    assert np.abs(levels[:, nearest] - np.clip(found.planes[0], 0, 255).reshape(4)).max() <= 7.5
+
+
+def test_the_bound_is_sound_and_near():
+    rng = np.random.default_rng(3)
+    samples = rng.integers(0, 256, (64, 64)).astype(float)
+    means = rng.integers(0, 256, (16, 16)).astype(float)
+    for epsilon in (2.0, 10.0, 40.0):
+        found = hide([plane(samples, means, 4)], epsilon=epsilon, overshoot=1e9)
+        missed = found.planes[0].reshape(16, 4, 16, 4).mean(axis=(1, 3)) - means
+        assert np.sqrt(np.mean(missed**2)) <= epsilon + 1e-3
+        assert 0 <= found.gap < 0.05
