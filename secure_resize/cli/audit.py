@@ -102,7 +102,8 @@ def audit(
         os.fspath(pictures or beside),
     )
     report, interrupted = _in_child(target, given, options, time_limit, memory_limit)
-    return reporting.emit(report, code=Exit.INTERRUPTED if interrupted else None)
+    code = reporting.emit(report, code=Exit.INTERRUPTED if interrupted else None)
+    return Exit.INTERRUPTED if interrupted else code
 
 
 def _in_child(

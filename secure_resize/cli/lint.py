@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
+from rich.markdown import Markdown
 
 from ..audit.lint import NothingToLint, fix as apply_fixes, lint as find
 from ..audit.lint.suppress import write_baseline as write_down
+from ..audit.pages import page
 from ..audit.render.words import printable
 from ..audit.report import Report
-from ..audit.rules import RULES, Rule
+from ..audit.rules import DOCUMENTATION, RULES
 from .outcome import Exit, UsageError, usage
 from .reporting import Reporting
 
@@ -60,13 +63,13 @@ def lint(
     fix
         Write the replacements that are safe into the files; what is left is reported.
     explain
-        Print a rule: what it finds, why, and what to write instead.
+        Print the page of a rule: what it finds, why, what to write instead, and what was measured.
     jobs
         Processes that read; 0: as many as there are processors.
     """
     if explain is not None:
         with usage():
-            print(_explained(RULES[explain.strip().upper()]))
+            _explain(explain.strip().upper())
         return Exit.CLEAN
     if not paths:
         raise UsageError("expected a file or folder to look at")
@@ -98,9 +101,12 @@ def lint(
     return reporting.emit(report)
 
 
-def _explained(rule: Rule) -> str:
-    parts = [f"{rule.name} {rule.title} ({rule.severity})", rule.what, f"Instead: {rule.instead}"]
-    if rule.bad:
-        parts += [f"Bad:\n    {rule.bad}", f"Good:\n    {rule.good}"]
-    parts += [f"Tags: {', '.join(rule.tags)}", rule.url]
-    return "\n\n".join(parts)
+def _explain(code: str) -> None:
+    """Print the rule's page: as Markdown, or laid out on a terminal."""
+    text = page(code)
+    console = Console()
+    if console.is_terminal:
+        console.print(Markdown(re.sub(r"!\[([^\]]*)\]\(([^)]*)\)", rf"[The picture]({DOCUMENTATION}\2): \1", text)))
+        console.print(f"\n{RULES[code].url}", soft_wrap=True)
+    else:
+        print(text, end="")

@@ -52,16 +52,14 @@ def trace(
         raise UsageError("nothing to run: expected secure-resize trace -- SCRIPT [ARGUMENT ...], or -- -m MODULE")
     sys.stdout.flush()
     ended, found = run_traced(arguments)
-    Reporting(format=format, report=report).emit(found, stream=sys.stderr)
+    code = ended
+    if ended == 0 and fail_on is not None:
+        code = Exit.FINDINGS if found.reaches(fail_on) else Exit.FAILED if found.failures else ended
+    Reporting(format=format, report=report).emit(found, stream=sys.stderr, code=code)
     sys.stderr.flush()
     if ended < 0:
         _end_by(-ended)
-    if ended == 0 and fail_on is not None:
-        if found.reaches(fail_on):
-            return Exit.FINDINGS
-        if found.failures:
-            return Exit.FAILED
-    return ended
+    return code
 
 
 def _end_by(number: int) -> None:

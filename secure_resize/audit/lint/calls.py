@@ -42,12 +42,11 @@ add(
     fix="antialias",
     also=("torch.nn.functional.upsample",),
 )
-for _name in ("Upsample", "UpsamplingBilinear2d", "UpsamplingNearest2d"):
-    add(
-        f"torch.nn.{_name}", "SR103", "size scale_factor mode align_corners", size="size", factors=("scale_factor",),
-        mode="mode", default="nearest" if "Bi" not in _name else "bilinear", unknown=True, special="upsample",
-        confidence="medium",
-    )
+add("torch.nn.Upsample", "SR103", "size scale_factor mode align_corners", size="size", factors=("scale_factor",),
+    mode="mode", default="nearest", unknown=True, special="upsample", confidence="medium")
+for _name in ("UpsamplingBilinear2d", "UpsamplingNearest2d"):
+    add(f"torch.nn.{_name}", "SR103", "size scale_factor", size="size", factors=("scale_factor",),
+        default=_name[10:-2].lower(), special="upsample", confidence="medium")
 for _name in ("upsample_nearest2d", "upsample_bilinear2d", "upsample_bicubic2d"):
     add(
         f"torch.{_name}", "SR103", "input output_size", picture="input", size="output_size", default=_name[9:-2],
@@ -152,7 +151,7 @@ KERAS = {
 _RESIZING = (
     "height width interpolation crop_to_aspect_ratio pad_to_aspect_ratio fill_mode fill_value antialias data_format"
 )
-add("keras.layers.Resizing", "SR107", _RESIZING, size=("height", "width"), also=("keras.Resizing",
+add("keras.layers.Resizing", "SR107", _RESIZING, layer=True, size=("height", "width"), also=("keras.Resizing",
     "keras_cv.layers.Resizing"),
     **KERAS)
 add("keras.ops.image.resize", "SR107", "images size interpolation antialias", picture="images", size="size",

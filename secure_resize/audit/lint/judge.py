@@ -126,6 +126,8 @@ class Judge:
                 row = find(value.name)
                 if row is None and not of_known_package(value.name):
                     found += self._method(site, seen)
+                elif row is None and value.name.startswith("transformers."):
+                    found += self._processor(site, value.name.rpartition(".")[2], seen)
                 elif row is not None and row.name not in seen:
                     seen.add(row.name)
                     bound = self.resolver.bind(node, row.parameters, site, partial)
@@ -162,7 +164,11 @@ class Judge:
     def judge(self, row: Row, site: CallSite, bound: Bound, receiver: Thunk | None) -> list[Hit]:
         """What is to be said of the call ``site`` of ``row``."""
         subject = receiver or bound.get(row.picture)
+        if row.name.startswith(".flow_from"):
+            subject = None
         what = role(subject, site)
+        if subject is None and what == "inner":
+            what = ""  # what a transform is called says only whether it is for masks
         if what in ("mask", "inner") and row.code not in ("SR109", "SR110", "SR113", "SR114"):
             return []
         if row.layer and not self._is_input(subject, site, what):
@@ -295,8 +301,9 @@ class Judge:
             if not (sized and self.resolver.one(bound.get(str(row.size))) not in (None, UNKNOWN)):
                 if row.name == "scipy.ndimage.zoom":
                     values = values[:2] if len(values) == 3 and values[2] == 1 else values
-                if [one for one in values if one is not None]:
-                    return by_factor([one for one in values if one is not None])
+                values = [one for one in values if one is not None and one != 0]  # OpenCV's 0: not given
+                if values:
+                    return by_factor(values)
         height, width = self.size(row, bound)
         return scaling(self.resolver, subject, height, width)
 
@@ -361,6 +368,9 @@ class Judge:
         if row.why:
             return f"samples: {row.why}"
         given = bound.get(row.mode) is not None
+        misplaced = self.resolver.one(bound.get("fy")) if row.name == "cv2.resize" else None
+        if isinstance(misplaced, Ref) and "INTER_" in misplaced.name:  # image, size, 0, 0, cv2.INTER_AREA
+            return f"samples with {word}, its default: the flag stands where fy belongs; write interpolation="
         if word == "area":
             return "samples with INTER_AREA as soon as one axis grows"
         if word in NEAREST:

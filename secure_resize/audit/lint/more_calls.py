@@ -58,9 +58,12 @@ for _name, _parameters in (
 ):
     add(f"kornia.augmentation.{_name}", "SR111", _parameters, mode="resample", numbers="kornia", default="bilinear",
         unknown=True)
-for _name in ("crop_and_resize", "crop_by_boxes"):
-    add(f"kornia.geometry.transform.{_name}", "SR111", "input_tensor boxes size mode", picture="input_tensor",
-        mode="mode", default="bilinear", unknown=True, confidence="medium", also=(f"kornia.geometry.{_name}",))
+for _name, _parameters in (
+    ("crop_and_resize", "input_tensor boxes size mode"),
+    ("crop_by_boxes", "input_tensor src_box dst_box mode"),
+):
+    add(f"kornia.geometry.transform.{_name}", "SR111", _parameters, picture="input_tensor", mode="mode",
+        default="bilinear", unknown=True, confidence="medium", also=(f"kornia.geometry.{_name}",))
 for _name in ("warp_affine", "warp_perspective", "homography_warp", "remap"):
     add(f"kornia.geometry.transform.{_name}", "SR111", "src M dsize", picture="src", special="warp", confidence="low",
         severity="medium", also=(f"kornia.geometry.{_name}",))

@@ -111,11 +111,16 @@ def canonical(name: str) -> str:
     return name
 
 
+_VIDEO = re.compile(r"torchvision\.models\.video\..*_Weights\..*\btransforms$")
+
+
 def find(name: str) -> Row | None:
     """The row of what is called ``name``: the same package and last part, and no part of the row's missing."""
     name = canonical(name)
     if "." not in name:
         return None
+    if _VIDEO.match(name):
+        return CALLS["torchvision.transforms._presets.VideoClassification"]
     package, *middle, last = name.split(".")
     best: tuple[int, Row] | None = None
     for parts, row in _BY_LAST.get((package, last), ()):
@@ -153,6 +158,7 @@ def _patterns() -> list[tuple[re.Pattern[bytes], re.Pattern[bytes]]]:
             owners = [one for one in parts if one[:1].isupper()]
             # A class method is found by its class: from_pretrained alone says nothing.
             names.setdefault(_SPELLED.get(package, package), set()).update(owners or [last])
+    names["torchvision"].add(r"\w+_Weights")
     return [
         (re.compile(package.encode()), re.compile(rf"\b(?:{'|'.join(sorted(words))})\b".encode()))
         for package, words in names.items()

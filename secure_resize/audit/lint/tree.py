@@ -320,8 +320,8 @@ class _Walker:
         self.tree.by_name[last].append(site)
         if isinstance(node.func, ast.Attribute):  # image.resize(...).astype(...): still the same picture
             self.expression(node.func.value)
-        else:
-            self.labelled(node.func, ())
+        else:  # Resizing(224, 224)(image) is still the picture too
+            self.labelled(node.func, self.labels if isinstance(node.func, ast.Call) else ())
         kept = self.labels if last in TRANSPARENT else ()
         for one in node.args:
             self.labelled(one, kept)

@@ -182,7 +182,7 @@ class Resolver:
             reached.append(one)
             if one.block == thunk.block[: len(one.block)]:
                 break
-        return reached or bindings[:1]
+        return reached
 
     def _bound(self, binding: Binding, scope: Scope, name: str, depth: int) -> Found:
         if binding.kind == "import":

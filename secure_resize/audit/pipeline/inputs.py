@@ -344,7 +344,8 @@ def _dataset(target: Target, folder: Path, key: str) -> Iterator[Way]:
     for classes, form in itertools.product((False, True), FORMATS):
         files = _Files(folder, classes, form)
         for open_it in _openers(target, files):
-            reader = _Reader(files, open_it)
+            shared = isinstance(open_it, functools.partial) and open_it.func is _repathed
+            reader = _Reader(files, open_it, rebuilt=shared)
             notes = ("the files of this data set were replaced by the audit's own",)
             yield Way("dataset", "dataset", reader, form=form, modes=tuple(MODES), raw=reader, notes=notes)
 
@@ -391,7 +392,7 @@ def _openers(target: Target, files: _Files) -> Iterator[Callable[[], Any]]:
     value = target.value
     if hasattr(value, "__getitem__") and not isinstance(value, type):
         if _with_paths(value, files, set()):
-            yield lambda: value
+            yield functools.partial(_repathed, value, files)
         return
     names = [name for name in parameters(value) if name.lower() in FILLED and name not in target.given]
     needed = [name for name in parameters(value, required=True) if name not in target.given]
@@ -403,6 +404,12 @@ def _openers(target: Target, files: _Files) -> Iterator[Callable[[], Any]]:
     if names:
         chosen = [name for name in names if name in needed] or names
         yield functools.partial(_opened, value, {name: FILLED[name.lower()] for name in chosen}, files, target.given)
+
+
+def _repathed(value: Any, files: _Files) -> Any:
+    """The data set itself, with its first path as ``files`` has it: each way to write the files changes it anew."""
+    _with_paths(value, files, set())
+    return value
 
 
 def _opened(value: Any, filled: Mapping[str, str], files: _Files, given: Mapping[str, Any]) -> Any:

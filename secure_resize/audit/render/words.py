@@ -42,6 +42,13 @@ def printable(text: str, keep: str = "") -> str:
     return shown + cut
 
 
+def exit_word(report: Report, code: int) -> str:
+    """What the exit code ``code`` says; of a script that was run, its code is its own."""
+    if report.tool == "trace" and code == report.facts.get("exit_code"):
+        return "as the script ended"
+    return EXIT_CODES.get(code, "unknown")
+
+
 def counted(number: int, noun: str) -> str:
     """``1 file``, ``2 files``: the noun is given as the plural."""
     return f"{number} {noun[:-1] if number == 1 and noun.endswith('s') else noun}"
@@ -49,6 +56,8 @@ def counted(number: int, noun: str) -> str:
 
 def summary(report: Report) -> str:
     """What was found, in a line."""
+    if not (report.looked_at or report.findings or report.failures):
+        return "nothing to look at"
     active = report.active
     by_severity = Counter(one.severity for one in active)
     listed = ", ".join(f"{by_severity[one]} {one}" for one in reversed(SEVERITIES) if by_severity[one])
