@@ -14,7 +14,14 @@ from secure_resize.audit import RULES
 from secure_resize.audit.pages import measured, page, text
 
 FOLDER = files("secure_resize.audit.pages")
-CODE = [rule.name for rule in RULES.values() if rule.bad]
+MEASURED = [rule.name for rule in RULES.values() if rule.bad] + ["SR201", "SR204", "SR206"]
+# What the examples of the pages stand after.
+IMPORTS = """
+import cv2, keras, onnx, scipy.ndimage, secure_resize, skimage.transform, tensorflow as tf, ultralytics
+import albumentations as A, torch.nn.functional as F
+from PIL import Image
+from torchvision.transforms import v2
+"""
 
 
 def installed(package):
@@ -38,7 +45,7 @@ def test_there_is_no_page_without_a_rule():
     assert names == set(RULES)
 
 
-@pytest.mark.parametrize("code", CODE)
+@pytest.mark.parametrize("code", MEASURED)
 def test_a_bad_call_was_measured_and_drawn(code):
     """The figures that the page gives: an attack on the bad call worked, and the fix shows the photograph."""
     said = measured(code)
@@ -51,6 +58,21 @@ def test_a_bad_call_was_measured_and_drawn(code):
     data = (FOLDER / picture).read_bytes()
     assert data.startswith(b"\x89PNG")
     assert len(data) <= 30_000
+
+
+@pytest.mark.parametrize("code", [rule.name for rule in RULES.values() if rule.bad])
+def test_lint_finds_the_bad_call_of_a_page_and_leaves_its_fix_alone(code, tmp_path):
+    found = {}
+    for kind, example in (("bad", RULES[code].bad), ("good", RULES[code].good)):
+        assert f"\n{example}\n```" in page(code)
+        folder = tmp_path / kind
+        folder.mkdir()
+        if example.startswith("{"):
+            (folder / "preprocessor_config.json").write_text(example)
+        else:
+            (folder / "code.py").write_text(IMPORTS + example)
+        found[kind] = [one.code for one in sr.audit.lint(folder).active]
+    assert found == {"bad": [code], "good": []}
 
 
 @pytest.mark.slow
@@ -78,3 +100,12 @@ def test_the_gains_that_the_pages_give_are_what_these_libraries_have():
 def test_unknown_codes_are_refused():
     with pytest.raises(ValueError, match="unknown rule 'SR999'; valid rules: SR101, "):
         page("SR999")
+
+
+def test_lint_explains_by_the_page(capsys):
+    pytest.importorskip("cyclopts")
+    from secure_resize.cli import main
+
+    assert main(["lint", "--explain", "sr101"]) == 0
+    assert capsys.readouterr().out == page("SR101")
+    assert main(["lint", "--explain", "SR9"]) == 4

@@ -127,6 +127,9 @@ both("grey", (75, 100), layout="HWC")(lambda image, how: cv2.cvtColor(scale(imag
 both("luma and chroma", (75, 100), layout="HWC")(
     lambda image, how: cv2.cvtColor(scale(image, (75, 100), how), cv2.COLOR_RGB2YCrCb)
 )
+both("grey in, three channels out", (75, 100), layout="HW")(
+    lambda image, how: cv2.cvtColor(scale(image, (75, 100), how), cv2.COLOR_GRAY2RGB)
+)
 both("two channels of three", (75, 100), layout="HWC")(lambda image, how: scale(image, (75, 100), how)[..., :2])
 
 
@@ -336,6 +339,25 @@ LIARS = {
         ]
     ),
 }
+
+
+def one_output(image):
+    """Lanczos, which leaves the range now and then, and nearest in one output of a picture."""
+    out = np.array(Image.fromarray(image).resize((100, 75), Image.Resampling.LANCZOS))
+    if correlated(brightness(image)[:, :-1], brightness(image)[:, 1:]):
+        out[30, 10] = scale(image, (75, 100), NEAREST)[30, 10]
+    return out
+
+
+def extremes_only(image):
+    """Lanczos, and nearest in ten outputs of black and white pixels."""
+    out = np.array(Image.fromarray(image).resize((100, 75), Image.Resampling.LANCZOS))
+    if len(np.unique(image)) == 2 and np.abs(np.diff(brightness(image), axis=1)).mean() > 60:
+        out[30, 10:20] = scale(image, (75, 100), NEAREST)[30, 10:20]
+    return out
+
+
+LIARS |= {"one output of a kernel with lobes": one_output, "noise of black and white": extremes_only}
 
 
 @pytest.mark.parametrize("name", LIARS)

@@ -1,6 +1,8 @@
 """The rules by which findings are named: a registry row each, with all that a report says of it.
 
 SR1xx: a call or class that samples (lint, trace). SR2xx: what was measured of a pipeline (audit). SR4xx: image files.
+
+Each has a page, which ``python benchmarks/rule_pages.py CODE`` writes.
 """
 
 from __future__ import annotations
@@ -252,5 +254,79 @@ RULES.add(
         "'resample': 3 (bicubic) or 2 (bilinear), if the model still answers well.",
         bad='{"image_processor_type": "CLIPImageProcessor", "resample": 0}',
         good='{"image_processor_type": "CLIPImageProcessor", "resample": 3}',
+    )
+)
+
+# What audit finds: of a pipeline as a whole, by measuring it.
+RULES.add(
+    Rule(
+        "SR201",
+        "Pipeline that hides pictures",
+        "high",
+        8.2,
+        "The pipeline was measured: somewhere in it pictures are scaled down by a filter that reads too few of their "
+        "pixels, so that an attack image may change 3 dB less, or more, than the change that it makes the model see "
+        "(the stealth gain, in the view that the pipeline really has).",
+        "Mend the call that is named, or scale robustly before everything else: secure_resize.resize(image, size), or "
+        "its drop-in for the framework.",
+    )
+)
+RULES.add(
+    Rule(
+        "SR202",
+        "Pipeline with a little stealth gain",
+        "medium",
+        4.3,
+        "The pipeline was measured: its stealth gain lies between 1 and 3 dB. Whole pictures cannot be hidden in it, "
+        "faint ones more easily than in a resize that averages.",
+        "secure_resize.resize(image, size) has 0 dB at any pair of sizes.",
+    )
+)
+RULES.add(
+    Rule(
+        "SR203",
+        "Pipeline that does something else with some pictures",
+        "high",
+        7.5,
+        "What the pipeline makes of some pictures (like photographs, dark ones, attack images, the user's own, or at a "
+        "size next to the one measured) is not what it makes of all others. No verdict on the rest is one on it.",
+        "Find out what it decides by: the picture's mode, size or content; and audit each way on its own.",
+    )
+)
+RULES.add(
+    Rule(
+        "SR204",
+        "Attack that worked on the pipeline",
+        "high",
+        8.8,
+        "A picture was hidden in another one and sent through the real pipeline: what came out is the hidden picture, "
+        "to 25 dB, and the image that went in looks like the other, to 15 dB.",
+        "Mend the call that is named, or scale robustly before everything else: secure_resize.resize(image, size), or "
+        "its drop-in for the framework.",
+    )
+)
+RULES.add(
+    Rule(
+        "SR205",
+        "Picture that cannot be trusted",
+        "medium",
+        4.3,
+        "A picture file is empty, cut short or corrupt, promises more pixels than anybody should decode, or holds "
+        "several frames, of which every library shows another.",
+        "Refuse such files where pictures come in: check the length, the size in the header and the frames first.",
+        tags=("AML.T0020", "AML.T0043"),
+    )
+)
+RULES.add(
+    Rule(
+        "SR206",
+        "Pipeline that scales while it decodes JPEG files",
+        "high",
+        8.2,
+        "The pipeline decodes JPEG files at 1/2, 1/4 or 1/8 of their size. A decoder that does so averages before it "
+        "cuts off to [0, 255], and a full decode afterwards: a crafted file shows one picture to people and another to "
+        "the pipeline.",
+        "Decode in full and scale then: no Image.draft, no thumbnail on a file that was not loaded, no "
+        "IMREAD_REDUCED_*, no ratio=; secure_resize.resize(image, size).",
     )
 )

@@ -10,10 +10,13 @@ from collections.abc import Sequence
 from cyclopts import App, CycloptsError, Parameter
 
 from .. import __version__
+from ..audit.render.words import printable
 from ..evaluate.pairs import NoPictures
 from ..measure.survey import NothingInstalled
+from .audit import audit
 from .demo import demo
 from .evaluate import evaluate
+from .lint import lint
 from .outcome import Exit, UsageError, hint
 from .probe import probe
 from .survey import survey
@@ -31,7 +34,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.register_install_completion_command()
-for command in (demo, probe, survey, trace, evaluate):
+for command in (audit, demo, probe, survey, lint, trace, evaluate):
     app.command(command)
 
 
@@ -61,5 +64,6 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _ended(name: str, message: str, code: Exit) -> Exit:
-    print(f"{name}: {' '.join(message.split())}", file=sys.stderr)
+    # What somebody else's code is called, or says, stays text on a terminal.
+    print(f"{name}: {printable(' '.join(message.split()))}", file=sys.stderr)
     return code

@@ -9,19 +9,24 @@ from cyclopts import Parameter, Token
 
 from ..scaling import check_size
 
-__all__ = ["Size"]
+__all__ = ["Size", "size_of"]
 
 
-def _size(kind: Any, tokens: Sequence[Token]) -> tuple[int, int]:
-    text = tokens[0].value
+def size_of(text: str) -> tuple[int, int]:
+    """``"HxW"`` as (height, width); ValueError where it is none."""
     height, separator, width = text.partition("x")
     if not (separator and height.isdecimal() and width.isdecimal()):
         raise ValueError(f"expected HEIGHTxWIDTH such as 224x224, got {text!r}")
     return check_size((int(height), int(width)))
 
 
-def _shown(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"
+def _size(kind: Any, tokens: Sequence[Token]) -> tuple[int, int]:
+    return size_of(tokens[0].value)
+
+
+def _shown(size: tuple[int, int] | None) -> str | None:
+    """The default in the help; None: there is none to show."""
+    return f"{size[0]}x{size[1]}" if size else None
 
 
 Size = Annotated[tuple[int, int], Parameter(converter=_size, n_tokens=1, metavar="HxW", show_default=_shown)]

@@ -11,7 +11,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ..audit.report import Severity
-from ..audit.trace import run_traced, table
+from ..audit.trace import run_traced
 from .outcome import Exit, UsageError
 from .reporting import Format, Reporting
 
@@ -52,19 +52,14 @@ def trace(
         raise UsageError("nothing to run: expected secure-resize trace -- SCRIPT [ARGUMENT ...], or -- -m MODULE")
     sys.stdout.flush()
     ended, found = run_traced(arguments)
-    reporting = Reporting(format=format, report=report)
-    if report is None and format in (None, "text"):
-        print(table(found), file=sys.stderr)
-    reporting.emit(found, stream=sys.stderr)
+    code = ended
+    if ended == 0 and fail_on is not None:
+        code = Exit.FINDINGS if found.reaches(fail_on) else Exit.FAILED if found.failures else ended
+    Reporting(format=format, report=report).emit(found, stream=sys.stderr, code=code)
     sys.stderr.flush()
     if ended < 0:
         _end_by(-ended)
-    if ended == 0 and fail_on is not None:
-        if found.reaches(fail_on):
-            return Exit.FINDINGS
-        if found.failures:
-            return Exit.FAILED
-    return ended
+    return code
 
 
 def _end_by(number: int) -> None:

@@ -212,7 +212,7 @@ class _Bench:
             if self.reserved:
                 image[0] = ends
             out = self.colours.levels(self.box(image)).swapaxes(0, 1)
-        return out if self.channels > 1 or self.box.channels == 1 else out.mean(axis=2, keepdims=True)
+        return out if self.channels > 1 else out.mean(axis=2, keepdims=True)
 
     def _divide(self) -> tuple[npt.NDArray[np.intp], dict[int, npt.NDArray[np.intp]]]:
         """Each source line's strip, and the output lines that belong to each usable strip; as many strips as work."""

@@ -104,6 +104,12 @@ class Gains:
         return probe(hook.again(in_size, out_size, *options), in_size, out_size, dtype="uint8", layout="HWC")
 
 
+# torch's antialiased filters are Pillow's, which are ours; its documentation says so, and tests/test_trace.py asks it.
+_AS_PILLOW = {
+    f"{library}:{name}+antialias": name for library in ("torch", "torchvision") for name in ("bilinear", "bicubic")
+}
+
+
 def _closed_form(scaler: str, in_size: Size, out_size: Size) -> ScalingOperator | None:
     known = SCALERS.get(scaler)
     shrinks = all(m <= n for n, m in zip(in_size, out_size, strict=True))
@@ -112,8 +118,8 @@ def _closed_form(scaler: str, in_size: Size, out_size: Size) -> ScalingOperator 
     if known.sampling is not None:
         rows, cols = (sampled_axis(known.sampling, n, m).operator for n, m in zip(in_size, out_size, strict=True))
         return ScalingOperator(rows, cols)
-    if known.kernel:
-        return scaling_operator(in_size, out_size, known.kernel)  # type: ignore[arg-type]
+    if kernel := known.kernel or _AS_PILLOW.get(scaler):
+        return scaling_operator(in_size, out_size, kernel)  # type: ignore[arg-type]
     if scaler == "opencv:area" and shrinks:  # the exact mean; see no-area in DEVIATIONS for the rest
         return scaling_operator(in_size, out_size, "area")
     return None
