@@ -154,10 +154,10 @@ class _Change:
 def _moved(one: _Groups, multiplier: float) -> _Change:
     """Each group's least change plus ``multiplier`` times the square of its miss."""
     even, within = _within(one, multiplier)
-    blown: npt.NDArray[np.bool_] = (one.dear < within) & (one.need != 0) & (one.counts > 0)
+    blown = np.asarray((one.dear < within) & np.greater(np.abs(one.need), 0) & np.greater(one.counts, 0))
     rank = np.empty_like(one.order)
     np.put_along_axis(rank, one.order, np.arange(one.order.shape[1])[None], axis=1)
-    return _carried(one, even, within, blown[:, None] & (rank < one.many[:, None]))
+    return _carried(one, even, within, blown.reshape(-1, 1) & (rank < one.many[:, None]))
 
 
 def _within(one: _Groups, multiplier: float) -> tuple[FloatArray, FloatArray]:
