@@ -154,10 +154,10 @@ class _Change:
 def _moved(one: _Groups, multiplier: float) -> _Change:
     """Each group's least change plus ``multiplier`` times the square of its miss."""
     even, within = _within(one, multiplier)
-    blown = np.asarray((one.dear < within) & np.greater(np.abs(one.need), 0) & np.greater(one.counts, 0))
+    blown = (one.dear < within) & (one.need != 0) & (one.counts > 0)
     rank = np.empty_like(one.order)
     np.put_along_axis(rank, one.order, np.arange(one.order.shape[1])[None], axis=1)
-    return _carried(one, even, within, blown.reshape(-1, 1) & (rank < one.many[:, None]))
+    return _carried(one, even, within, blown[:, None] & (rank < one.many[:, None]))
 
 
 def _within(one: _Groups, multiplier: float) -> tuple[FloatArray, FloatArray]:
@@ -173,11 +173,11 @@ def _within(one: _Groups, multiplier: float) -> tuple[FloatArray, FloatArray]:
 
 def _carried(one: _Groups, even: FloatArray, within: FloatArray, beyond: npt.NDArray[np.bool_]) -> _Change:
     """The samples ``beyond`` carry their groups' whole change: each to the edge, and what is left in equal parts."""
-    blown = beyond.any(axis=1)
+    blown = beyond.any(axis=1, keepdims=True)
     edge = np.where(one.need[:, None] > 0, 255 - one.samples, -one.samples)
     left = one.samples.shape[1] * one.need - (edge * beyond).sum(axis=1)
     left = left / np.maximum(beyond.sum(axis=1), 1)
-    return _Change(np.where(blown[:, None], beyond * (edge + left[:, None]), even), within, beyond)
+    return _Change(np.where(blown, beyond * (edge + left[:, None]), even), within, beyond)
 
 
 # Three components at once.
