@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from .geometry import affine_steps, stepped_over
-from .hook import Arguments, Described, Keywords, Sight, argument, hook, shrinks
+from .hook import Arguments, Described, Keywords, Sight, argument, hook, shrinks, unseen
 
 OPERATIONS = "tensorflow.python.ops.gen_image_ops"
 KERNELS = {"triangle": "bilinear", "keyscubic": "bicubic"}
@@ -112,7 +112,7 @@ for _function, _name, _shown in (
     ("scale_and_translate", "tf.image.resize (scale_and_translate)", "tf.image.resize"),
     ("ScaleAndTranslate", "tf.raw_ops.ScaleAndTranslate", ""),
 ):
-    hook(_name, OPERATIONS, _function, "SR106", _scaled, shown=_shown)(_scale_and_translate)
+    hook(_name, OPERATIONS, _function, "SR106", _scaled, shown=_shown or _name)(_scale_and_translate)
 
 
 def _cropped(method: str) -> Described:
@@ -196,3 +196,10 @@ for _function, _name, _place in (
     ("DecodeAndCropJpeg", "tf.raw_ops.DecodeAndCropJpeg", 3),
 ):
     hook(_name, OPERATIONS, _function, "SR109", lambda ratio: (f"ratio={ratio}", "", "decode"))(_decoded(_place))
+
+unseen(
+    "tf.saved_model.load",
+    "tensorflow.python.saved_model.load",
+    "load",
+    "a saved model's graph is executed as it was saved",
+)

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from .geometry import mapped_steps, stepped_over
-from .hook import Arguments, Described, Keywords, Sight, argument, hook, shrinks
+from .hook import Arguments, Described, Keywords, Sight, argument, hook, shrinks, unseen
 
 _LOOKS = 16  # at a grid on a GPU, which has to wait for it; from then on at every power of two
 
@@ -208,3 +208,7 @@ def _jax_resize(args: Arguments, kwargs: Keywords, result: Any) -> Sight | None:
     options = (name, bool(argument(args, kwargs, 3, "antialias", True)))
     graph = "Tracer" in type(result).__name__
     return Sight(*sizes, image.dtype, channels, options, graph, name == "nearest")
+
+
+unseen("torch.compile", "torch", "compile", "what is compiled runs without the functions that are wrapped")
+unseen("torch.jit.load", "torch.jit._serialization", "load", "a scripted model runs without Python")
