@@ -124,11 +124,9 @@ def attack(pairs: list[tuple[Path, Path]], side: int, scale: int, decoders: list
                    for name, one in full.items()))  # fmt: skip
     for kernel, tally in safe.items():
         near = sum(one >= 15 for one in tally.target)
-        print(
-            f"`sr.decode(kernel={kernel!r})`, of the {len(tally.target)} pairs that are not alike: {max(tally.target):.1f} "
-            f"dB to the target at most, {near} of them at 15 dB or more; at most {100 * max(tally.source):.0f} % of the "
-            "target's difference shows.\n"
-        )
+        print(f"`sr.decode(kernel={kernel!r})`, {len(tally.target)} pairs that are not alike: at most "
+              f"{max(tally.target):.1f} dB to the target, {near} at 15 dB or more;")  # fmt: skip
+        print(f"at most {100 * max(tally.source):.0f} % of the target shows.\n")
     print(f"Largest difference from `resize` of the full decode: {apart} levels.\n")
 
 

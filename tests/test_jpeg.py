@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import json
 from functools import cache
 from importlib.util import find_spec
 
@@ -222,6 +223,32 @@ def test_the_bound_is_sound_and_near():
         missed = found.planes[0].reshape(16, 4, 16, 4).mean(axis=(1, 3)) - means
         assert np.sqrt(np.mean(missed**2)) <= epsilon + 1e-3
         assert 0 <= found.gap < 0.05
+
+
+# The survey of decoders.
+
+
+@needs_coefficients
+@pytest.mark.filterwarnings("ignore:The image decoding and encoding capabilities:DeprecationWarning")
+def test_the_survey_of_decoders(capsys):
+    pytest.importorskip("rich")
+    from secure_resize.cli import main
+
+    assert main(["survey", "--decoders", "pillow:*", "--format", "json"]) == 1
+    rows = {row["decoder"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
+    assert [rows[name]["verdict"] for name in rows] == ["decodes in full", "vulnerable", "vulnerable"]
+    assert rows["pillow:open"]["full_db"] == "inf"
+    cell = rows["pillow:draft"]["cells"]["8"]
+    assert cell["gain_db"] > 5
+    assert cell["psnr_target"] >= 25
+    assert main(["survey", "--decoders", "pillow:open"]) == 0
+    out = capsys.readouterr().out
+    assert "pillow:open" in out
+    assert "decodes in full" in out
+    assert main(["survey", "--decoders", "pillow:close"]) == 4
+    assert "valid decoders: pillow:open" in capsys.readouterr().err
+    assert main(["survey", "--decoders", "--format", "libraries"]) == 4
+    assert "goes with no --format libraries" in capsys.readouterr().err
 
 
 # Detection.

@@ -58,6 +58,7 @@ LAYERS = [
         "attacks.payload",
         "attacks.overshoot",
         "attacks.jpeg",
+        "attacks.decoders",
     },
     {
         "audit.report",
