@@ -225,6 +225,37 @@ def test_the_bound_is_sound_and_near():
         assert 0 <= found.gap < 0.05
 
 
+# Decoders that are not exact.
+
+
+@needs_coefficients
+@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize("shade", ["white", "black"])
+def test_a_blank_page_is_a_picture_to_tensorflow(grey, shade):
+    decoder_here("tensorflow:decode_jpeg")
+    target = picture("coffee", 125, grey)
+    crafted = sr.attacks.craft_blank(target, shade=shade)
+    assert crafted.psnr_target > 25
+    assert crafted.psnr_target_luma > 28
+    assert crafted.psnr_blank > (1000 if grey else 20)
+    exact = get_decoder("tensorflow:decode_jpeg+accurate")(crafted.data, (125, 125))
+    np.testing.assert_array_equal(exact, crafted.shown)
+    whole = np.broadcast_to(np.atleast_3d(crafted.shown), (125, 125, 3))
+    np.testing.assert_array_equal(sr.decode(crafted.data, (25, 25)), sr.resize(whole, (25, 25)))
+    found = sr.overshoot(crafted.data)
+    assert found.suspicious
+    assert found.beyond > 1500
+
+
+@needs_coefficients
+def test_a_blank_page_stays_blank_to_accurate_decoders():
+    for name in ("pillow:open", "opencv:imdecode", "simplejpeg:decode_jpeg"):
+        if DECODERS[name].installed:
+            assert sr.attacks.craft_blank(picture("coffee", 64, grey=True), name).psnr_target < 15
+    with pytest.raises(ValueError, match="unknown shade 'grey'; valid: white, black"):
+        sr.attacks.craft_blank(picture("coffee", 64), shade="grey")
+
+
 # The survey of decoders.
 
 

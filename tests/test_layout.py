@@ -59,6 +59,7 @@ LAYERS = [
         "attacks.overshoot",
         "attacks.jpeg",
         "attacks.decoders",
+        "attacks.inexact",
     },
     {
         "audit.report",

@@ -17,6 +17,7 @@ from ..scaling import resize
 from ..tables import Table
 from ..workers import pool
 from .craft import REACHED_DB
+from .inexact import craft_blank
 from .jpeg import craft_file
 
 __all__ = ["FORMATS", "SCALES", "DecoderRow", "measure_decoders", "select_decoders"]
@@ -45,7 +46,8 @@ class DecoderCell:
 @dataclass(frozen=True)
 class DecoderRow:
     """A decoder: its cells by scale, none where it decodes in full alone; ``full_db``, the PSNR in dB of its full
-    decode of a crafted file and of Pillow's (None where it has none); ``error``, why it could not be measured.
+    decode of a crafted file and of Pillow's (None where it has none); ``blank_db``, the PSNR in dB at which it shows
+    the picture that a file blank to Pillow hides from accurate decoders; ``error``, why it could not be measured.
     """
 
     decoder: str
@@ -55,6 +57,7 @@ class DecoderRow:
     full_db: float | None
     note: str
     error: str = ""
+    blank_db: float = 0.0
 
     @property
     def verdict(self) -> str:
@@ -63,6 +66,8 @@ class DecoderRow:
             return "not measured"
         if self.cells:
             return "vulnerable" if any(cell.attacked for cell in self.cells.values()) else "not reached"
+        if self.blank_db >= REACHED_DB:
+            return "vulnerable"
         return "decodes in full" if self.full_db == np.inf else "decodes otherwise"
 
 
@@ -122,7 +127,8 @@ def _row(name: str) -> DecoderRow:
         if not decoder.scaled:
             crafted = craft_file(*pictures(8), "pillow:draft")
             full = psnr(decoder(crafted.data, (SIDE, SIDE)), crafted.shown)
-            return DecoderRow(name, decoder.version, decoder.default, {}, full, decoder.note)
+            blank = craft_blank(pictures(8)[0], name).psnr_target
+            return DecoderRow(name, decoder.version, decoder.default, {}, full, decoder.note, blank_db=blank)
         cells = {}
         for scale in SCALES:
             source, target = pictures(2 * scale if decoder.then else scale)
@@ -138,9 +144,9 @@ def _row(name: str) -> DecoderRow:
 # Output. Each format is a function of the rows and of what is missing.
 
 _TITLE = (
-    "JPEG decoders and a crafted file of one pair of pictures: by how many dB its change is quieter in the full decode\n"
-    "than in the scaled one (and the PSNR at which that shows the hidden picture; 25 dB is a success). Not linear: what\n"
-    "is cut off to black or white hides the rest."
+    "JPEG decoders and a crafted file of one pair of pictures: by how many dB its change is quieter in the full\n"
+    "decode than in the scaled one (and the PSNR at which that shows the hidden picture; 25 dB is a success). Not\n"
+    "linear: what is cut off to black or white hides the rest."
 )
 
 
@@ -149,9 +155,17 @@ def _table(rows: Sequence[DecoderRow], code: str = "", bold: str = "") -> Table:
     for row in rows:
         cells = [f"{cell.gain_db:.1f} ({cell.psnr_target:.0f})" for cell in row.cells.values()] or [""] * len(SCALES)
         full = "" if row.full_db is None else "equal" if row.full_db == np.inf else f"{row.full_db:.1f} dB"
+        blank = "" if row.full_db is None else f"{row.blank_db:.0f}"
         verdict = f"{bold}{row.verdict}{bold}" if row.verdict == "vulnerable" else row.verdict
-        lines.append([f"{code}{row.decoder}{code}", row.version, *(cells or [""] * len(SCALES)), full, verdict])
-    header = ["decoder", "version", *(f"1/{scale}" for scale in SCALES), "full decode, to Pillow's", "verdict"]
+        lines.append([f"{code}{row.decoder}{code}", row.version, *(cells or [""] * len(SCALES)), full, blank, verdict])
+    header = [
+        "decoder",
+        "version",
+        *(f"1/{scale}" for scale in SCALES),
+        "full decode, to Pillow's",
+        "hidden in a blank, dB",
+        "verdict",
+    ]
     return Table(header, lines, range(2, 2 + len(SCALES)), _TITLE)
 
 
