@@ -82,6 +82,8 @@ def audit(
         GiB above which it is given up.
     """
     with usage():
+        if ":" not in target.strip(":"):
+            raise ValueError(f"expected module:object or file.py:object, got {target!r}")
         given = arguments(args)
         sizes = tuple(size_of(text) for text in in_size)
         for text in input:

@@ -100,11 +100,16 @@ def _value(of: Any) -> str:
 
 
 def facts(of: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Evidence or facts as rows of (label, value), without what has a form of its own.
+    """Evidence or facts as rows of (label, value), without what has a form of its own, and what says nothing.
 
     Lists of records are left out too: they are for machines, and a table beside them is for people.
     """
-    return [(label(str(key)), value(one)) for key, one in of.items() if key not in FORMS and not _records(one)]
+    shown = {key: one for key, one in of.items() if key not in FORMS and not _records(one) and not _empty(one)}
+    return [(label(str(key)), value(one)) for key, one in shown.items()]
+
+
+def _empty(of: Any) -> bool:
+    return of is None or (isinstance(of, (str, list, tuple, Mapping)) and not of)
 
 
 def _records(of: Any) -> bool:
