@@ -79,7 +79,8 @@ def _worst(gains: Gains, call: Call) -> tuple[Gain, int]:
     ordered = list(dict.fromkeys(alternate))
     found: list[Gain] = []
     for pair in ordered[:_MEASURED]:
-        if len(found) >= _PROBED and any(one.how.startswith("probed") for one in found):
+        slow = gains.spent > gains.seconds / 2 or any(one.how.startswith("probed") for one in found)
+        if slow and len(found) >= _PROBED:
             break
         found.append(gains.of(call.hook, call.options, *pair))
     order = ("robust", "unknown", "weak", "vulnerable")
