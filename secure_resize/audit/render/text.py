@@ -44,6 +44,9 @@ def write_text(report: Report, stream: TextIO) -> None:
     for failure in report.failures:
         _print(console, _text(("could not look at ", "bold red"), (printable(failure), "")), 0)
     _print(console, _text((summary(report), "bold red" if report.active else "bold")), 0)
+    mendable = sum(one.fix is not None for one in report.active)
+    if mendable and report.tool == "lint":
+        _print(console, _text((f"--fix can mend {mendable} of them", "dim")), 0)
 
 
 def _finding(console: Console, finding: Finding, detailed: bool) -> None:
