@@ -13,6 +13,7 @@ import pytest
 
 import secure_resize as sr
 from secure_resize.audit.trace.gains import _closed_form
+from secure_resize.audit.trace.hooks import HOOKS
 from secure_resize.audit.trace.live.labels import looks_like_labels
 from secure_resize.audit.trace.run import run_traced
 
@@ -163,7 +164,7 @@ if sys.argv[1] == "tensorflow":
     raw, batch, size = tf.raw_ops, tf.constant(image[None]), tf.constant([12, 32])
     box, first = tf.constant([[0.0, 0, 1, 1]]), tf.constant([0])
     shrink = tf.constant([[2.0, 0, 0, 0, 4, 0, 0, 0]])
-    whole = tf.constant([0, 0, 48, 64])
+    whole = tf.constant([0, 0, 24, 32])  # of the picture as it is decoded
     for method in ("bilinear", "nearest", "bicubic", "area", "lanczos3"):
         tf.image.resize(batch, size, method)  #= tf.image.resize 48x64 -> 12x32
     raw.ResizeBilinear(images=batch, size=size)  #= tf.raw_ops.ResizeBilinear 48x64 -> 12x32
@@ -177,11 +178,21 @@ if sys.argv[1] == "tensorflow":
     raw.CropAndResize(image=batch, boxes=box, box_ind=first, crop_size=size)  #= tf.raw_ops.CropAndResize 48x64 -> 12x32
     warp = dict(images=batch, transforms=shrink, output_shape=size, fill_value=0.0, interpolation="BILINEAR")
     raw.ImageProjectiveTransformV3(**warp)  #= tf.raw_ops.ImageProjectiveTransformV3 48x64 -> 12x32
+    direct = __import__("tensorflow.python.ops.gen_image_ops", fromlist="_").image_projective_transform_v3
+    direct(**warp)  #= gen_image_ops.image_projective_transform_v3 48x64 -> 12x32
     coded = coded.tobytes()
     tf.io.decode_jpeg(coded, ratio=4)  #= tf.io.decode_jpeg 48x64 -> 12x16
     raw.DecodeJpeg(contents=coded, ratio=2)  #= tf.raw_ops.DecodeJpeg 48x64 -> 24x32
-    tf.io.decode_and_crop_jpeg(coded, whole, ratio=1)
+    tf.io.decode_and_crop_jpeg(coded, whole, ratio=2)  #= tf.io.decode_and_crop_jpeg 48x64 -> 24x32
+    raw.DecodeAndCropJpeg(contents=coded, crop_window=whole, ratio=2)  #= tf.raw_ops.DecodeAndCropJpeg 48x64 -> 24x32
+    tf.io.decode_jpeg(coded)
 """
+
+
+def test_every_row_is_in_that_script():
+    named = {line.partition("  #= ")[2].rpartition(" ->")[0].rpartition(" ")[0] for line in EVERY.splitlines()}
+    hiding = {"torch.compile", "torch.jit.load", "tf.saved_model.load"}
+    assert {row.shown for row in HOOKS.values()} == (named - {""}) | hiding
 
 
 @pytest.mark.slow

@@ -33,8 +33,9 @@ def trace(
     other programs, and Python started without its environment (-I, -E, -S).
 
     The script's standard output and its exit code stay as they are; the report goes to standard error when the script
-    has ended, or into a file. Only with --fail-on do findings change the exit code: a script that ended with 0 then
-    ends with 1. Usage errors end with 4.
+    has ended, or into a file. What the script can see of it is its environment: PYTHONPATH and SECURE_RESIZE_TRACE.
+    Only with --fail-on do findings change the exit code: a script that ended with 0 then ends with 1. Usage errors end
+    with 4.
 
     Parameters
     ----------

@@ -71,6 +71,7 @@ def _shown(finding: Finding, album: Album) -> dict[str, Any]:
     pictures = list(album.of(finding.evidence))
     return {
         "finding": finding,
+        "place": words.printable(str(finding.place)),
         "title": rule.title if rule else "",
         "photographs": [one for one in pictures if not one.diagram],
         "diagrams": [one for one in pictures if one.diagram],

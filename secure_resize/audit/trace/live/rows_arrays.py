@@ -187,7 +187,11 @@ def _skimage(order: int, smoothed: bool) -> Described:
     return flags, f"skimage:{name}{'+antialias' * smoothed}" if name else "", "resize"
 
 
-@hook("skimage.transform.resize", "skimage.transform._warps", "resize", "SR112", _skimage)
+def _image(args: Arguments, kwargs: Keywords) -> Any:
+    return argument(args, kwargs, 0, "image")
+
+
+@hook("skimage.transform.resize", "skimage.transform._warps", "resize", "SR112", _skimage, pixels=_image)
 def _skimage_resize(args: Arguments, kwargs: Keywords, result: Any) -> Sight | None:
     image = argument(args, kwargs, 0, "image")
     logical = str(getattr(image, "dtype", "")) == "bool"
@@ -225,7 +229,7 @@ def _spline_warp(library: str) -> Any:
     return describe
 
 
-@hook("skimage.transform.warp", "skimage.transform._warps", "warp", "SR112", _spline_warp("skimage"))
+@hook("skimage.transform.warp", "skimage.transform._warps", "warp", "SR112", _spline_warp("skimage"), pixels=_image)
 def _skimage_warp(args: Arguments, kwargs: Keywords, result: Any) -> Sight | None:
     image, back = argument(args, kwargs, 0, "image"), argument(args, kwargs, 1, "inverse_map")
     # A transform, its bound method .inverse, or a matrix; other functions say nothing of their steps.

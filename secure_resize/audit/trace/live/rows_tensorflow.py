@@ -162,7 +162,7 @@ def _project(args: Arguments, kwargs: Keywords, result: Any) -> Sight | None:
 for _function, _name, _describe, _read in (
     ("crop_and_resize", "tf.image.crop_and_resize", _cropped, _crop_and_resize),
     ("CropAndResize", "tf.raw_ops.CropAndResize", _cropped, _crop_and_resize),
-    ("image_projective_transform_v3", "ImageProjectiveTransformV3", _projected, _project),
+    ("image_projective_transform_v3", "gen_image_ops.image_projective_transform_v3", _projected, _project),
     ("ImageProjectiveTransformV3", "tf.raw_ops.ImageProjectiveTransformV3", _projected, _project),
 ):
     _image = "images" if _read is _project else "image"
