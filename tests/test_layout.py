@@ -90,6 +90,7 @@ LAYERS = [
     {"audit.pipeline.target", "audit.pipeline.inputs", "audit.pipeline.userpictures"},
     {"audit.pipeline.measure"},
     {"audit.pipeline.attack"},
+    {"audit.pipeline.decoding"},
     {"audit.pipeline.answer", "audit.pipeline.run"},
     {"audit.pipeline.testing"},
     {"audit"},

@@ -23,7 +23,7 @@ _CODES = {"vulnerable": "SR201", "weak": "SR202", "unfaithful": "SR203"}
 
 def report_of(found: Audited) -> Report:
     """What is known of a pipeline as a report, at any time."""
-    findings = [*_verdicts(found), *_attacks(found), *_pictures(found)]
+    findings = [*_verdicts(found), *_attacks(found), *_decodings(found), *_pictures(found)]
     looked_at = 1 if any(one.verdict != "not measured" for one in found.measured) or found.unresized else 0
     return Report(
         "audit",
@@ -43,6 +43,7 @@ def facts_of(found: Audited) -> dict[str, Any]:
         "verdict": _worst(found),
         "measured": [one.to_dict() for one in found.measured],
         "attacks": [{"input": one.name, "output": one.run.output, **made.to_dict()} for one, made in found.attacks],
+        "decodings": [one.to_dict() for one in found.decodings],
         "fix": dict(found.fixed),
         "pictures": [one.to_dict() for one in found.pictures],
         "notes": list(dict.fromkeys(found.notes)),
@@ -52,7 +53,7 @@ def facts_of(found: Audited) -> dict[str, Any]:
 
 
 def _worst(found: Audited) -> str:
-    verdicts = {one.verdict for one in found.measured}
+    verdicts = {one.verdict for one in found.measured} | {one.verdict for one in found.decodings}
     if any(made.success and one.verdict == "robust" for one, made in found.attacks):
         verdicts.add("unfaithful")
     if not verdicts:
@@ -176,6 +177,31 @@ def _attacks(found: Audited) -> Iterator[Finding]:
                 context=f"{found.target} attacked",
             )
             return
+
+
+def _decodings(found: Audited) -> Iterator[Finding]:
+    """One finding, on the file that worked, or else the worst."""
+    if not found.decodings:
+        return
+    one = max(found.decodings, key=lambda each: (each.success, each.scale))
+    sizes = f"{one.measurement.in_size[0]}x{one.measurement.in_size[1]}"
+    shown = (
+        f"; a file made for 1/{one.scale} showed people its source ({one.psnr_source:.1f} dB) and the pipeline another "
+        f"picture ({one.psnr_target:.1f} dB to it, luma {one.psnr_target_luma:.1f} dB, {100 * one.share:.0f} % of it)"
+        if one.scale
+        else ""
+    )
+    yield Finding(
+        "SR206",
+        RULES["SR206"].severity if one.success or not one.scale else "medium",
+        f"{found.target} scales while it decodes JPEG files of {sizes}: what it makes of one lies "
+        f"{one.difference:.1f} levels from what it makes of the pixels that a full decode shows{shown}",
+        _place(found),
+        "high",
+        RULES["SR206"].instead,
+        evidence={key: value for key, value in one.to_dict().items() if key not in ("input", "in_size")},
+        context=f"{found.target} decodes at a scale",
+    )
 
 
 def _pictures(found: Audited) -> Iterator[Finding]:

@@ -71,7 +71,7 @@ def file_bytes(levels: Levels, mode: str = "RGB", form: str = "png") -> bytes:
     elif form == "bmp":
         picture.save(stream, "BMP")
     else:
-        picture.save(stream, "PNG", compress_level=1)
+        picture.save(stream, "PNG", compress_level=0)
     return stream.getvalue()
 
 

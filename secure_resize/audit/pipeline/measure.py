@@ -225,6 +225,12 @@ def _responding(entry: Entry, picture: Levels, layout: str, dtype: str, output: 
     names = [name for name in names if not np.array_equal(first[name], other[name])]
     black, white = result(np.zeros_like(picture)), result(np.full_like(picture, 255))
     names = [name for name in names if name in black and name in white and _even(white[name], black[name])]
+    # Axes taken for others show in one channel alone.
+    for channel in range(3) if names else ():
+        colour = np.zeros_like(picture)
+        colour[..., channel] = 255
+        one = result(colour)
+        names = [name for name in names if name in one and _even(one[name], black[name], moves=False)]
     if not names:
         raise ValueError("no picture in the result that shows the one which goes in")
     names = [name for name in names if not _unchanged(first[name], picture, layout)]
@@ -252,13 +258,16 @@ def _unchanged(output: FloatArray, picture: Levels, layout: str) -> bool:
     return True
 
 
-def _even(white: FloatArray, black: FloatArray) -> bool:
-    """Whether black and white make outputs that differ by one amount, channel by channel, wherever they differ."""
+def _even(white: FloatArray, black: FloatArray, *, moves: bool = True) -> bool:
+    """Whether two constant pictures make outputs that differ by one amount, channel by channel, wherever they differ.
+
+    ``moves``: whether they have to differ at all.
+    """
     if white.shape != black.shape:
         return False
     change = np.abs(white - black)
     if not change.max() > 0:
-        return False
+        return not moves
     moved = [one[one > 0.02 * change.max()] for one in np.moveaxis(change, -1, 0)]
     return all(np.mean(np.abs(one - np.median(one)) <= 0.02 * one.max()) > 0.5 for one in moved if one.size)
 
@@ -409,6 +418,8 @@ def _probed_objects(run: Run, size: Size, out_size: Size, images: Sequence[Level
     found: list[ScalingOperator] = []
     first: ProbeError | None = None
     for layout in run.entry.layouts:
+        if found and _layout_alike(run, found[0], layout):
+            continue
         try:
             found.append(probe(call, size, out_size, dtype="auto", layout=layout, images=images))  # type: ignore[arg-type]
         except UnfaithfulError:
@@ -419,6 +430,36 @@ def _probed_objects(run: Run, size: Size, out_size: Size, images: Sequence[Level
         assert first is not None
         raise first
     return max(found, key=lambda one: exposure(one).stealth_gain_db)
+
+
+def _layout_alike(run: Run, operator: ScalingOperator, layout: str) -> bool:
+    """Whether in ``layout``, in every dtype that is taken, the same becomes of pictures as in the operator's own."""
+    known = operator.provenance
+    assert known is not None
+    first = replace(run, layout=known.layout, dtype=known.dtype)
+    channels = LAYOUTS[layout].channels
+    if LAYOUTS[known.layout].channels != channels:
+        return False
+    images = [image for _, image in test_pictures([operator], channels, (), 0)]
+    expected = _shares(first, images)
+    if expected is None:
+        return False
+    seen = [_shares(replace(run, layout=layout, dtype=dtype), images) for dtype in DTYPES]
+    taken = [one for one in seen if one is not None]
+    limit = _ALIKE / 255
+    return bool(taken) and all(
+        one.shape == expected.shape and bool(np.abs(one - expected).max() <= limit) for one in taken
+    )
+
+
+def _shares(run: Run, images: Sequence[Levels]) -> FloatArray | None:
+    """What the pipeline makes of pictures, as shares of the way from black to white; None where it refuses them."""
+    try:
+        black, white = (run(np.full_like(images[0], level)) for level in (0, 255))
+        span = np.where(white == black, np.inf, white - black)
+        return np.stack([(run(image) - black) / span for image in images])
+    except Exception:
+        return None
 
 
 def _modes(main: Measurement, size: Size, images: Sequence[Levels]) -> Iterator[Measurement]:

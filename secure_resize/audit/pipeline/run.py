@@ -20,6 +20,7 @@ from ...scaling import check_size
 from ..report import Report
 from .answer import report_of
 from .attack import Attack, attack as attacked, save
+from .decoding import Decoding, decoding
 from .measure import Entry, Measurement, Unresized, entries, measurements, same_as
 from .target import Target, TargetError, find, target_of
 from .userpictures import Picture, read_all
@@ -64,6 +65,7 @@ class Audited:
     options: Options = field(default_factory=Options)
     measured: list[Measurement] = field(default_factory=list)
     attacks: list[tuple[Measurement, Attack]] = field(default_factory=list)
+    decodings: list[Decoding] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -211,7 +213,7 @@ def _sizes_of(own: Sequence[Picture]) -> tuple[Size, ...]:
     return tuple(dict.fromkeys([*common, *ends]))
 
 
-def _measure(found: Audited, target: Target, size: Size, folder: Path, own: Sequence[Picture], tell: Tell) -> None:
+def _measure(found: Audited, target: Target, size: Size, folder: Path, mine: Sequence[Picture], tell: Tell) -> None:
     """All measurements at one size."""
     options = found.options
     try:
@@ -223,14 +225,16 @@ def _measure(found: Audited, target: Target, size: Size, folder: Path, own: Sequ
     except TargetError as error:
         found.failures.append(str(error))
         return
-    pictures = _examples(own, size)
+    pictures = _examples(mine, size)
     mains: list[Measurement] = []
     for entry in ways:
         like = next((main for main in mains if not entry.layouts and same_as(entry, main)), None)
         if like is not None:
             like.alike.append(entry.way.name)
             continue
-        mains += _measured(found, entry, size, pictures, tell)
+        own = _measured(found, entry, size, pictures, tell)
+        mains += own
+        _decodings(found, own[:1], pictures, tell)
 
 
 def _measured(
@@ -251,6 +255,21 @@ def _measured(
     return mains
 
 
+def _decodings(
+    found: Audited, mains: Sequence[Measurement], pictures: Sequence[npt.NDArray[np.uint8]], tell: Tell
+) -> None:
+    """Whether a way in that takes files scales while it decodes them."""
+    for one in mains:
+        if one.run.entry.way.raw is None or one.operator is None:
+            continue
+        tell(f"{found.target}: how it decodes JPEG files", found)
+        scaled = decoding(one, pictures, attack=found.options.attack)
+        if scaled is not None:
+            found.decodings.append(scaled)
+            if scaled.reason:
+                found.notes.append(f"{one.name}: it scales while it decodes JPEG files; {scaled.reason}")
+
+
 def _examples(own: Sequence[Picture], size: Size) -> list[npt.NDArray[np.uint8]]:
     """Up to eight of the user's pictures, those of the very size first."""
     ordered = sorted(own, key=lambda picture: picture.size != size)
@@ -263,7 +282,13 @@ def _attack(found: Audited, images: Sequence[npt.NDArray[np.uint8]], tell: Tell)
     for one in measured[:4]:
         tell(f"{found.target}: attacking its input {one.name}", found)
         try:
-            made = attacked(one, images, seconds=found.options.attack_seconds, thorough=one.verdict != "robust")
+            made = attacked(
+                one,
+                images,
+                seconds=found.options.attack_seconds,
+                thorough=one.verdict != "robust",
+                ladder=1 if one.verdict == "robust" else 4,
+            )
         except Exception as error:  # of the pipeline: what it does with an attack image is its own
             found.notes.append(f"no attack on {one.name}: {type(error).__name__}: {error}")
             continue
