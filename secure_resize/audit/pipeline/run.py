@@ -22,6 +22,7 @@ from .answer import report_of
 from .attack import Attack, attack as attacked, save
 from .decoding import Decoding, decoding
 from .measure import Entry, Measurement, Unresized, entries, measurements, same_as
+from .mending import Mended, mend
 from .target import Target, TargetError, find, target_of
 from .userpictures import Picture, read_all
 
@@ -70,7 +71,7 @@ class Audited:
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     saved: list[dict[str, str]] = field(default_factory=list)
-    fixed: Mapping[str, Any] = field(default_factory=dict)
+    fixed: Mended | None = None
     unresized: bool = False
     seconds: float = 0.0
 
@@ -186,7 +187,7 @@ def _sizes(size: Any) -> tuple[Size, ...]:
 def run(target: Target, options: Options, tell: Tell = lambda text, found: None) -> Audited:
     """The audit; ``tell(text, found)`` is called with what is done next, and with what is known so far."""
     started = time.monotonic()
-    found = Audited(target.name, target.path, target.line, options, notes=target.notes)
+    found = Audited(target.name, target.path, target.line, options, notes=list(target.notes))
     found.pictures = read_all([Path(one) for one in options.images], Path(options.folder) if options.folder else None)
     own = [picture for picture in found.pictures if picture.levels is not None]
     with tempfile.TemporaryDirectory(prefix="secure-resize-audit-") as name:
@@ -196,9 +197,10 @@ def run(target: Target, options: Options, tell: Tell = lambda text, found: None)
             found.seconds = time.monotonic() - started
         if options.attack:
             _attack(found, [picture.levels for picture in own if picture.levels is not None], tell)
-            if options.pictures and found.attacks:
-                _, best = max(found.attacks, key=lambda one: one[1].success)
-                found.saved = save(best, Path(options.pictures))
+        _mend(found, tell)
+        if options.pictures and found.attacks:
+            best = max(found.attacks, key=lambda one: one[1].success)[1]
+            found.saved = save(best, Path(options.pictures), found.fixed.seen if found.fixed else None)
         found.seconds = time.monotonic() - started
     return found
 
@@ -250,8 +252,8 @@ def _measured(
         if one.operator is None and not one.unfaithful:
             found.failures.append(f"{one.name} at {size[0]}x{size[1]}: {one.error}")
         tell(f"{entry.target.name} at {size[0]}x{size[1]}: {one.name}: {one.verdict}", found)
-    if entry.way.notes:
-        found.notes += [note for note in entry.way.notes if note not in found.notes]
+    notes = (*entry.way.notes, *entry.target.notes)
+    found.notes += [note for note in notes if note not in found.notes]
     return mains
 
 
@@ -298,6 +300,21 @@ def _attack(found: Audited, images: Sequence[npt.NDArray[np.uint8]], tell: Tell)
                 break
         if one.verdict == "robust":
             break
+
+
+def _mend(found: Audited, tell: Tell) -> None:
+    """The guilty calls of the worst measurement, and the same measured with them mended."""
+    bad = [one for one in found.measured if one.operator is not None and one.verdict != "robust"]
+    if not bad:
+        return
+    worst, attack = next(
+        ((one, made) for one, made in found.attacks if made.success), (max(bad, key=_preference), None)
+    )
+    tell(f"{found.target}: which call it is, and what mends it", found)
+    try:
+        found.fixed = mend(worst, attack)
+    except Exception as error:  # of the pipeline, which is made once more
+        found.notes.append(f"no call was found out: {type(error).__name__}: {error}")
 
 
 def _preference(one: Measurement) -> float:
