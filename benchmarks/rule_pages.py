@@ -162,6 +162,28 @@ class Torchvision:
         return _torch(v2.Resize(OUT_SIZE, antialias=True), image)
 
 
+PIPELINE = "A pipeline of `v2.Resize(antialias=False)` and `v2.Normalize`, and the same with `antialias=True`"
+
+
+@example("SR201", PIPELINE, "torchvision")
+@example("SR204", PIPELINE, "torchvision")
+class Pipeline:
+    @staticmethod
+    def _run(image: Image, antialias: bool) -> Image:
+        from torchvision.transforms import v2
+
+        transform = v2.Compose([v2.Resize(OUT_SIZE, antialias=antialias), v2.Normalize([127.5] * 3, [127.5] * 3)])
+        return _torch(lambda batch: transform(batch) * 127.5 + 127.5, image)
+
+    @staticmethod
+    def bad(image: Image) -> Image:
+        return Pipeline._run(image, False)
+
+    @staticmethod
+    def good(image: Image) -> Image:
+        return Pipeline._run(image, True)
+
+
 @example("SR106", "`tf.image.resize`, and with `antialias=True`", "tensorflow")
 class TensorFlow:
     @staticmethod
@@ -369,20 +391,54 @@ def scaled_decoding() -> str:
     """SR109: a file that a decoder at a quarter of the size shows otherwise than a full decode."""
     import cv2
 
+    def bad(path: str) -> Image:
+        return cv2.imread(path, cv2.IMREAD_REDUCED_COLOR_4)[..., ::-1]
+
+    def good(path: str) -> Image:
+        return sr.resize(np.ascontiguousarray(cv2.imread(path)[..., ::-1]), OUT_SIZE)
+
+    words = (
+        "`cv2.imread(path, cv2.IMREAD_REDUCED_COLOR_4)`, and `cv2.imread(path)` with `secure_resize.resize` after it:"
+    )
+    return file_shown("SR109", "opencv:imread_reduced", bad, good, words, "opencv-python-headless")
+
+
+def thumbnails() -> str:
+    """SR206: a pipeline that opens a file, drafts and scales it."""
+    from PIL import Image as PILImage
+
+    def bad(path: str) -> Image:
+        with PILImage.open(path) as picture:
+            picture.draft("RGB", OUT_SIZE)
+            return np.asarray(picture)
+
+    def good(path: str) -> Image:
+        with PILImage.open(path) as picture:
+            return sr.resize(np.asarray(picture), OUT_SIZE)
+
+    words = (
+        "A pipeline of `Image.open` and `draft`, and one that decodes in full, then scales by `secure_resize.resize`:"
+    )
+    return file_shown("SR206", "pillow:draft", bad, good, words, "pillow")
+
+
+def file_shown(
+    code: str, decoder: str, bad: Callable[[str], Image], good: Callable[[str], Image], words: str, package: str
+) -> str:
+    """A crafted JPEG file through two ways of reading it."""
     source, target = pictures()
     source = sr.resize(source, (256, 256))
-    crafted = sr.attacks.craft_file(source, target, "opencv:imread_reduced")
+    crafted = sr.attacks.craft_file(source, target, decoder)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "attack.jpg")
         Path(path).write_bytes(crafted.data)
-        seen = cv2.imread(path, cv2.IMREAD_REDUCED_COLOR_4)[..., ::-1]
-        after = sr.resize(np.ascontiguousarray(cv2.imread(path)[..., ::-1]), OUT_SIZE)
+        seen, after = bad(path), good(path)
     assert psnr(seen, target) >= 25 > psnr(after, target)
-    draw(FOLDER / "SR109.png", [source, crafted.shown, seen, after])
+    draw(FOLDER / f"{code}.png", [source, crafted.shown, seen, after])
     lines = [
-        "`cv2.imread(path, cv2.IMREAD_REDUCED_COLOR_4)`, and `cv2.imread(path)` with `secure_resize.resize` after it:",
-        "256x256 to 64x64. The file is the same for both; decoded in full it lies",
-        f"{crafted.psnr_source:.1f} dB from the photograph.",
+        words,
+        f"256x256 to 64x64. The file is the same for both; decoded in full it lies {crafted.psnr_source:.1f} dB from",
+        "the photograph.",
         "",
         "| | output to the hidden picture |",
         "|---|---:|",
@@ -390,7 +446,25 @@ def scaled_decoding() -> str:
         f"| with the fix | {psnr(after, target):.1f} dB |",
         "",
     ]
-    return "\n".join([*lines, *caption("SR109", SHOWN, ("opencv-python-headless",))])
+    return "\n".join([*lines, *caption(code, SHOWN, (package,))])
+
+
+def a_little_gain() -> str:
+    """SR202: what Pillow's box leaves at a ratio of 1.34, where it skips pixels."""
+    gain = sr.exposure(sr.probe("pillow:box", (300, 300), (224, 224)))
+    assert gain.verdict == "weak"
+    none = sr.exposure(sr.probe("secure_resize:area", (300, 300), (224, 224)))
+    lines = [
+        "A pipeline that scales by Pillow's `BOX`, 300x300 to 224x224, and by `secure_resize.resize`:",
+        "",
+        "| | stealth gain | verdict |",
+        "|---|---:|---|",
+        f"| the pipeline | {gain.stealth_gain_db:.1f} dB | {gain.verdict} |",
+        f"| with the fix | {none.stealth_gain_db + 0.0:.1f} dB | {none.verdict} |",
+        "",
+        f"Measured with pillow {importlib.metadata.version('pillow')}.",
+    ]
+    return "\n".join(lines)
 
 
 def inexact_decoding() -> str:
@@ -443,7 +517,7 @@ def draw(path: Path, images: list[Image]) -> None:
     path.write_bytes(out.getvalue())
 
 
-OTHERS = {"SR109": scaled_decoding, "SR110": inexact_decoding}
+OTHERS = {"SR109": scaled_decoding, "SR110": inexact_decoding, "SR202": a_little_gain, "SR206": thumbnails}
 
 
 def main(codes: list[str]) -> None:

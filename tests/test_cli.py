@@ -28,6 +28,16 @@ def test_alone_it_prints_help():
         assert name in run.stdout
 
 
+def test_every_command_explains_itself(capsys):
+    from secure_resize.cli.app import app
+
+    names = [name for name in app if not name.startswith("-")]
+    assert len(names) >= 6
+    for name in names:
+        assert main([name, "--help"]) == 0, name
+        assert "Usage: secure-resize" in capsys.readouterr().out
+
+
 def test_version(capsys):
     assert main(["--version"]) == 0
     assert sr.__version__ in capsys.readouterr().out

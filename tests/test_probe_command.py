@@ -96,7 +96,7 @@ def test_what_the_code_prints_is_no_part_of_the_result(folder, capfd):
 def test_what_does_something_else_with_some_pictures_is_a_finding(folder, capfd, form):
     assert main(["probe", "targets:nearest_in_the_dark", *SIZES, *form]) == 1
     out = capfd.readouterr().out
-    assert "does something else with a dark picture (HWC uint8) than with noise" in out
+    assert "does something else with a dark picture (HWC uint8) than its operator says" in out
     assert (json.loads(out)["verdict"] if form else out.split("verdict")[1].split()[0]) == "unfaithful"
 
 

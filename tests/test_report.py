@@ -379,6 +379,12 @@ def test_exit_codes_are_the_same_in_every_format(report, options, code, form, tm
         assert f"Exit code {code}: " in printed
 
 
+def test_an_interrupted_command_says_so(capsys):
+    Reporting(format="sarif").emit(FOUND, code=Exit.INTERRUPTED)
+    (invocation,) = json.loads(capsys.readouterr().out)["runs"][0]["invocations"]
+    assert (invocation["exitCode"], invocation["executionSuccessful"]) == (130, False)
+
+
 @pytest.mark.parametrize("form", reporting.FORMATS)
 def test_the_same_report_gives_the_same_bytes_whatever_the_order_of_its_findings(form):
     found = [example(place=Place(path, line)) for path in ("b.py", "a.py") for line in (20, 3, None)]

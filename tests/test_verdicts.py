@@ -344,6 +344,25 @@ LIARS = {
 }
 
 
+def one_output(image):
+    """Lanczos, which leaves the range now and then, and nearest in one output of a picture."""
+    out = np.array(Image.fromarray(image).resize((100, 75), Image.Resampling.LANCZOS))
+    if correlated(brightness(image)[:, :-1], brightness(image)[:, 1:]):
+        out[30, 10] = scale(image, (75, 100), NEAREST)[30, 10]
+    return out
+
+
+def extremes_only(image):
+    """Lanczos, and nearest in ten outputs of black and white pixels."""
+    out = np.array(Image.fromarray(image).resize((100, 75), Image.Resampling.LANCZOS))
+    if len(np.unique(image)) == 2 and np.abs(np.diff(brightness(image), axis=1)).mean() > 60:
+        out[30, 10:20] = scale(image, (75, 100), NEAREST)[30, 10:20]
+    return out
+
+
+LIARS |= {"one output of a kernel with lobes": one_output, "noise of black and white": extremes_only}
+
+
 @pytest.mark.parametrize("name", LIARS)
 def test_liars_are_found_out(name):
     with pytest.raises(UnfaithfulError) as raised:

@@ -1,8 +1,9 @@
 """Audits of existing pipelines: findings and reports.
 
-``audit`` measures and attacks a pipeline, ``assert_robust`` is the same for a test.
+``lint`` reads code, ``audit`` measures and attacks a pipeline, ``assert_robust`` is the same for a test.
 """
 
+from .lint import lint
 from .pipeline.run import audit
 from .pipeline.testing import assert_robust
 from .report import PICTURES, Edit, Finding, Fix, Place, Report
@@ -20,5 +21,6 @@ __all__ = [
     "Rule",
     "assert_robust",
     "audit",
+    "lint",
     "trace",
 ]

@@ -47,7 +47,8 @@ class Place:
     """Where something stands. Lines and columns count from 1; ``None`` where a file has none, or there is no file.
 
     Columns count characters (Unicode code points), not bytes; ``end_column`` is the column behind the last character.
-    ``path`` is relative to where the command runs, with forward slashes, or what names the thing that has no file.
+    ``path`` is relative to where the command runs, with forward slashes, or what names the thing that has no file. In a
+    notebook ``cell`` is the cell's number, from 1, and the lines count within it.
     """
 
     path: str
@@ -55,9 +56,11 @@ class Place:
     column: int | None = None
     end_line: int | None = None
     end_column: int | None = None
+    cell: int | None = None
 
     def __str__(self) -> str:
-        return ":".join(str(part) for part in (self.path, self.line, self.column) if part is not None)
+        cell = None if self.cell is None else f"cell {self.cell}"
+        return ":".join(str(part) for part in (self.path, cell, self.line, self.column) if part is not None)
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,8 @@ class Finding:
     - ``"related"``: a list of ``{"path", "line", "column", "message"}``, other places that the finding is about, such
       as the guilty call; all but ``path`` and ``message`` may be left out.
 
+    A list of records under any other name is for machines: JSON and SARIF have it, what people read has not.
+
     ``context`` is the text that makes the fingerprint, usually the line of code without
     its indentation: it stays when lines above it move. ``suppressed`` says by what a finding was waved through:
     ``"noqa"``, ``"baseline"``.
@@ -128,6 +133,7 @@ class Finding:
             "column": self.place.column,
             "end_line": self.place.end_line,
             "end_column": self.place.end_column,
+            "cell": self.place.cell,
             "message": self.message,
             "advice": self.advice,
             "fix": fix,
@@ -226,9 +232,9 @@ def ascii_json(value: Any) -> str:
     return json.dumps(value, indent=1, ensure_ascii=True, allow_nan=False).replace("\x7f", "\\u007f")
 
 
-def _placed(finding: Finding) -> tuple[str, int, int, str]:
+def _placed(finding: Finding) -> tuple[str, int, int, int, str]:
     place = finding.place
-    return place.path, place.line or 0, place.column or 0, finding.code
+    return place.path, place.cell or 0, place.line or 0, place.column or 0, finding.code
 
 
 def text_of(text: str) -> str:

@@ -1,6 +1,8 @@
 """The rules by which findings are named: a registry row each, with all that a report says of it.
 
 SR1xx: a call or class that samples (lint, trace). SR2xx: what was measured of a pipeline (audit). SR4xx: image files.
+
+Each has a page, which ``python benchmarks/rule_pages.py CODE`` writes.
 """
 
 from __future__ import annotations

@@ -24,8 +24,9 @@ def _size(kind: Any, tokens: Sequence[Token]) -> tuple[int, int]:
     return size_of(tokens[0].value)
 
 
-def _shown(size: tuple[int, int]) -> str:
-    return f"{size[0]}x{size[1]}"
+def _shown(size: tuple[int, int] | None) -> str | None:
+    """The default in the help; None: there is none to show."""
+    return f"{size[0]}x{size[1]}" if size else None
 
 
 Size = Annotated[tuple[int, int], Parameter(converter=_size, n_tokens=1, metavar="HxW", show_default=_shown)]

@@ -11,7 +11,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ..audit.report import Severity
-from ..audit.trace import run_traced, table
+from ..audit.trace import run_traced
 from .outcome import Exit, UsageError
 from .reporting import Format, Reporting
 
@@ -33,8 +33,9 @@ def trace(
     other programs, and Python started without its environment (-I, -E, -S).
 
     The script's standard output and its exit code stay as they are; the report goes to standard error when the script
-    has ended, or into a file. Only with --fail-on do findings change the exit code: a script that ended with 0 then
-    ends with 1. Usage errors end with 4.
+    has ended, or into a file. What the script can see of it is its environment: PYTHONPATH and SECURE_RESIZE_TRACE.
+    Only with --fail-on do findings change the exit code: a script that ended with 0 then ends with 1. Usage errors end
+    with 4.
 
     Parameters
     ----------
@@ -52,19 +53,14 @@ def trace(
         raise UsageError("nothing to run: expected secure-resize trace -- SCRIPT [ARGUMENT ...], or -- -m MODULE")
     sys.stdout.flush()
     ended, found = run_traced(arguments)
-    reporting = Reporting(format=format, report=report)
-    if report is None and format in (None, "text"):
-        print(table(found), file=sys.stderr)
-    reporting.emit(found, stream=sys.stderr)
+    code = ended
+    if ended == 0 and fail_on is not None:
+        code = Exit.FINDINGS if found.reaches(fail_on) else Exit.FAILED if found.failures else ended
+    Reporting(format=format, report=report).emit(found, stream=sys.stderr, code=code)
     sys.stderr.flush()
     if ended < 0:
         _end_by(-ended)
-    if ended == 0 and fail_on is not None:
-        if found.reaches(fail_on):
-            return Exit.FINDINGS
-        if found.failures:
-            return Exit.FAILED
-    return ended
+    return code
 
 
 def _end_by(number: int) -> None:

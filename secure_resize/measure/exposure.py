@@ -34,6 +34,8 @@ VERDICTS = {"robust": -math.inf, "weak": 1.0, "vulnerable": 3.0}
 _RUN = 8
 # Outputs at either end of an axis that the border of the picture may make uneven.
 _ENDS = 2
+# Of the search for fair shares: rounds at most, and rounds without progress after which it ends.
+_ROUNDS, _IDLE = 60, 6
 
 
 @dataclass(frozen=True)
@@ -182,8 +184,7 @@ def _axis_exposure(axis: AxisOperator, std: float) -> _AxisExposure:
     if not moved.size:
         return _AxisExposure(-math.inf, 0.0, 0.0, 0.0, 0.0, 0.0, slice(0, axis.n_in), slice(0, axis.n_out))
     dense = axis.dense()
-    gains = [_run_gain(dense[run], std, faint) for run in _runs(dense, moved)]
-    gain, error = max(gains)
+    gain, error = _gain(dense, moved, std, faint)
     total, square = size[moved].sum(axis=1), (size[moved] ** 2).sum(axis=1)
     source = _in_view(dense[moved])
     read = axis.read(faint)[source]
@@ -199,96 +200,128 @@ def _axis_exposure(axis: AxisOperator, std: float) -> _AxisExposure:
     )
 
 
-def _run_gain(rows: FloatArray, std: float, faint: float) -> tuple[float, float]:
-    """Stealth gain in dB of the outputs ``rows`` (n, n_in) in their own view, and its uncertainty.
+def _gain(dense: FloatArray, moved: npt.NDArray[np.intp], std: float, faint: float) -> tuple[float, float]:
+    """Stealth gain in dB of the outputs ``moved`` of a matrix, and its uncertainty.
 
-    G² = N/n · σmax². Where the outputs do not lie evenly, N/n is each output's own share of the source.
+    A plain resize has G² = N/n · σmax². What is put together of several, or shows a border that was continued outwards,
+    has the largest of: that of each regular run of outputs, and that of all of them at fair shares of the source.
     """
+    rows = dense[moved]
     view = _in_view(rows)
-    if len(rows) < view.stop - view.start:  # an enlarged axis repeats outputs by nature
-        rows = rows[_distinct(rows, faint)]
-        view = _in_view(rows)
-    ratio = (view.stop - view.start) / len(rows)
-    shares = np.full(len(rows), ratio)
-    if ratio > 1 and _uneven(rows, view):
-        rows = rows[_without_dense_ends(rows, faint)]
-        view = _in_view(rows)
-        ratio = (view.stop - view.start) / len(rows)
-        shares = _shares(rows, view)
-        order = np.argsort(_places(rows), kind="stable")
-        ends = np.r_[order[:_ENDS], order[-_ENDS:]]
-        shares[ends] = np.minimum(shares[ends], ratio)
-        if _steady(shares[order], ratio):
-            shares[order[_ENDS:-_ENDS]] = ratio
+    if view.stop - view.start <= len(rows) and len(_runs(rows)) == 1 and _monotone(rows):
+        return _plain_gain(rows, std)  # enlarged, which repeats outputs and pixels at the border by nature
+    rows = rows[_distinct(rows, faint)]
+    view = _in_view(rows)
+    runs = [rows[run] for run in _runs(rows)]
+    if len(runs) == 1 and not _uneven(rows):
+        return _plain_gain(rows, std)
+    regular = [run[_regular(run)] for run in runs if len(run) >= _RUN]
+    gains = [_plain_gain(run, std) for run in regular if len(run) >= _RUN // 2]
+    return max([*gains, _fair_gain(rows, view, std)])
+
+
+def _plain_gain(rows: FloatArray, std: float) -> tuple[float, float]:
+    """Of outputs (n, n_in) that lie evenly, in their own view: G² = N/n · σmax²."""
+    view = _in_view(rows)
+    return _gain_db(rows, np.full(len(rows), (view.stop - view.start) / len(rows)), std)
+
+
+def _gain_db(rows: FloatArray, shares: FloatArray, std: float) -> tuple[float, float]:
+    """Of outputs that stand for so many source pixels each: 20 log₁₀ of the norm of diag(√shares) · rows."""
     matrix = rows[:, np.any(rows, axis=0)] * np.sqrt(shares)[:, None]
     gram = matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
-    gain = math.sqrt(max(float(np.linalg.eigvalsh(gram)[-1]), 0.0))
+    gain, ratio = math.sqrt(max(float(np.linalg.eigvalsh(gram)[-1]), 0.0)), float(shares.mean())
+    if not gain:
+        return -math.inf, 0.0
     width = max(1, int((matrix != 0).sum(axis=1).max()))
     return 20 * math.log10(gain), _norm_error_db(width, ratio, gain / math.sqrt(ratio), std)
 
 
-def _uneven(rows: FloatArray, view: slice) -> bool:
-    """Whether outputs lie closer together in one place than in another, or pixels at a border count more than others.
+def _fair_gain(rows: FloatArray, view: slice, std: float) -> tuple[float, float]:
+    """Of outputs (n, n_in) that lie unevenly: each stands for a share of the source, and together for N pixels.
+
+    An attack that hides a picture moves all that show it. So a pixel is divided among the outputs that read it (one
+    that nobody reads belongs to the nearest), in the way that gives the attack the least: what is shown twice, by a
+    border copied or reflected outwards, is no second chance to be seen. Any division bounds Σ sⱼ tⱼ² ≤ G² Σ δᵢ², with
+    Σ sⱼ = N; the best one is found by moving pixels, again and again, from outputs that the worst changes move much to
+    those that they move little (multiplicative weights). The outermost outputs, which a border that was continued makes
+    uneven, are not judged: two at either end, of at least 16.
+    """
+    size = np.abs(rows[:, view])
+    size = np.where(size > 0.02 * size.max(axis=0), size, 0.0)  # a tail hardly reads
+    total = size.sum(axis=0)
+    shares = size[:, total > 0] / total[total > 0]
+    fixed = _unread(rows, np.flatnonzero(total == 0) + view.start)
+    judged = np.ones(len(rows), bool)
+    ends = min(_ENDS, len(rows) // 8)
+    order = np.argsort(_places(rows), kind="stable")
+    judged[np.r_[order[:ends], order[len(rows) - ends :]]] = False
+    gram = rows @ rows.T
+    least, best, idle = math.inf, np.zeros(len(rows)), 0
+    for _ in range(_ROUNDS):
+        weights = np.where(judged, shares.sum(axis=1) + fixed, 0.0)
+        root = np.sqrt(weights)
+        values, vectors = np.linalg.eigh(gram * root[:, None] * root)
+        idle = 0 if values[-1] < 0.998 * least else idle + 1
+        if values[-1] < least:
+            least, best = float(values[-1]), weights
+        if idle > _IDLE or not values[-1] > 0:
+            break
+        # How much the largest changes, and those nearly as large, move each output.
+        mixture = np.clip(values / values[-1], 0, None) ** 24
+        seen = gram @ (root[:, None] * vectors)
+        moved = (seen**2 * (mixture / np.maximum(values, 1e-9 * values[-1]))).sum(axis=1)
+        moved[~judged] *= 0.3
+        shares *= np.exp(-0.5 * moved / moved.max())[:, None]
+        shares /= shares.sum(axis=0)
+    return _gain_db(rows[best > 0], best[best > 0], std)
+
+
+def _regular(rows: FloatArray) -> slice:
+    """The longest stretch of outputs (n, n_in) that follow each other at the usual step and share no pixel twice."""
+    step = np.diff(_places(rows))
+    usual = float(np.median(step))
+    even = np.abs(step - usual) <= 0.25 * abs(usual) + 1
+    ends = np.flatnonzero(~np.r_[False, even, False])
+    longest = int(np.argmax(np.diff(ends)))
+    first, last = int(ends[longest]), int(ends[longest + 1])
+    # What lies next to a border that was continued reads it once more.
+    return slice(first + _ENDS, max(first + _ENDS, last - _ENDS))
+
+
+def _uneven(rows: FloatArray) -> bool:
+    """Whether outputs (n, n_in) do not look at places at equal steps, or pixels at a border count more than others.
 
     Both are so where a border was continued outwards (copied, reflected) before the resize.
     """
-    if len(rows) < _RUN:
+    if not _monotone(rows):
+        return True
+    n = len(rows)
+    if n < 2 * _RUN:  # too few to tell a border from what non-integer ratios do
         return False
+    place, half = _places(rows), n // 2
+    step = float(np.median(place[half:] - place[: n - half])) / half
+    off = place - step * np.arange(n)
+    if np.abs(off - np.median(off)).max() > 1.5 + 0.75 * abs(step):
+        return True
     weight = np.abs(rows).sum(axis=0)
     weight = weight[weight > 0]
-    border = min(3, max(1, len(rows) // 16)) * math.ceil(len(weight) / len(rows)) + 1
-    inner = weight[border:-border].max(initial=0.0)
-    shares = _shares(rows, view)[np.argsort(_places(rows), kind="stable")]
-    return bool(weight.max() > 1.3 * inner > 0) or not _steady(shares, float(np.median(shares)))
+    border = min(3, max(1, n // 16)) * math.ceil(len(weight) / n) + 1
+    return bool(weight.max() > 1.3 * weight[border:-border].max(initial=0.0) > 0)
 
 
-def _steady(shares: FloatArray, usual: float) -> bool:
-    """Whether five outputs in a row always stand for about as many pixels, give or take a quarter."""
-    mean = np.convolve(shares, np.full(5, 0.2), mode="valid")
-    return bool(mean.min() > 0.75 * usual and mean.max() < 1.33 * usual)
+def _monotone(rows: FloatArray) -> bool:
+    """Whether outputs look further and further on, or further and further back."""
+    step = np.diff(_places(rows))
+    return not (step * np.sign(np.median(step)) < -0.5).any() if len(step) else True
 
 
-def _without_dense_ends(rows: FloatArray, faint: float) -> npt.NDArray[np.intp]:
-    """All outputs (n, n_in) but a few at either end that lie closer together than the others and skip no pixel.
-
-    A border that was continued outwards before the resize (copied, reflected) makes such outputs. They show the border
-    larger than the rest shows the picture, and what they show of it, the outputs next to them show as well.
-    """
-    everything = np.arange(len(rows))
-    if len(rows) < 8:
-        return everything
-    shares = _shares(rows, _in_view(rows))
-    order = np.argsort(_places(rows), kind="stable")
-    dense, least = shares[order] < 0.7 * np.median(shares), float(shares.min() / np.median(shares))
-    ends = [0, len(rows)]
-    for side, line in enumerate((dense, dense[::-1])):
-        count = int(np.argmin(line)) if not line.all() else 0
-        own = order[:count] if side == 0 else order[len(rows) - count :]
-        # (One output at an end is near it where the sampling begins at the first pixel of each footprint.)
-        if (count > 1 or (count == 1 and least < 0.3)) and count <= max(3, len(rows) // 8):
-            read = np.abs(rows[own]).sum(axis=0) > faint
-            used = np.flatnonzero(read)
-            if read[used[0] : used[-1] + 1].all():
-                ends[side] = count if side == 0 else len(rows) - count
-    return np.sort(order[ends[0] : ends[1]])
-
-
-def _shares(rows: FloatArray, view: slice) -> FloatArray:
-    """How many source pixels each output (n,) stands for.
-
-    A pixel in view that is read is divided among the outputs that read it, by their weights; one that nobody reads
-    belongs to the output that looks nearest to it.
-    """
-    size = np.abs(rows[:, view])
-    total = size.sum(axis=0)
-    shares = (size[:, total > 0] / total[total > 0]).sum(axis=1)
-    unread = np.flatnonzero(total == 0) + view.start
-    if unread.size:
-        place = _places(rows)
-        order = np.argsort(place, kind="stable")
-        between = (place[order][1:] + place[order][:-1]) / 2
-        shares += np.bincount(order[np.searchsorted(between, unread)], minlength=len(rows))
-    return np.asarray(shares)
+def _unread(rows: FloatArray, pixels: npt.NDArray[np.intp]) -> FloatArray:
+    """How many of the ``pixels``, which no output reads, lie nearest to where each output (n,) looks."""
+    place = _places(rows)
+    order = np.argsort(place, kind="stable")
+    between = (place[order][1:] + place[order][:-1]) / 2
+    return np.bincount(order[np.searchsorted(between, pixels)], minlength=len(rows)).astype(np.float64)
 
 
 def _places(rows: FloatArray) -> FloatArray:
@@ -316,19 +349,14 @@ def _norm_error_db(width: int, ratio: float, norm: float, std: float) -> float:
     return 20 * math.log10(1 + (5 * std + noise**2 / norm) / norm) if norm else 0.0
 
 
-def _runs(dense: FloatArray, moved: npt.NDArray[np.intp]) -> list[npt.NDArray[np.intp]]:
-    """The runs of outputs ``moved`` that are scalers of their own: consecutive ones whose places follow each other."""
-    rows = np.abs(dense[moved])
-    place = _places(rows)
-    spread = np.sqrt(np.maximum((rows @ np.arange(rows.shape[1]) ** 2) / rows.sum(axis=1) - place**2, 0))
-    parts = np.split(moved, _breaks(np.diff(place), spread))
-    long = [part for part in parts if len(part) >= max(_RUN, len(moved) / 16)]
-    # What is left over may stand at either end, as a border does; in the middle it says that these are no runs.
-    if not long or len(long) + 2 < len(parts):
-        return [moved]
-    shown = np.any([dense[part].any(axis=0) for part in long], axis=0)
-    # A border that shows again what a run shows is judged with it.
-    return [part for part in parts if len(part) >= _RUN or dense[part][:, ~shown].any()]
+def _runs(rows: FloatArray) -> list[npt.NDArray[np.intp]]:
+    """The runs of outputs (n, n_in), consecutive ones whose places follow each other; all as one if none is long."""
+    size = np.abs(rows)
+    place = _places(size)
+    spread = np.sqrt(np.maximum((size @ np.arange(size.shape[1]) ** 2) / size.sum(axis=1) - place**2, 0))
+    parts = np.split(np.arange(len(rows)), _breaks(np.diff(place), spread))
+    long = [part for part in parts if len(part) >= max(_RUN, len(rows) / 16)]
+    return parts if long else [np.arange(len(rows))]
 
 
 def _breaks(step: FloatArray, spread: FloatArray) -> npt.NDArray[np.intp]:

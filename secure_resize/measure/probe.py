@@ -7,8 +7,9 @@ makes of noise, of pictures like photographs, of the caller's own and of attack 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from .blackbox import (
 from .exposure import exposure
 from .recover import SIGNIFICANT, recover
 from .regions import find_windows
+from .rounding import OVERSHOOT
 from .scalers import Scaler
 from .verify import check_neighbours, check_pictures, natural_picture, pictures
 
@@ -135,9 +137,19 @@ def predict(operator: ScalingOperator, image: npt.NDArray[Any]) -> FloatArray:
     known = operator.provenance
     if known is None:
         raise ValueError("the operator was not probed: it has no provenance; use operator.apply")
-    out = _passed(operator, known.clips, np.asarray(image), (0.0, 255.0)) @ known.mix.T
+    return _made(operator, known.clips, np.asarray(image), (0.0, 255.0))
+
+
+def _made(operator: ScalingOperator, clips: str, image: npt.NDArray[Any], limits: tuple[float, float]) -> FloatArray:
+    """As :func:`predict`, if values are cut off where ``clips`` says, at ``limits`` (levels)."""
+    known = operator.provenance
+    assert known is not None
+    out = _passed(operator, clips, image, limits) @ known.mix.T
     out = (out.swapaxes(0, 1) if known.transposed else out) + known.offset
-    return np.clip(out, known.bounds.min(axis=0), known.bounds.max(axis=0)) if known.clips else out
+    if not clips:
+        return np.asarray(out)
+    ends = known.bounds[0] + np.multiply.outer(np.asarray(limits) / 255, known.bounds[1] - known.bounds[0])
+    return np.clip(out, ends.min(axis=0), ends.max(axis=0))
 
 
 def _passed(operator: ScalingOperator, clips: str, image: npt.NDArray[Any], limits: tuple[float, float]) -> FloatArray:
@@ -170,15 +182,35 @@ class _Path:
     base: FloatArray
     operators: tuple[ScalingOperator, ...]
 
-    def predict(self, image: Levels) -> FloatArray:
-        """The whole output, all blocks together."""
-        out = self.base.copy()
+    def span(self, image: Levels) -> tuple[FloatArray, FloatArray]:
+        """The least and the largest that the whole output, all blocks together, may be: (h, w, C_out) each.
+
+        They differ only where a kernel with negative lobes leaves a range, by what the ways to cut that off differ by:
+        after either pass or at the end, at black and white or at the image's own darkest and brightest.
+        """
+        low, high = self.base.copy(), self.base.copy()
         for operator in self.operators:
             known = operator.provenance
             assert known is not None
             assert known.block is not None
-            out[(*known.block, list(known.channels))] = predict(operator, image)[known.block]
-        return out
+            made = [_made(operator, *way) for way in _ways_to_cut_off(operator, image)]
+            where = (*known.block, list(known.channels))
+            low[where] = np.minimum.reduce(made)[known.block]
+            high[where] = np.maximum.reduce(made)[known.block]
+        return low, high
+
+
+def _ways_to_cut_off(operator: ScalingOperator, image: Levels) -> Iterator[tuple[str, Levels, tuple[float, float]]]:
+    if not _has_lobes(operator):
+        yield "", image, (0.0, 255.0)
+        return
+    for limits in ((0.0, 255.0), (float(image.min()), float(image.max()))):
+        yield from ((clips, image, limits) for clips in CLIPS)
+
+
+def _has_lobes(operator: ScalingOperator) -> bool:
+    """Whether values can leave the range of the image: a kernel that overshoots nowhere meets no limit."""
+    return max(float(np.abs(axis.weights).sum(axis=1).max()) for axis in (operator.rows, operator.cols)) > OVERSHOOT
 
 
 def _measured(box: BlackBox, before: Sequence[_Path], own: Sequence[Levels], seed: int, *, neighbours: bool) -> _Path:
@@ -187,7 +219,9 @@ def _measured(box: BlackBox, before: Sequence[_Path], own: Sequence[Levels], see
     noise = rng.integers(0, 256, (*box.in_size, box.channels), np.uint8)
     first = _check_deterministic(box, noise)
     base = box(constant_image(box, PEDESTAL))
-    path = next((one for one in (_as(path, box, base) for path in before) if one and _fits(one, own, seed)), None)
+    path = next(
+        (one for one in (_as(path, box, base) for path in before) if one and _fits(one, noise, own, seed)), None
+    )
     if path is None:
         extreme = (noise >> 7).astype(np.uint8) * np.uint8(255)
         # Averaged over many pixels, noise meets no limit between the passes; a drawing does.
@@ -195,7 +229,7 @@ def _measured(box: BlackBox, before: Sequence[_Path], own: Sequence[Levels], see
         seen = {"noise": (noise, first), "extreme": (extreme, box(extreme)), "drawing": (drawing, box(drawing))}
         operators = [_described(window, base, seen, rng) for window in find_windows(box)]
         path = _Path(box, base, tuple(operators))
-        check_pictures(box, path.predict, path.operators, pictures(path.operators, box.channels, own, seed))
+        _check(path, noise, own, seed)
     if neighbours:
         check_neighbours(box, rng, sum(path.box.calls for path in before))
     if not np.array_equal(first, box(noise)):
@@ -243,9 +277,16 @@ def _black(box: BlackBox, known: Provenance) -> FloatArray:
     return np.asarray(np.median(box(constant_image(box, 0))[known.block][..., list(known.channels)], axis=(0, 1)))
 
 
-def _fits(path: _Path, own: Sequence[Levels], seed: int) -> bool:
+def _check(path: _Path, noise: Levels, own: Sequence[Levels], seed: int) -> None:
+    extreme = (noise >> 7).astype(np.uint8) * np.uint8(255)
+    shown = pictures(path.operators, path.box.channels, own, seed)
+    random = ("noise", noise), ("noise of black and white", extreme)
+    check_pictures(path.box, path.span, path.operators, chain(random, shown))
+
+
+def _fits(path: _Path, noise: Levels, own: Sequence[Levels], seed: int) -> bool:
     try:
-        check_pictures(path.box, path.predict, path.operators, pictures(path.operators, path.box.channels, own, seed))
+        _check(path, noise, own, seed)
     except ProbeError:
         return False
     return True
@@ -307,10 +348,8 @@ def _clipped(box: BlackBox, operator: ScalingOperator, seen: dict[str, tuple[Lev
     assert known is not None
     assert known.block is not None
     gain = np.abs(known.mix).sum(axis=1).max()
-    # A kernel that overshoots nowhere meets no limit.
-    lobes = max(float(np.abs(axis.weights).sum(axis=1).max()) for axis in (operator.rows, operator.cols)) > 1.02
     tried: list[tuple[list[float], ScalingOperator]] = []
-    for clips in CLIPS if lobes else CLIPS[:1]:
+    for clips in CLIPS if _has_lobes(operator) else CLIPS[:1]:
         candidate = replace(operator, provenance=replace(known, clips=clips))
         off = [
             float(np.abs((predict(candidate, x) - y[..., list(known.channels)])[known.block]).max() / gain)

@@ -19,7 +19,7 @@ from ..core.kernels import KERNELS, Kernel
 from ..core.operator import AxisOperator, ScalingOperator, axis_operator
 from ..core.taps import PRECISION_BITS
 
-__all__ = ["Rounding", "models", "rounding"]
+__all__ = ["OVERSHOOT", "Rounding", "models", "rounding"]
 
 FloatArray = npt.NDArray[np.float64]
 Pass = Callable[[FloatArray], FloatArray]
@@ -27,7 +27,7 @@ Pass = Callable[[FloatArray], FloatArray]
 # What the models' own sums in float64 may be off by: less than 10⁻⁷ level for the longest axis.
 _FLOAT = 1e-6
 # A kernel that overshoots by less meets no limit: of a probed operator, whose weights are noisy.
-_OVERSHOOT = 1.02
+OVERSHOOT = 1.02
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ def rounding(operator: ScalingOperator, kernel: str | None = None) -> Rounding:
     levels = max(seen, default=0.0) if known.dtype == "float32" else max(levels, *seen)
     axes = zip(known.weight_std, (operator.rows, operator.cols), strict=True)
     levels += sum(5 * 127.5 * std * math.sqrt(axis.width) for std, axis in axes)
-    if known.dtype == "float32" or overshoot <= _OVERSHOOT:
+    if known.dtype == "float32" or overshoot <= OVERSHOOT:
         return Rounding(levels, (), ("",), True)
     # Noise meets a limit between the passes too seldom for a probe to tell at every ratio.
     return Rounding(levels, (), (known.clips,) if known.clips in ("rows", "cols") else ("", "rows", "cols"), True)

@@ -344,7 +344,9 @@ def _dataset(target: Target, folder: Path, key: str) -> Iterator[Way]:
     for classes, form in itertools.product((False, True), FORMATS):
         files = _Files(folder, classes, form)
         for open_it in _openers(target, files):
-            reader = Reader(files, open_it)
+            # Each way to write the files changes the paths of an object anew.
+            shared = isinstance(open_it, functools.partial) and open_it.func is _replaced_in
+            reader = Reader(files, open_it, rebuilt=shared)
             notes = ("the files of this data set were replaced by the audit's own",)
             yield Way("dataset", "dataset", reader, form=form, modes=tuple(MODES), raw=reader, notes=notes)
 

@@ -293,6 +293,9 @@ def _distinct(names: Sequence[str], results: Sequence[dict[str, npt.NDArray[Any]
 def _merged(found: list[Entry]) -> list[Entry]:
     """Decoded pictures in all their layouts as one entry, whose layouts are all probed together."""
     objects = [one for one in found if one.layouts]
+    # Where an axis of the picture is taken for its batch, there are more pictures than there should be.
+    least = min((len(one.outputs) for one in objects), default=0)
+    objects = [one for one in objects if len(one.outputs) == least]
     files = [one for one in found if not one.layouts]
     groups: dict[tuple[Any, ...], list[Entry]] = {}
     for one in objects:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from ..report import Finding, Place, Report, ascii_json, jsonable
 from ..rules import RULES, Rule
-from .words import EXIT_CODES, FORMS, entries, printable
+from .words import FORMS, entries, exit_word, printable
 
 __all__ = ["sarif"]
 
@@ -82,9 +82,9 @@ def _markdown(rule: Rule) -> str:
 
 def _invocation(report: Report, exit_code: int) -> Object:
     return {
-        "executionSuccessful": exit_code != 2,
+        "executionSuccessful": exit_code in (0, 1, 3),
         "exitCode": exit_code,
-        "exitCodeDescription": EXIT_CODES.get(exit_code, "unknown"),
+        "exitCodeDescription": exit_word(report, exit_code),
         "toolExecutionNotifications": [
             {"level": "error", "message": {"text": _text(failure)}} for failure in report.failures
         ],

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ..report import Finding, Report
-from .words import entries, facts, printable, summary, tables
+from ..report import PICTURES, Finding, Report
+from .words import entries, facts, own_tables, printable, summary, tables
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,10 +31,10 @@ def write_text(report: Report, stream: TextIO) -> None:
     if not console.is_terminal:
         console = Console(file=stream, markup=False, emoji=False, highlight=False, color_system=None, width=_ENDLESS)
     _rows(console, facts(report.facts), 0)
-    _tables(console, report.facts, 0)
+    detailed = report.tool != "lint"
+    _tables(console, own_tables(report), 0)
     if report.facts and report.active:
         console.print()
-    detailed = report.tool != "lint"
     for place, finding in enumerate(report.active):
         if place:
             console.print()
@@ -44,6 +44,9 @@ def write_text(report: Report, stream: TextIO) -> None:
     for failure in report.failures:
         _print(console, _text(("could not look at ", "bold red"), (printable(failure), "")), 0)
     _print(console, _text((summary(report), "bold red" if report.active else "bold")), 0)
+    mendable = sum(one.fix is not None for one in report.active)
+    if mendable and report.tool == "lint":
+        _print(console, _text((f"--fix can mend {mendable} of them", "dim")), 0)
 
 
 def _finding(console: Console, finding: Finding, detailed: bool) -> None:
@@ -60,24 +63,25 @@ def _finding(console: Console, finding: Finding, detailed: bool) -> None:
     _print(console, _text(*head), 0)
     if finding.context:
         _print(console, _text(("| ", "dim"), (printable(finding.context), "dim")), _INDENT)
-    rows = list(_details(finding, detailed))
-    _rows(console, rows, _INDENT)
+    _rows(console, list(_details(finding, detailed)), _INDENT)
     if detailed:
-        _tables(console, finding.evidence, _INDENT)
+        _tables(console, tables(finding.evidence), _INDENT)
 
 
 def _details(finding: Finding, detailed: bool) -> Iterator[tuple[str, str]]:
-    if detailed:
-        yield from facts(finding.evidence)
-    for one in entries(finding.evidence.get("related")):
-        at = ":".join(str(one[key]) for key in ("path", "line", "column") if one.get(key) is not None)
-        yield "see", printable(f"{at}: {one.get('message', '')}")
+    """What to do first, then what was seen."""
     if finding.advice:
         yield "instead", printable(finding.advice, keep="\n")
     if finding.fix:
         yield "fix", printable(finding.fix.description)
+    for one in entries(finding.evidence.get("related")):
+        at = ":".join(str(one[key]) for key in ("path", "line", "column") if one.get(key) is not None)
+        yield "see", printable(f"{at}: {one.get('message', '')}")
+    if detailed:
+        yield from facts(finding.evidence)
     for one in entries(finding.evidence.get("pictures")):
-        yield "picture", printable(f"{one.get('path', '')}: {one.get('caption') or one.get('name', '')}")
+        name = str(one.get("name", "other"))
+        yield "picture", printable(f"{one.get('path', '')}: {one.get('caption') or PICTURES.get(name) or name}")
 
 
 def _rows(console: Console, rows: list[tuple[str, str]], indent: int) -> None:
@@ -90,13 +94,13 @@ def _rows(console: Console, rows: list[tuple[str, str]], indent: int) -> None:
             _print(console, _text((" " * (width + 2), ""), (line, "")), indent, hang=width + 2)
 
 
-def _tables(console: Console, of: Any, indent: int) -> None:
+def _tables(console: Console, shown: list[dict[str, Any]], indent: int) -> None:
     from rich import box
     from rich.padding import Padding
     from rich.table import Table
     from rich.text import Text
 
-    for one in tables(of):
+    for one in shown:
         title = printable(one["title"])
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="dim")
         for place, name in enumerate(one["header"]):

@@ -8,7 +8,18 @@ from typing import Any
 
 from ..report import SEVERITIES, Report
 
-__all__ = ["EXIT_CODES", "counted", "facts", "label", "printable", "summary", "tables", "value"]
+__all__ = [
+    "EXIT_CODES",
+    "counted",
+    "entries",
+    "facts",
+    "label",
+    "own_tables",
+    "printable",
+    "summary",
+    "tables",
+    "value",
+]
 
 EXIT_CODES = {0: "clean", 1: "findings", 2: "could not run", 3: "nothing to look at", 4: "usage", 130: "interrupted"}
 # Evidence that has a form of its own.
@@ -31,6 +42,13 @@ def printable(text: str, keep: str = "") -> str:
     return shown + cut
 
 
+def exit_word(report: Report, code: int) -> str:
+    """What the exit code ``code`` says; of a script that was run, its code is its own."""
+    if report.tool == "trace" and code == report.facts.get("exit_code"):
+        return "as the script ended"
+    return EXIT_CODES.get(code, "unknown")
+
+
 def counted(number: int, noun: str) -> str:
     """``1 file``, ``2 files``: the noun is given as the plural."""
     return f"{number} {noun[:-1] if number == 1 and noun.endswith('s') else noun}"
@@ -38,6 +56,8 @@ def counted(number: int, noun: str) -> str:
 
 def summary(report: Report) -> str:
     """What was found, in a line."""
+    if not (report.looked_at or report.findings or report.failures):
+        return "nothing to look at"
     active = report.active
     by_severity = Counter(one.severity for one in active)
     listed = ", ".join(f"{by_severity[one]} {one}" for one in reversed(SEVERITIES) if by_severity[one])
@@ -80,8 +100,20 @@ def _value(of: Any) -> str:
 
 
 def facts(of: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Evidence or facts as rows of (label, value), without what has a form of its own."""
-    return [(label(str(key)), value(one)) for key, one in of.items() if key not in FORMS]
+    """Evidence or facts as rows of (label, value), without what has a form of its own, and what says nothing.
+
+    Lists of records are left out too: they are for machines, and a table beside them is for people.
+    """
+    shown = {key: one for key, one in of.items() if key not in FORMS and not _records(one) and not _empty(one)}
+    return [(label(str(key)), value(one)) for key, one in shown.items()]
+
+
+def _empty(of: Any) -> bool:
+    return of is None or (isinstance(of, (str, list, tuple, Mapping)) and not of)
+
+
+def _records(of: Any) -> bool:
+    return isinstance(of, (list, tuple)) and bool(of) and all(isinstance(one, Mapping) for one in of)
 
 
 def tables(of: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -98,6 +130,12 @@ def tables(of: Mapping[str, Any]) -> list[dict[str, Any]]:
             words = [[value(cell) if cell != "" else "" for cell in line] for line in lines]
             found.append({"title": str(one.get("title", "")), "header": header, "lines": words, "numbers": numbers})
     return found
+
+
+def own_tables(report: Report) -> list[dict[str, Any]]:
+    """The report's tables, without those that a finding shows."""
+    shown = [(one["header"], one["lines"]) for finding in report.active for one in tables(finding.evidence)]
+    return [one for one in tables(report.facts) if (one["header"], one["lines"]) not in shown]
 
 
 def entries(of: Any) -> Iterable[Mapping[str, Any]]:

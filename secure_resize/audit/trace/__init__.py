@@ -10,13 +10,13 @@ from types import TracebackType
 
 from ..report import Report
 from .calls import Seen, put_together
-from .findings import make_report, table
+from .findings import make_report
 from .hooks import HOOKS, Hook
 from .live.records import read
 from .live.start import FOLDER, Tracing
 from .run import environment, run_traced
 
-__all__ = ["HOOKS", "Hook", "Trace", "run_traced", "table", "trace"]
+__all__ = ["HOOKS", "Hook", "Trace", "run_traced", "trace"]
 
 
 class Trace:

@@ -16,8 +16,8 @@ Sizes = tuple[tuple[int | None, int | None], tuple[int | None, int | None]]
 
 # Frames that only hand a call on, by the last part of their names.
 _HANDED_ON = {
-    "_call_impl", "_wrapped_call_impl", "wrapper", "_wrapper", "inner", "fixed_func", "decorate_context", "fetch",
-    "error_handler", "op_dispatch_handler", "_fn", "wrapped", "decorated", "func_wrapper", "resize_fn",
+    "wrapper", "inner", "__call__", "fixed_func", "decorate_context", "fetch",
+    "error_handler", "op_dispatch_handler", "wrapped", "decorated", "func_wrapper", "resize_fn",
 }  # fmt: skip
 _THROUGH = 4  # names that are said of the frames between
 
@@ -71,18 +71,23 @@ class Call:
         return self.hook.describe(*self.options)[2]
 
     @property
+    def named(self) -> list[tuple[str, int, str]]:
+        """The libraries' frames that say something, innermost first."""
+        known: set[str] = set()
+        frames = []
+        for path, line, function in self.between:
+            package, last = library_of(path), function.rpartition(".")[2]
+            hidden = (last.startswith("_") and not last.startswith("__")) or last.endswith(">")  # <lambda>
+            if package and package != "tensorflow" and not hidden and last not in _HANDED_ON and function not in known:
+                known.add(function)
+                frames.append((path, line, function))
+        return frames if len(frames) <= _THROUGH else [*frames[: _THROUGH - 1], frames[-1]]
+
+    @property
     def through(self) -> tuple[str, ...]:
         """The libraries' functions that made the call, outermost first."""
-        names: list[str] = []
-        for path, _, function in reversed(self.between):
-            package = library_of(path)
-            name = function.replace(".<locals>", "")
-            if not package or package == "tensorflow" or name.rpartition(".")[2] in _HANDED_ON:
-                continue
-            shown = f"{package}.{name}"
-            if shown not in names:
-                names.append(shown)
-        return tuple(names if len(names) <= _THROUGH else [names[0], *names[1 - _THROUGH :]])
+        names = [f"{library_of(path)}.{function.replace('.<locals>', '')}" for path, _, function in self.named]
+        return tuple(reversed(names))
 
     @property
     def libraries(self) -> tuple[str, ...]:
@@ -124,8 +129,13 @@ def put_together(records: Iterable[Mapping[str, Any]]) -> Seen:
                 seen.failures.append(record["failure"])
         elif "process" in record:
             seen.processes += 1
-    seen.calls = sorted(calls.values(), key=lambda one: (str(one.site), one.hook.name, str(one.options), one.dtype))
+    seen.calls = sorted(calls.values(), key=_order)
     return seen
+
+
+def _order(call: Call) -> tuple[Any, ...]:
+    path, line, _ = call.site or ("", 0, "")
+    return path, line, call.hook.name, str(call.options), call.dtype, call.channels or 0, call.own
 
 
 def _add(calls: dict[Any, Call], record: Mapping[str, Any]) -> None:

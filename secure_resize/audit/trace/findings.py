@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from ... import __version__
-from ...tables import Table
 from ..report import Confidence, Finding, Place, Report, Severity
 from ..rules import RULES
 from .calls import Call, Seen, relative
 from .gains import Gain, Gains
 
-__all__ = ["make_report", "table"]
+__all__ = ["make_report"]
 
 # The family of a library that stands between the user's line and the call: it is that one's options that he can change.
 FAMILIES = {
@@ -29,6 +28,9 @@ _SEVERITIES: dict[str, Severity] = {"vulnerable": "high", "weak": "medium", "unk
 _MEASURED = 40  # pairs of sizes of one call for which a closed form is worked out
 _PROBED = 4  # and for which it is probed
 
+# What of a call's row a finding says besides its message.
+EVIDENCE = ("function", "in_sizes", "out_sizes", "seconds", "scaler", "stealth_gain_db", "verdict", "measured", "notes")
+
 NOTES = {
     "labels": "a map of labels, for which nearest is right",
     "activations": "inside a network, of no picture",
@@ -40,7 +42,7 @@ def make_report(seen: Seen, *, seconds: float, facts: dict[str, Any] | None = No
     """The report on what was seen in ``seconds`` of wall-clock time; ``probing``: seconds that measuring may take."""
     gains, folder = Gains(probing), os.getcwd()
     findings, rows = [], []
-    for call in seen.calls:
+    for call in (one for one in seen.calls if one.kind != "unseen"):
         gain, measured = _worst(gains, call)
         row = _row(call, gain, measured, seconds, folder)
         rows.append(row)
@@ -54,7 +56,18 @@ def make_report(seen: Seen, *, seconds: float, facts: dict[str, Any] | None = No
         len(rows),
         "calls",
         tuple(seen.failures),
-        {**(facts or {}), "processes": seen.processes, "seconds": round(seconds, 3), "calls": rows},
+        {
+            **(facts or {}),
+            "processes": seen.processes,
+            "seconds": round(seconds, 3),
+            "not_seen": [
+                f"{call.hook.shown} at {_place(call, folder)}: {call.flags}"
+                for call in seen.calls
+                if call.kind == "unseen"
+            ],
+            "calls": rows,
+            "tables": [_table(rows)] if rows else [],
+        },
     )
 
 
@@ -66,11 +79,17 @@ def _worst(gains: Gains, call: Call) -> tuple[Gain, int]:
     ordered = list(dict.fromkeys(alternate))
     found: list[Gain] = []
     for pair in ordered[:_MEASURED]:
-        if len(found) >= _PROBED and any(one.how.startswith("probed") for one in found):
+        slow = gains.spent > gains.seconds / 2 or any(one.how.startswith("probed") for one in found)
+        if slow and len(found) >= _PROBED:
             break
         found.append(gains.of(call.hook, call.options, *pair))
     order = ("robust", "unknown", "weak", "vulnerable")
     return max(found, key=lambda one: (order.index(one.verdict), one.stealth_gain_db or 0.0)), len(found)
+
+
+def _place(call: Call, folder: str) -> str:
+    path, line, _ = call.site or ("<unknown>", 0, "")
+    return f"{relative(path, folder)}:{line}" if line else path
 
 
 def _ratio(pair: Any) -> float:
@@ -92,7 +111,7 @@ def _row(call: Call, gain: Gain, measured: int, seconds: float, folder: str) -> 
         "call": call.hook.shown,
         "flags": call.flags,
         "through": list(call.through),
-        "library_frames": [f"{relative(file, folder)}:{number}" for file, number, _ in call.between[:8]],
+        "library_frames": [f"{relative(file, folder)}:{number}" for file, number, _ in call.named],
         "sizes": _sizes(call),
         "in_sizes": [list(pair[0]) for pair in sorted(call.sizes, key=str)][:_MEASURED],
         "out_sizes": [list(size) for size in sorted({pair[1] for pair in call.sizes}, key=str)][:_MEASURED],
@@ -170,11 +189,11 @@ def _finding(call: Call, gain: Gain, row: dict[str, Any], folder: str) -> Findin
     code = str(row["rule"])
     related = [
         {"path": relative(path, folder), "line": number, "message": f"in {function}"}
-        for path, number, function in call.between[:4]
+        for path, number, function in call.named
     ]
     path = call.site[0] if call.site else ""
     context = linecache.getline(path, call.site[1]).strip() if call.site and not path.startswith("<") else ""
-    evidence = {key: value for key, value in row.items() if key not in ("path", "line", "rule")}
+    evidence = {key: row[key] for key in EVIDENCE if row[key] not in (None, [])}
     evidence |= {"related": related} if related else {}
     return Finding(
         code,
@@ -188,25 +207,22 @@ def _finding(call: Call, gain: Gain, row: dict[str, Any], folder: str) -> Findin
     )
 
 
-def table(report: Report) -> str:
-    """Every down-scaling of a trace's report, one a line, aligned. Needs rich."""
-    rows = report.facts["calls"]
-    if not rows:
-        return "no down-scaling was seen"
-    header = ["line", "call", "flags", "sizes", "dtype", "calls", "time", "dB", "verdict"]
-    lines = []
-    for row in rows:
-        count = "traced" if row["count"] is None else f"{row['count']}"
-        share = "" if row["share_of_time"] is None else f"{100 * row['share_of_time']:.1f} %"
-        gain = "" if row["stealth_gain_db"] is None else f"{row['stealth_gain_db'] + 0.0:.1f}"
-        verdict = "labels" if row["labels"] else row["verdict"]
-        through = f" < {row['through'][-1]}" if row["through"] else ""
-        place = f"{row['path']}:{row['line']}" if row["line"] else row["path"]
-        cells = [place, row["call"] + through, row["flags"], row["sizes"], row["dtype"], count, share, gain, verdict]
-        lines.append([_plain(cell) for cell in cells])
-    return Table(header, lines, range(5, 8), "down-scalings (stealth gain in dB, two axes)").text()
-
-
-def _plain(text: str) -> str:
-    """Text without what a terminal would take for a command."""
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+def _table(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Every down-scaling, one a line."""
+    header = ["line", "call", "through", "flags", "sizes", "dtype", "calls", "time, %", "dB", "verdict"]
+    lines = [
+        [
+            f"{row['path']}:{row['line']}" if row["line"] else row["path"],
+            row["call"],
+            row["through"][-1] if row["through"] else "",
+            row["flags"],
+            row["sizes"],
+            row["dtype"],
+            "traced" if row["count"] is None else row["count"],
+            "" if row["share_of_time"] is None else f"{100 * row['share_of_time']:.1f}",
+            "" if row["stealth_gain_db"] is None else f"{row['stealth_gain_db'] + 0.0:.1f}",
+            "labels" if row["labels"] else row["verdict"],
+        ]
+        for row in rows
+    ]
+    return {"title": "down-scalings (stealth gain in dB, both axes)", "header": header, "lines": lines}

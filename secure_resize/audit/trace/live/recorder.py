@@ -53,23 +53,41 @@ class Recorder:
     ) -> None:
         """One call of a wrapped function, which took ``took`` ns; whatever fails in here is no matter of the script."""
         try:
-            sight = (
-                hook.read(args, kwargs, result) if hook.prepare is None else hook.read(args, kwargs, (before, result))
-            )
-            if sight is None:
-                return
-            at = user_frame(frame)
-            outer = at or frame
-            code = outer.f_code
-            key: Any = (hook.name, code.co_filename, code.co_firstlineno, outer.f_lasti, sight)
-            if at is None:
-                key = (*key, threading.get_ident())
-            place = self.known.get(key)
-            if place is None:
-                place = self._first(key, hook, sight, frame)
-            self._count(place, took, hook, args, kwargs, sight)
+            try:
+                self._note(hook, args, kwargs, result, before, took, frame)
+            except RecursionError:  # of a script that is at its limit
+                limit = sys.getrecursionlimit()
+                sys.setrecursionlimit(limit + 500)
+                try:
+                    self._note(hook, args, kwargs, result, before, took, frame)
+                finally:
+                    _set_limit(limit)
         except Exception as error:
             self.failure(f"{hook.name}: {type(error).__name__}: {error}")
+
+    def _note(
+        self,
+        hook: Hook,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        result: Any,
+        before: Any,
+        took: int,
+        frame: FrameType,
+    ) -> None:
+        sight = hook.read(args, kwargs, result if hook.prepare is None else (before, result))
+        if sight is None:
+            return
+        at = user_frame(frame)
+        outer = at or frame
+        code = outer.f_code
+        key: Any = (hook.name, code.co_filename, code.co_firstlineno, outer.f_lasti, sight)
+        if at is None:
+            key = (*key, threading.get_ident())
+        place = self.known.get(key)
+        if place is None:
+            place = self._first(key, hook, sight, frame)
+        self._count(place, took, hook, args, kwargs, sight)
 
     def _count(
         self, place: int, took: int, hook: Hook, args: tuple[Any, ...], kwargs: dict[str, Any], sight: Sight
@@ -162,6 +180,15 @@ class Recorder:
         """Where the user's code is, seen from ``frame``."""
         at = user_frame(frame)
         return site_of(at) if at is not None else self._started()
+
+
+def _set_limit(limit: int) -> None:
+    """Back to what it was; or, where it is so deep that Python refuses that, as near as it takes."""
+    for more in range(10):
+        try:
+            return sys.setrecursionlimit(limit + more)
+        except RecursionError:
+            continue
 
 
 def _rounded(side: int | None) -> int | None:
