@@ -159,7 +159,7 @@ def folder(tmp_path):
     [
         (["mine.py:nothing"], 2, "cannot find 'nothing'"),
         (["nowhere.py:load"], 2, "there is no file"),
-        (["mine"], 2, "expected module:object"),
+        (["mine"], 4, "expected module:object"),
         (["mine.py:words"], 2, "makes no picture"),
         (["mine.py:loud", "--input", "pathh"], 4, "valid inputs: path"),
         (["mine.py:loud", "--in", "12"], 4, "HEIGHTxWIDTH"),
