@@ -58,6 +58,8 @@ LAYERS = [
         "attacks.payload",
         "attacks.overshoot",
         "attacks.jpeg",
+        "attacks.decoders",
+        "attacks.inexact",
     },
     {
         "audit.report",
