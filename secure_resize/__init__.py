@@ -14,6 +14,7 @@ from .core.kernels import KERNELS, Kernel, get_kernel, register_kernel
 from .core.operator import AxisOperator, Provenance, ScalingOperator, axis_operator, scaling_operator
 from .decoding import DecodeError, decode
 from .measure.certificates import Certificate, least_attack, pair_certificate
+from .measure.clipping import Overshoot, overshoot
 from .measure.exposure import Exposure, exposure
 from .measure.probe import ProbeError, predict, probe
 from .measure.scalers import SCALERS, Scaler, get_scaler, register_scaler
@@ -32,6 +33,7 @@ __all__ = [
     "DecodeError",
     "Exposure",
     "Kernel",
+    "Overshoot",
     "ProbeError",
     "Provenance",
     "ReconstructionInfo",
@@ -47,6 +49,7 @@ __all__ = [
     "get_kernel",
     "get_scaler",
     "least_attack",
+    "overshoot",
     "pair_certificate",
     "predict",
     "probe",

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import json
 from functools import cache
 from importlib.util import find_spec
 
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 
 import secure_resize as sr
-from secure_resize.attacks.jpeg import SUBSAMPLINGS, shown, to_rgb, to_ycc
+from secure_resize.attacks.jpeg import SUBSAMPLINGS, shown
 from secure_resize.attacks.overshoot import Plane, hide
+from secure_resize.measure.coefficients import read, to_rgb, to_ycc
 from secure_resize.measure.decoders import DECODERS, get_decoder
 
 PIL = pytest.importorskip("PIL.Image")
@@ -151,11 +153,9 @@ def test_a_callable_and_its_scale():
 @needs_coefficients
 def test_portable_decoders_are_reached_with_less_overshoot():
     """No sample lies further than asked for beyond black or white: libjpeg without vector instructions wraps around."""
-    from secure_resize.measure.coefficients import read
-
     crafted = sr.attacks.craft_file(*pair(8, grey=True), "pillow:draft", overshoot=380)
     assert crafted.psnr_target > 25
-    ((_, [luma]), far) = read(crafted.data), 380 + 40  # quantisation adds a little
+    ([luma], far) = read(crafted.data).components, 380 + 40  # quantisation adds a little
     assert luma.samples().min() > -far
     assert luma.samples().max() < 255 + far
     assert sr.attacks.craft_file(*pair(8, grey=True), "pillow:draft").psnr_source > crafted.psnr_source
@@ -223,3 +223,134 @@ def test_the_bound_is_sound_and_near():
         missed = found.planes[0].reshape(16, 4, 16, 4).mean(axis=(1, 3)) - means
         assert np.sqrt(np.mean(missed**2)) <= epsilon + 1e-3
         assert 0 <= found.gap < 0.05
+
+
+# Decoders that are not exact.
+
+
+@needs_coefficients
+@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize("shade", ["white", "black"])
+def test_a_blank_page_is_a_picture_to_tensorflow(grey, shade):
+    decoder_here("tensorflow:decode_jpeg")
+    target = picture("coffee", 125, grey)
+    crafted = sr.attacks.craft_blank(target, shade=shade)
+    assert crafted.psnr_target > 25
+    assert crafted.psnr_target_luma > 28
+    assert crafted.psnr_blank > (1000 if grey else 20)
+    exact = get_decoder("tensorflow:decode_jpeg+accurate")(crafted.data, (125, 125))
+    np.testing.assert_array_equal(exact, crafted.shown)
+    whole = np.broadcast_to(np.atleast_3d(crafted.shown), (125, 125, 3))
+    np.testing.assert_array_equal(sr.decode(crafted.data, (25, 25)), sr.resize(whole, (25, 25)))
+    found = sr.overshoot(crafted.data)
+    assert found.suspicious
+    assert found.beyond > 1500
+
+
+@needs_coefficients
+def test_a_blank_page_stays_blank_to_accurate_decoders():
+    for name in ("pillow:open", "opencv:imdecode", "simplejpeg:decode_jpeg"):
+        if DECODERS[name].installed:
+            assert sr.attacks.craft_blank(picture("coffee", 64, grey=True), name).psnr_target < 15
+    with pytest.raises(ValueError, match="unknown shade 'grey'; valid: white, black"):
+        sr.attacks.craft_blank(picture("coffee", 64), shade="grey")
+
+
+# The survey of decoders.
+
+
+@needs_coefficients
+@pytest.mark.filterwarnings("ignore:The image decoding and encoding capabilities:DeprecationWarning")
+def test_the_survey_of_decoders(capsys):
+    pytest.importorskip("rich")
+    from secure_resize.cli import main
+
+    assert main(["survey", "--decoders", "pillow:*", "--format", "json"]) == 1
+    rows = {row["decoder"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
+    assert [rows[name]["verdict"] for name in rows] == ["decodes in full", "vulnerable", "vulnerable"]
+    assert rows["pillow:open"]["full_db"] == "inf"
+    cell = rows["pillow:draft"]["cells"]["8"]
+    assert cell["gain_db"] > 5
+    assert cell["psnr_target"] >= 25
+    assert main(["survey", "--decoders", "pillow:open"]) == 0
+    out = capsys.readouterr().out
+    assert "pillow:open" in out
+    assert "decodes in full" in out
+    assert main(["survey", "--decoders", "pillow:close"]) == 4
+    assert "valid decoders: pillow:open" in capsys.readouterr().err
+    assert main(["survey", "--decoders", "--format", "libraries"]) == 4
+    assert "goes with no --format libraries" in capsys.readouterr().err
+
+
+# Detection.
+
+
+@needs_coefficients
+@pytest.mark.parametrize("subsampling", SUBSAMPLINGS)
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_crafted_files_are_told_from_honest_ones(factor, subsampling):
+    for overshoot in (3_000, 380)[: 1 if factor == 2 else 2]:
+        crafted = sr.attacks.craft_file(*pair(factor), "pillow:draft", subsampling=subsampling, overshoot=overshoot)
+        found = sr.overshoot(crafted.data)
+        assert found.suspicious, found
+        assert found.levels[factor] > 50
+        assert found.beyond > 300
+        # What a full decode makes of it is an honest file again.
+        assert not sr.overshoot(file_of(crafted.shown, quality=90, subsampling=subsampling)).suspicious
+
+
+@needs_coefficients
+@pytest.mark.parametrize("quality", [30, 60, 95])
+def test_honest_files_are_not_suspicious(quality):
+    from PIL import Image, ImageDraw
+
+    page = Image.new("RGB", (256, 256), "white")
+    for k in range(16):
+        ImageDraw.Draw(page).text((3 * k, 16 * k), "The quick brown fox jumps over the lazy dog" * 2, fill="black")
+    noise = np.random.default_rng(0).choice([0, 255], (256, 256, 3)).astype(np.uint8)
+    for image in (picture("astronaut", 256), picture("coffee", 256, grey=True), np.asarray(page), noise):
+        for options in (
+            {"subsampling": "4:4:4"},
+            {"subsampling": "4:2:2"},
+            {"subsampling": "4:2:0"},
+            {"keep_rgb": True},
+        ):
+            if image.ndim == 3 or "subsampling" in options:
+                found = sr.overshoot(file_of(image, quality=quality, **options))
+                assert found.score < 0.7, found
+    with PIL.fromarray(picture("astronaut", 256)) as rgb:
+        file = io.BytesIO()
+        rgb.convert("CMYK").save(file, "JPEG", quality=quality)
+    assert sr.overshoot(file.getvalue()).score < 0.7
+
+
+@needs_coefficients
+def test_a_small_hidden_thing_is_found_where_it_is():
+    source = picture("coffee", 256)
+    with PIL.fromarray(source) as image:
+        target = np.asarray(image.reduce(8)).copy()
+    target[10:15, 20:25] ^= 0x80
+    found = sr.overshoot(sr.attacks.craft_file(source, target, "pillow:draft", epsilon=1).data)
+    assert found.suspicious
+    assert np.abs(np.subtract(found.place, (80, 160))).max() <= 16
+
+
+@needs_coefficients
+def test_overshoot_is_what_scaled_decoders_show():
+    """The largest difference, computed from the coefficients, is the one between two real decodes of a grey file."""
+    crafted = sr.attacks.craft_file(*pair(8, grey=True), "pillow:draft")
+    apart = (crafted.scaled.astype(float) - crafted.shown.reshape(16, 8, 16, 8).mean(axis=(1, 3))) ** 2
+    windows = np.lib.stride_tricks.sliding_window_view(apart, (5, 5)).mean(axis=(2, 3))
+    assert abs(np.sqrt(windows.max()) - sr.overshoot(crafted.data).levels[8]) < 1
+
+
+@needs_coefficients
+@pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff", b"no picture", file_of(np.zeros((8, 8), np.uint8))[:300]])
+def test_overshoot_of_what_is_no_jpeg_file(data):
+    with pytest.raises(ValueError, match="JPEG file"):
+        sr.overshoot(data)
+    with pytest.raises(TypeError, match="got ndarray"):
+        sr.overshoot(np.zeros((8, 8)))
+    with pytest.raises(FileNotFoundError):
+        sr.overshoot("/nowhere/at/all.jpg")
+    assert not sr.overshoot(file_of(np.zeros((1, 3), np.uint8))).suspicious

@@ -34,6 +34,7 @@ LAYERS = [
     {"measure.exposure"},
     {"measure.decoders", "measure.progressive"},
     {"measure.coefficients"},
+    {"measure.clipping"},
     {"measure.blackbox"},
     {"measure.regions", "measure.recover", "measure.verify"},
     {"measure.probe"},
@@ -57,6 +58,8 @@ LAYERS = [
         "attacks.payload",
         "attacks.overshoot",
         "attacks.jpeg",
+        "attacks.decoders",
+        "attacks.inexact",
     },
     {
         "audit.report",

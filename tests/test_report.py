@@ -380,7 +380,7 @@ def test_exit_codes_are_the_same_in_every_format(report, options, code, form, tm
 
 
 def test_an_interrupted_command_says_so(capsys):
-    assert Reporting(format="sarif").emit(FOUND, code=Exit.INTERRUPTED) == Exit.INTERRUPTED
+    Reporting(format="sarif").emit(FOUND, code=Exit.INTERRUPTED)
     (invocation,) = json.loads(capsys.readouterr().out)["runs"][0]["invocations"]
     assert (invocation["exitCode"], invocation["executionSuccessful"]) == (130, False)
 

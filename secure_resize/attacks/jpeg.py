@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..measure.coefficients import MAX_COEFFICIENT, Component, dct_matrix, split, write
+from ..measure.coefficients import MAX_COEFFICIENT, TO_RGB, Component, dct_matrix, split, to_ycc, write
 from ..measure.decoders import Decoder, get_decoder
 from ..measure.quality import as_levels, psnr, psnr_luma
 from ..measure.scalers import load
 from .craft import HIDDEN_DB, REACHED_DB, check_image, check_pair, craft
 from .overshoot import Hidden, Plane, hide
 
-__all__ = ["SUBSAMPLINGS", "CraftedFile", "craft_file", "shown", "to_rgb", "to_ycc"]
+__all__ = ["SUBSAMPLINGS", "CraftedFile", "craft_file", "shown"]
 
 Image = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float64]
@@ -31,6 +31,7 @@ FloatArray = npt.NDArray[np.float64]
 SUBSAMPLINGS: dict[str, tuple[int, int]] = {"4:4:4": (1, 1), "4:2:2": (1, 2), "4:2:0": (2, 2)}
 # A decoder's arithmetic has 16 bits: a pixel further than this beyond black or white is not what it computes.
 MAX_OVERSHOOT = 12_000.0
+OVERSHOOT = 3_000.0
 FULL = "pillow:open"
 
 
@@ -88,7 +89,7 @@ def craft_file(
     quality: int = 95,
     subsampling: str = "4:4:4",
     progressive: bool = False,
-    overshoot: float = MAX_OVERSHOOT,
+    overshoot: float = OVERSHOOT,
 ) -> CraftedFile:
     """A JPEG file that shows ``source`` when decoded in full and ``target`` when ``decoder`` scales it down.
 
@@ -221,24 +222,11 @@ def shown(data: bytes) -> Image:
 
 # From pictures to planes of samples, and from planes to coefficients.
 
-_TO_YCC = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
-_TO_RGB = np.linalg.inv(_TO_YCC)
-_CENTRE = np.array([0.0, 128.0, 128.0])
 # What a change of one level of Y, Cb or Cr does to the mean square of R, G and B.
-WEIGHTS = (_TO_RGB**2).sum(axis=0) / 3
+WEIGHTS = (TO_RGB**2).sum(axis=0) / 3
 # How much of the square of its change a sample keeps, a pixel, as smooth upsampling spreads it over its neighbours: an
 # axis that is halved spreads it by 1/4, 3/4, 3/4, 1/4.
 _SPREAD = {1: 1.0, 2: 1.25 / 2}
-
-
-def to_ycc(image: npt.NDArray[Any]) -> FloatArray:
-    """RGB (..., 3) in levels as JFIF's Y, Cb and Cr, neither rounded nor cut off."""
-    return np.asarray(image @ _TO_YCC.T + _CENTRE)
-
-
-def to_rgb(image: npt.NDArray[Any]) -> FloatArray:
-    """Y, Cb and Cr (..., 3) in levels as RGB, neither rounded nor cut off."""
-    return np.asarray((image - _CENTRE) @ _TO_RGB.T)
 
 
 def _means(image: Image, side: int) -> Image:

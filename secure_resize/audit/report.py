@@ -97,6 +97,8 @@ class Finding:
     - ``"related"``: a list of ``{"path", "line", "column", "message"}``, other places that the finding is about, such
       as the guilty call; all but ``path`` and ``message`` may be left out.
 
+    A list of records under any other name is for machines: JSON and SARIF have it, what people read has not.
+
     ``context`` is the text that makes the fingerprint, usually the line of code without
     its indentation: it stays when lines above it move. ``suppressed`` says by what a finding was waved through:
     ``"noqa"``, ``"baseline"``.

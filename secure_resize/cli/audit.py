@@ -82,6 +82,8 @@ def audit(
         GiB above which it is given up.
     """
     with usage():
+        if ":" not in target.strip(":"):
+            raise ValueError(f"expected module:object or file.py:object, got {target!r}")
         given = arguments(args)
         sizes = tuple(size_of(text) for text in in_size)
         for text in input:
@@ -102,7 +104,8 @@ def audit(
         os.fspath(pictures or beside),
     )
     report, interrupted = _in_child(target, given, options, time_limit, memory_limit)
-    return reporting.emit(report, code=Exit.INTERRUPTED if interrupted else None)
+    code = reporting.emit(report, code=Exit.INTERRUPTED if interrupted else None)
+    return Exit.INTERRUPTED if interrupted else code
 
 
 def _in_child(

@@ -58,10 +58,11 @@ class Reporting:
     exit_zero: bool = False
     "Findings leave the exit code 0; what could not be looked at, or nothing to look at, does not."
 
-    def emit(self, report: Report, *, stream: TextIO | None = None, code: Exit | None = None) -> Exit:
-        """Print ``report`` to ``stream`` (stdout), or write it where the user wants it; return the exit code.
+    def emit(self, report: Report, *, stream: TextIO | None = None, code: int | None = None) -> Exit:
+        """Print ``report`` to ``stream`` (stdout), or write it where the user wants it; return the report's exit code.
 
-        ``code``: what the command ends with, where that is not what the report says, as it is when it was interrupted.
+        ``code``: what the report is to say that the command ends with, where that is another: it was interrupted, or
+        ends as the script does that it ran.
         """
         form = self.format or (SUFFIXES.get(self.report.suffix.lower()) if self.report else None) or "text"
         return emit(
@@ -77,7 +78,7 @@ def emit(
     fail_on: Severity = "low",
     exit_zero: bool = False,
     stream: TextIO | None = None,
-    code: Exit | None = None,
+    code: int | None = None,
 ) -> Exit:
     """Print ``report``, or write it into ``file``, and return the exit code, which is the same in every format.
 
@@ -85,18 +86,18 @@ def emit(
     With a ``file`` whose format is not text, the text is printed to ``stream`` (stdout by default) as well.
     """
     stream = sys.stdout if stream is None else stream
-    if code is None:
-        code = Exit(report.exit_code(fail_on, exit_zero=exit_zero))
+    ends = Exit(report.exit_code(fail_on, exit_zero=exit_zero))
+    shown = ends if code is None else code
     if file is None and form == "text":
         write_text(report, stream)
     elif file is None:
-        stream.write(rendered(report, form, code))
+        stream.write(rendered(report, form, shown))
     else:
-        write(file, rendered(report, form, code))
+        write(file, rendered(report, form, shown))
         if form != "text":
             write_text(report, stream)
         print(f"report: {printable(os.fspath(file))}", file=stream)
-    return code
+    return ends
 
 
 def rendered(report: Report, form: Format, code: int) -> str:

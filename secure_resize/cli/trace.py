@@ -33,8 +33,9 @@ def trace(
     other programs, and Python started without its environment (-I, -E, -S).
 
     The script's standard output and its exit code stay as they are; the report goes to standard error when the script
-    has ended, or into a file. Only with --fail-on do findings change the exit code: a script that ended with 0 then
-    ends with 1. Usage errors end with 4.
+    has ended, or into a file. What the script can see of it is its environment: PYTHONPATH and SECURE_RESIZE_TRACE.
+    Only with --fail-on do findings change the exit code: a script that ended with 0 then ends with 1. Usage errors end
+    with 4.
 
     Parameters
     ----------
@@ -52,16 +53,14 @@ def trace(
         raise UsageError("nothing to run: expected secure-resize trace -- SCRIPT [ARGUMENT ...], or -- -m MODULE")
     sys.stdout.flush()
     ended, found = run_traced(arguments)
-    Reporting(format=format, report=report).emit(found, stream=sys.stderr)
+    code = ended
+    if ended == 0 and fail_on is not None:
+        code = Exit.FINDINGS if found.reaches(fail_on) else Exit.FAILED if found.failures else ended
+    Reporting(format=format, report=report).emit(found, stream=sys.stderr, code=code)
     sys.stderr.flush()
     if ended < 0:
         _end_by(-ended)
-    if ended == 0 and fail_on is not None:
-        if found.reaches(fail_on):
-            return Exit.FINDINGS
-        if found.failures:
-            return Exit.FAILED
-    return ended
+    return code
 
 
 def _end_by(number: int) -> None:

@@ -21,7 +21,20 @@ import numpy.typing as npt
 from .progressive import as_progressive
 from .scalers import load
 
-__all__ = ["MAX_COEFFICIENT", "MAX_PIXELS", "Component", "dct_matrix", "joined", "read", "split", "write"]
+__all__ = [
+    "MAX_COEFFICIENT",
+    "MAX_PIXELS",
+    "TO_RGB",
+    "Coefficients",
+    "Component",
+    "dct_matrix",
+    "joined",
+    "read",
+    "split",
+    "to_rgb",
+    "to_ycc",
+    "write",
+]
 
 FloatArray = npt.NDArray[np.float64]
 # What baseline Huffman coding holds of an AC coefficient: ten bits.
@@ -41,11 +54,26 @@ class Component:
     quantisation: npt.NDArray[np.int64]
     step: tuple[int, int] = (1, 1)
 
-    def samples(self) -> FloatArray:
+    def samples(self) -> npt.NDArray[np.float32]:
         """The samples (8·rows, 8·columns) in levels as the inverse DCT gives them: not rounded, not cut off."""
         values = (self.coefficients * self.quantisation).astype(np.float32)
         basis = dct_matrix().astype(np.float32)
-        return joined(basis.T @ values @ basis) + 128.0
+        return np.asarray(joined(basis.T @ values @ basis) + np.float32(128.0))
+
+
+_TO_YCC = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
+TO_RGB = np.linalg.inv(_TO_YCC)
+_CENTRE = np.array([0.0, 128.0, 128.0])
+
+
+def to_ycc(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """RGB (..., 3) in levels as JFIF's Y, Cb and Cr, neither rounded nor cut off."""
+    return np.asarray(image @ _TO_YCC.T.astype(image.dtype) + _CENTRE.astype(image.dtype))
+
+
+def to_rgb(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Y, Cb and Cr (..., 3) in levels as RGB, neither rounded nor cut off."""
+    return np.asarray((image - _CENTRE.astype(image.dtype)) @ TO_RGB.T.astype(image.dtype))
 
 
 @lru_cache(maxsize=1)
@@ -67,8 +95,17 @@ def joined(blocks: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return blocks.swapaxes(1, 2).reshape(rows * side, columns * side)
 
 
-def read(data: bytes) -> tuple[tuple[int, int], list[Component]]:
-    """The (height, width) of the JPEG file ``data`` and its components.
+@dataclass(frozen=True, eq=False)
+class Coefficients:
+    """A JPEG file: its picture's ``size`` = (height, width), its components, and whether those are Y, Cb and Cr."""
+
+    size: tuple[int, int]
+    components: list[Component]
+    ycc: bool
+
+
+def read(data: bytes) -> Coefficients:
+    """The coefficients of the JPEG file ``data``.
 
     Raises ValueError for what is no JPEG file, is broken, or is larger than MAX_PIXELS; ImportError without jpeglib.
     """
@@ -89,7 +126,8 @@ def read(data: bytes) -> tuple[tuple[int, int], list[Component]]:
         table = np.asarray(found.qt)[found.quant_tbl_no[index]].astype(np.int64)
         step = tuple(int(most // own) for most, own in zip(factors.max(axis=0), factors[index], strict=True))
         components.append(Component(np.asarray(plane, dtype=np.int16), table, (step[0], step[1])))
-    return (int(found.height), int(found.width)), components
+    ycc = int(found.jpeg_color_space) == int(jpeglib.JCS_YCbCr)  # which compare equal to each other as they are
+    return Coefficients((int(found.height), int(found.width)), components, ycc)
 
 
 def _jpeglib() -> Any:
@@ -101,7 +139,8 @@ def _jpeglib() -> Any:
 def _check_header(data: bytes) -> None:
     image = load("PIL.Image")
     try:
-        with image.open(io.BytesIO(data), formats=["JPEG", "MPO"]) as picture:
+        image.preinit()
+        with image.open(io.BytesIO(data), formats=["JPEG"]) as picture:
             size = picture.size
     except image.DecompressionBombError as error:
         raise ValueError(str(error)) from error

@@ -34,7 +34,7 @@ def page(report: Report, exit_code: int) -> str:
         summary=words.summary(report),
         headline=_headline(report),
         exit_code=exit_code,
-        exit_word=words.EXIT_CODES.get(exit_code, "unknown"),
+        exit_word=words.exit_word(report, exit_code),
         counts=[(one, Counter(f.severity for f in report.active)[one]) for one in reversed(SEVERITIES)],
         facts=words.facts(report.facts),
         tables=words.own_tables(report),
@@ -71,6 +71,7 @@ def _shown(finding: Finding, album: Album) -> dict[str, Any]:
     pictures = list(album.of(finding.evidence))
     return {
         "finding": finding,
+        "place": words.printable(str(finding.place)),
         "title": rule.title if rule else "",
         "photographs": [one for one in pictures if not one.diagram],
         "diagrams": [one for one in pictures if one.diagram],

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from ..report import Finding, Place, Report, ascii_json, jsonable
 from ..rules import RULES, Rule
-from .words import EXIT_CODES, FORMS, entries, printable
+from .words import FORMS, entries, exit_word, printable
 
 __all__ = ["sarif"]
 
@@ -84,7 +84,7 @@ def _invocation(report: Report, exit_code: int) -> Object:
     return {
         "executionSuccessful": exit_code in (0, 1, 3),
         "exitCode": exit_code,
-        "exitCodeDescription": EXIT_CODES.get(exit_code, "unknown"),
+        "exitCodeDescription": exit_word(report, exit_code),
         "toolExecutionNotifications": [
             {"level": "error", "message": {"text": _text(failure)}} for failure in report.failures
         ],
@@ -101,7 +101,7 @@ def _result(finding: Finding, index: int, seen: Counter[str]) -> Object:
         "ruleId": printable(finding.code),
         "ruleIndex": index,
         "level": LEVELS[finding.severity],
-        "message": {"text": _text(f"{finding.message}{f' Instead: {finding.advice}' if finding.advice else ''}")},
+        "message": {"text": _text(finding.message + (f". Instead: {finding.advice}" if finding.advice else ""))},
         "locations": [_location(finding.place, finding.context)],
         "partialFingerprints": {"secureResize/v1": fingerprint, "primaryLocationLineHash": fingerprint},
         "properties": {"severity": finding.severity, "confidence": finding.confidence, "evidence": evidence},

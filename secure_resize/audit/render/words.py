@@ -42,6 +42,13 @@ def printable(text: str, keep: str = "") -> str:
     return shown + cut
 
 
+def exit_word(report: Report, code: int) -> str:
+    """What the exit code ``code`` says; of a script that was run, its code is its own."""
+    if report.tool == "trace" and code == report.facts.get("exit_code"):
+        return "as the script ended"
+    return EXIT_CODES.get(code, "unknown")
+
+
 def counted(number: int, noun: str) -> str:
     """``1 file``, ``2 files``: the noun is given as the plural."""
     return f"{number} {noun[:-1] if number == 1 and noun.endswith('s') else noun}"
@@ -49,6 +56,10 @@ def counted(number: int, noun: str) -> str:
 
 def summary(report: Report) -> str:
     """What was found, in a line."""
+    if not (report.looked_at or report.findings):
+        return (
+            f"could not look at {counted(len(report.failures), 'things')}" if report.failures else "nothing to look at"
+        )
     active = report.active
     by_severity = Counter(one.severity for one in active)
     listed = ", ".join(f"{by_severity[one]} {one}" for one in reversed(SEVERITIES) if by_severity[one])
@@ -91,11 +102,16 @@ def _value(of: Any) -> str:
 
 
 def facts(of: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Evidence or facts as rows of (label, value), without what has a form of its own.
+    """Evidence or facts as rows of (label, value), without what has a form of its own, and what says nothing.
 
     Lists of records are left out too: they are for machines, and a table beside them is for people.
     """
-    return [(label(str(key)), value(one)) for key, one in of.items() if key not in FORMS and not _records(one)]
+    shown = {key: one for key, one in of.items() if key not in FORMS and not _records(one) and not _empty(one)}
+    return [(label(str(key)), value(one)) for key, one in shown.items()]
+
+
+def _empty(of: Any) -> bool:
+    return of is None or (isinstance(of, (str, list, tuple, Mapping)) and not of)
 
 
 def _records(of: Any) -> bool:

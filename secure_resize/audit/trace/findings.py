@@ -28,8 +28,11 @@ _SEVERITIES: dict[str, Severity] = {"vulnerable": "high", "weak": "medium", "unk
 _MEASURED = 40  # pairs of sizes of one call for which a closed form is worked out
 _PROBED = 4  # and for which it is probed
 
-# What of a call's row a finding says besides its message.
-EVIDENCE = ("function", "in_sizes", "out_sizes", "seconds", "scaler", "stealth_gain_db", "verdict", "measured", "notes")
+# What of a call's row a finding holds; an audit finds the guilty call by it.
+EVIDENCE = (
+    "function", "call", "flags", "through", "in_sizes", "out_sizes", "seconds", "scaler", "stealth_gain_db", "verdict",
+    "measured", "notes",
+)  # fmt: skip
 
 NOTES = {
     "labels": "a map of labels, for which nearest is right",
@@ -42,7 +45,7 @@ def make_report(seen: Seen, *, seconds: float, facts: dict[str, Any] | None = No
     """The report on what was seen in ``seconds`` of wall-clock time; ``probing``: seconds that measuring may take."""
     gains, folder = Gains(probing), os.getcwd()
     findings, rows = [], []
-    for call in seen.calls:
+    for call in (one for one in seen.calls if one.kind != "unseen"):
         gain, measured = _worst(gains, call)
         row = _row(call, gain, measured, seconds, folder)
         rows.append(row)
@@ -60,6 +63,11 @@ def make_report(seen: Seen, *, seconds: float, facts: dict[str, Any] | None = No
             **(facts or {}),
             "processes": seen.processes,
             "seconds": round(seconds, 3),
+            "not_seen": [
+                f"{call.hook.shown} at {_place(call, folder)}: {call.flags}"
+                for call in seen.calls
+                if call.kind == "unseen"
+            ],
             "calls": rows,
             "tables": [_table(rows)] if rows else [],
         },
@@ -74,11 +82,17 @@ def _worst(gains: Gains, call: Call) -> tuple[Gain, int]:
     ordered = list(dict.fromkeys(alternate))
     found: list[Gain] = []
     for pair in ordered[:_MEASURED]:
-        if len(found) >= _PROBED and any(one.how.startswith("probed") for one in found):
+        slow = gains.spent > gains.seconds / 2 or any(one.how.startswith("probed") for one in found)
+        if slow and len(found) >= _PROBED:
             break
         found.append(gains.of(call.hook, call.options, *pair))
     order = ("robust", "unknown", "weak", "vulnerable")
     return max(found, key=lambda one: (order.index(one.verdict), one.stealth_gain_db or 0.0)), len(found)
+
+
+def _place(call: Call, folder: str) -> str:
+    path, line, _ = call.site or ("<unknown>", 0, "")
+    return f"{relative(path, folder)}:{line}" if line else path
 
 
 def _ratio(pair: Any) -> float:

@@ -42,7 +42,7 @@ class Gain:
 
 @dataclass
 class Gains:
-    """Measures each (call, flags, sizes) once. ``seconds`` is what all probing together may take."""
+    """Measures each (call, flags, sizes) once. ``seconds``: after that much time no more is probed."""
 
     seconds: float = 60.0
     spent: float = 0.0
@@ -56,6 +56,13 @@ class Gains:
         return self.known[key]
 
     def _measured(self, hook: Hook, options: tuple[Any, ...], in_size: Any, out_size: Any) -> Gain:
+        began = time.monotonic()
+        try:
+            return self._decided(hook, options, in_size, out_size)
+        finally:
+            self.spent += time.monotonic() - began
+
+    def _decided(self, hook: Hook, options: tuple[Any, ...], in_size: Any, out_size: Any) -> Gain:
         _, scaler, kind = hook.describe(*options)
         if kind == "decode":
             factor = int(options[0])
@@ -83,11 +90,7 @@ class Gains:
             in_size, out_size, divided = _divided(in_size, out_size)
             if self.spent > self.seconds:
                 raise ProbeError(f"probing took more than {self.seconds:g} seconds")
-            begin = time.monotonic()
-            try:
-                operator = self._probed(hook, options, scaler, in_size, out_size)
-            finally:
-                self.spent += time.monotonic() - begin
+            operator = self._probed(hook, options, scaler, in_size, out_size)
             how = "probed" + f" at 1/{divided} of the sizes" * (divided > 1)
         if kind == "warp":
             how += ", an estimate by its steps"

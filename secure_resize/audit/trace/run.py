@@ -77,7 +77,10 @@ def _handlers(pass_on: Callable[[int, FrameType | None], None]) -> Iterator[None
 
     The terminal sends Ctrl-C and Ctrl-\\ to both processes: those are not passed on once more.
     """
-    both, one = (signal.SIGINT, signal.SIGQUIT), (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+    both, one = (
+        [getattr(signal, name) for name in names if hasattr(signal, name)]
+        for names in (("SIGINT", "SIGQUIT"), ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2"))
+    )
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
         for number in (*both, *one):

@@ -35,6 +35,7 @@ _PARTS = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 _AUTOGRAPH = "__autograph_generated_file"
 
 _own: dict[str, bool] = {}  # by file name
+_paths: dict[str, str] = {}  # real ones, by file name
 
 
 def _is_own(frame: FrameType) -> bool:
@@ -45,7 +46,7 @@ def _is_own(frame: FrameType) -> bool:
         if name.startswith("<"):  # python -c, a notebook, or code that a library generated; many share a name
             main = frame.f_globals.get("__name__") == "__main__"
             return main and "spawn_main" not in frame.f_code.co_names
-        path = os.path.realpath(os.path.join(_START, name))
+        path = path_of(frame)
         known = not (path.startswith(_FOLDERS) or any(part in path for part in _PARTS) or _AUTOGRAPH in name)
         _own[name] = known
     return known
@@ -65,7 +66,10 @@ def user_frame(frame: FrameType | None) -> FrameType | None:
 def path_of(frame: FrameType) -> str:
     """The frame's file, absolute; a name in angle brackets stays."""
     name = frame.f_code.co_filename
-    return name if name.startswith("<") else os.path.realpath(os.path.join(_START, name))
+    path = _paths.get(name)
+    if path is None:
+        path = _paths[name] = name if name.startswith("<") else os.path.realpath(os.path.join(_START, name))
+    return path
 
 
 def site_of(frame: FrameType) -> Site:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-__all__ = ["ROWS", "Hook", "Sight", "argument", "hook", "shrinks"]
+__all__ = ["ROWS", "Hook", "Sight", "argument", "hook", "shrinks", "unseen"]
 
 Side = int | None  # None: not known while a graph is made
 Size = tuple[Side, ...]  # height, width
@@ -35,17 +34,16 @@ class Sight(NamedTuple):
 Read = Callable[[Arguments, Keywords, Any], Sight | None]
 
 
-@dataclass(frozen=True)
-class Hook:
+class Hook(NamedTuple):
     """One function that scales images down.
 
-    ``attribute`` is what it is called in ``module``, whose import is awaited. ``read``
-    turns a call that scales down into a Sight and any other one into None. ``describe`` turns a Sight's options into
-    the flags as text, the scaler of ``SCALERS`` that this is (``""``: none of them), and what kind of call it is:
-    ``"resize"``; ``"warp"``, whose in-size is the part of the source that an output of that size steps over;
-    ``"decode"``, a decoder that scales. ``pixels`` gives the image, by which label maps are known, where the options
-    asked for is nearest. ``prepare`` notes what a call is going to change: then ``read`` is given (that, the result).
-    ``graphs``: whether torch's compilers may read it. ``shown``: what users call it, where ``name`` says more.
+    ``attribute`` is what it is called in ``module``, whose import is awaited; ``shown``, what users call it, where
+    ``name`` says more. ``read`` turns a call that scales down into a Sight and any other one into None; ``describe``,
+    a Sight's options into the flags as text, the scaler of ``SCALERS`` that this is (``""``: none of them), and what
+    kind of call it is: ``"resize"``; ``"warp"``, whose in-size is the part of the source that an output of its size
+    steps over; ``"decode"``, a decoder that scales; ``"unseen"``, something whose down-scalings will not be seen.
+    ``pixels`` gives the image, by which label maps are known, where nearest is asked for. ``prepare`` notes what a call
+    is going to change: then ``read`` is given (that, the result). ``graphs``: whether torch's compilers may read it.
     ``again(in_size, out_size, *options)``: the same call as a function of an array (H, W, C), for what is none of the
     scalers and is to be measured.
     """
@@ -62,10 +60,6 @@ class Hook:
     shown: str = ""
     again: Callable[..., Callable[[Any], Any]] | None = None
 
-    def __post_init__(self) -> None:
-        if not self.shown:
-            object.__setattr__(self, "shown", self.name)
-
 
 ROWS: dict[str, Hook] = {}
 
@@ -78,7 +72,7 @@ def hook(
     def register(read: Read) -> Read:
         if name in ROWS:
             raise ValueError(f"a hook of {name!r} is already registered")
-        ROWS[name] = Hook(name, module, attribute, rule, read, describe, **facts)
+        ROWS[name] = Hook(name, module, attribute, rule, read, describe, **{"shown": name, **facts})
         return read
 
     return register
@@ -92,3 +86,12 @@ def argument(args: Arguments, kwargs: Keywords, place: int, name: str, default: 
 def shrinks(in_size: Size, out_size: Size) -> bool:
     """Whether an axis gets shorter; one whose length is not known might."""
     return any(n is None or m is None or m < n for n, m in zip(in_size, out_size, strict=True))
+
+
+def unseen(name: str, module: str, attribute: str, why: str) -> None:
+    """Register a row for what hides down-scalings from Python: that it was called is all that can be said."""
+
+    def read(args: Arguments, kwargs: Keywords, result: Any) -> Sight:
+        return Sight((None, None), (None, None), "", None, (), True)
+
+    hook(name, module, attribute, "", lambda: (why, "", "unseen"))(read)

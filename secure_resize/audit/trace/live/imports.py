@@ -10,11 +10,16 @@ from typing import Any
 
 __all__ = ["Awaited", "find"]
 
+Arrived = Callable[[ModuleType, "set[str]"], None]
+
 
 class Awaited:
-    """A finder on ``sys.meta_path`` that finds nothing itself: it calls ``arrived[name](module)`` after each import."""
+    """A finder on ``sys.meta_path`` that finds nothing itself: after an import it calls what ``arrived`` has for it.
 
-    def __init__(self, arrived: dict[str, Callable[[ModuleType], None]]) -> None:
+    That is given the module, and the names of those that were imported along with it.
+    """
+
+    def __init__(self, arrived: dict[str, Arrived]) -> None:
         self.arrived = arrived
 
     def install(self) -> None:
@@ -22,7 +27,7 @@ class Awaited:
         sys.meta_path.insert(0, self)
         for name, arrived in self.arrived.items():
             if isinstance(module := sys.modules.get(name), ModuleType):
-                arrived(module)
+                arrived(module, set())
 
     def remove(self) -> None:
         """Await nothing any more."""
@@ -43,7 +48,7 @@ class Awaited:
                     return spec
         return None
 
-    def _listen(self, spec: ModuleSpec, arrived: Callable[[ModuleType], None]) -> None:
+    def _listen(self, spec: ModuleSpec, arrived: Arrived) -> None:
         loader: Any = spec.loader
         execute = getattr(loader, "exec_module", None)
         if execute is None:
@@ -51,8 +56,9 @@ class Awaited:
 
         def exec_module(module: ModuleType) -> None:
             vars(loader).pop("exec_module", None)  # nothing of this stays behind
+            before = set(sys.modules)
             execute(module)
-            arrived(module)
+            arrived(module, sys.modules.keys() - before)
 
         try:
             loader.exec_module = exec_module

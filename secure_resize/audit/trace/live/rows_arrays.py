@@ -111,13 +111,13 @@ def _blob(shape: tuple[int, ...], images: Any, args: Arguments, kwargs: Keywords
     return Sight(shape[:2], size, images.dtype, _channels(shape), (1,)) if shrinks(shape[:2], size) else None
 
 
-@hook("cv2.dnn.blobFromImage", "cv2.dnn", "blobFromImage", "SR101", _resized("resize"))
+@hook("cv2.dnn.blobFromImage", "cv2", "dnn.blobFromImage", "SR101", _resized("resize"))
 def _blob_from_image(args: Arguments, kwargs: Keywords, result: Any) -> Sight | None:
     image = argument(args, kwargs, 0, "image")
     return _blob(_shape(image), image, args, kwargs)
 
 
-@hook("cv2.dnn.blobFromImages", "cv2.dnn", "blobFromImages", "SR101", _resized("resize"))
+@hook("cv2.dnn.blobFromImages", "cv2", "dnn.blobFromImages", "SR101", _resized("resize"))
 def _blob_from_images(args: Arguments, kwargs: Keywords, result: Any) -> Sight | None:
     image = argument(args, kwargs, 0, "images")[0]
     return _blob(_shape(image), image, args, kwargs)
@@ -187,7 +187,11 @@ def _skimage(order: int, smoothed: bool) -> Described:
     return flags, f"skimage:{name}{'+antialias' * smoothed}" if name else "", "resize"
 
 
-@hook("skimage.transform.resize", "skimage.transform._warps", "resize", "SR112", _skimage)
+def _image(args: Arguments, kwargs: Keywords) -> Any:
+    return argument(args, kwargs, 0, "image")
+
+
+@hook("skimage.transform.resize", "skimage.transform._warps", "resize", "SR112", _skimage, pixels=_image)
 def _skimage_resize(args: Arguments, kwargs: Keywords, result: Any) -> Sight | None:
     image = argument(args, kwargs, 0, "image")
     logical = str(getattr(image, "dtype", "")) == "bool"
@@ -225,7 +229,7 @@ def _spline_warp(library: str) -> Any:
     return describe
 
 
-@hook("skimage.transform.warp", "skimage.transform._warps", "warp", "SR112", _spline_warp("skimage"))
+@hook("skimage.transform.warp", "skimage.transform._warps", "warp", "SR112", _spline_warp("skimage"), pixels=_image)
 def _skimage_warp(args: Arguments, kwargs: Keywords, result: Any) -> Sight | None:
     image, back = argument(args, kwargs, 0, "image"), argument(args, kwargs, 1, "inverse_map")
     # A transform, its bound method .inverse, or a matrix; other functions say nothing of their steps.
@@ -305,11 +309,10 @@ def _affine_transform(args: Arguments, kwargs: Keywords, result: Any) -> Sight |
 )
 def _map_coordinates(args: Arguments, kwargs: Keywords, result: Any) -> Sight | None:
     image, at = argument(args, kwargs, 0, "input"), argument(args, kwargs, 1, "coordinates")
-    shape = tuple(getattr(at, "shape", ()))
-    if len(shape) != 3 or shape[0] != 2 or len(getattr(image, "shape", ())) != 2:
+    size = tuple(getattr(at[0], "shape", ()))
+    if len(at) != 2 or len(size) != 2 or len(getattr(image, "shape", ())) != 2:
         return None
-    size = shape[1:]
-    steps = mapped_steps(lambda y, x: (float(at[0, y, x]), float(at[1, y, x])), size)
+    steps = mapped_steps(lambda y, x: (float(at[0][y, x]), float(at[1][y, x])), size)
     over = stepped_over(steps, size)
     order = int(argument(args, kwargs, 3, "order", 3))
     return None if over is None else Sight(over, size, image.dtype, 1, (order,), False, order == 0)

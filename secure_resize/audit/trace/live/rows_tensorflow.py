@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from .geometry import affine_steps, stepped_over
-from .hook import Arguments, Described, Keywords, Sight, argument, hook, shrinks
+from .hook import Arguments, Described, Keywords, Sight, argument, hook, shrinks, unseen
 
 OPERATIONS = "tensorflow.python.ops.gen_image_ops"
 KERNELS = {"triangle": "bilinear", "keyscubic": "bicubic"}
@@ -112,7 +112,7 @@ for _function, _name, _shown in (
     ("scale_and_translate", "tf.image.resize (scale_and_translate)", "tf.image.resize"),
     ("ScaleAndTranslate", "tf.raw_ops.ScaleAndTranslate", ""),
 ):
-    hook(_name, OPERATIONS, _function, "SR106", _scaled, shown=_shown)(_scale_and_translate)
+    hook(_name, OPERATIONS, _function, "SR106", _scaled, shown=_shown or _name)(_scale_and_translate)
 
 
 def _cropped(method: str) -> Described:
@@ -162,7 +162,7 @@ def _project(args: Arguments, kwargs: Keywords, result: Any) -> Sight | None:
 for _function, _name, _describe, _read in (
     ("crop_and_resize", "tf.image.crop_and_resize", _cropped, _crop_and_resize),
     ("CropAndResize", "tf.raw_ops.CropAndResize", _cropped, _crop_and_resize),
-    ("image_projective_transform_v3", "ImageProjectiveTransformV3", _projected, _project),
+    ("image_projective_transform_v3", "gen_image_ops.image_projective_transform_v3", _projected, _project),
     ("ImageProjectiveTransformV3", "tf.raw_ops.ImageProjectiveTransformV3", _projected, _project),
 ):
     _image = "images" if _read is _project else "image"
@@ -196,3 +196,10 @@ for _function, _name, _place in (
     ("DecodeAndCropJpeg", "tf.raw_ops.DecodeAndCropJpeg", 3),
 ):
     hook(_name, OPERATIONS, _function, "SR109", lambda ratio: (f"ratio={ratio}", "", "decode"))(_decoded(_place))
+
+unseen(
+    "tf.saved_model.load",
+    "tensorflow.python.saved_model.load",
+    "load",
+    "a saved model's graph is executed as it was saved",
+)

@@ -1,13 +1,12 @@
-"""torch and what reaches it: torchvision's tensors, kornia, Keras on torch; and JAX."""
+"""torch and what reaches it: torchvision's tensors, kornia, Keras on torch."""
 
 from __future__ import annotations
 
-import math
 import sys
 from typing import Any
 
 from .geometry import mapped_steps, stepped_over
-from .hook import Arguments, Described, Keywords, Sight, argument, hook, shrinks
+from .hook import Arguments, Described, Keywords, Sight, argument, hook, shrinks, unseen
 
 _LOOKS = 16  # at a grid on a GPU, which has to wait for it; from then on at every power of two
 
@@ -33,7 +32,8 @@ def _shape_of(tensor: Any) -> tuple[tuple[int | None, ...], bool]:
 
 def _interpolated(mode: str, antialias: bool, corners: bool, learned: bool) -> Described:
     flags = f"mode={mode}, antialias={antialias}" + ", align_corners=True" * corners
-    scaler = f"torch:{mode}{'+antialias' * antialias}"
+    plane = "bilinear" if mode == "trilinear" else mode  # of a stack or a video, whose planes are read alike
+    scaler = f"torch:{plane}{'+antialias' * antialias}"
     return flags + ", of activations" * learned, "" if corners else scaler, "resize"
 
 
@@ -185,26 +185,5 @@ def _planes(image: Any, result: Any, options: tuple[Any, ...], nearest: bool) ->
     return Sight(before[-2:], after[-2:], image.dtype, channels, options, graph, nearest)
 
 
-def _jax(method: str, antialias: bool) -> Described:
-    names = {"bilinear": "linear", "trilinear": "linear", "triangle": "linear", "bicubic": "cubic"}
-    name = names.get(method, method)
-    scaler = f"jax:{name}{'+antialias' * (antialias and name != 'nearest')}"
-    return f"method={method}, antialias={antialias}", scaler, "resize"
-
-
-@hook("jax.image.resize", "jax._src.image.scale", "resize", "SR103", _jax)
-def _jax_resize(args: Arguments, kwargs: Keywords, result: Any) -> Sight | None:
-    image, method = argument(args, kwargs, 0, "image"), argument(args, kwargs, 2, "method")
-    before, after = tuple(image.shape), tuple(result.shape)
-    changed = [axis for axis in range(len(before)) if before[axis] != after[axis]]
-    if not changed or len(before) < 2:
-        return None
-    last = max(changed[-1], 1)
-    sizes = (before[last - 1], before[last]), (after[last - 1], after[last])
-    if not shrinks(*sizes) or math.prod(before) == 0:
-        return None
-    name = str(getattr(method, "name", method)).lower()
-    channels = before[last + 1] if last + 1 < len(before) else None
-    options = (name, bool(argument(args, kwargs, 3, "antialias", True)))
-    graph = "Tracer" in type(result).__name__
-    return Sight(*sizes, image.dtype, channels, options, graph, name == "nearest")
+unseen("torch.compile", "torch", "compile", "what is compiled runs without the functions that are wrapped")
+unseen("torch.jit.load", "torch.jit._serialization", "load", "a scripted model runs without Python")

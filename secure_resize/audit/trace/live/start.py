@@ -21,6 +21,8 @@ __all__ = ["FOLDER", "STARTED", "Tracing"]
 FOLDER, STARTED = "SECURE_RESIZE_TRACE", "SECURE_RESIZE_TRACE_STARTED"
 LIBRARIES = (rows_arrays, rows_pillow, rows_tensorflow, rows_torch)  # whose rows are registered by importing them
 
+Wrappers = dict[int, tuple[Any, Any]]  # (original, wrapper) by the original's id
+
 
 class Tracing:
     """The trace of this process. ``active`` is the one that is on, if any; a forked child goes on with it."""
@@ -31,6 +33,7 @@ class Tracing:
         started = os.environ.pop(STARTED, None)
         self.recorder = Recorder(folder, tuple(json.loads(started)) if started else None)
         self.undo: list[tuple[Any, str, Any, Any]] = []
+        self.wrappers: Wrappers = {}
         self.awaited = Awaited(
             {
                 **{row.module: self._arrived for row in ROWS.values()},
@@ -46,6 +49,8 @@ class Tracing:
         Tracing.active = self
         self.recorder.begin()
         self.awaited.install()
+        if self.wrappers:
+            self._elsewhere(self.wrappers, list(sys.modules.values()))
         self._follow_threads()
         self._quiet_tracebacks()
         _follow_forks()
@@ -66,9 +71,9 @@ class Tracing:
         setattr(holder, name, wrapper)
         self.undo.append((holder, name, original, wrapper))
 
-    def _arrived(self, module: ModuleType) -> None:
-        """Wrap the functions of ``module``, there and wherever other modules hold them already."""
-        wrappers: dict[int, tuple[Any, Any]] = {}
+    def _arrived(self, module: ModuleType, along: set[str]) -> None:
+        """Wrap the functions of ``module``, there and where the modules that came ``along`` hold them already."""
+        wrappers: Wrappers = {}
         for row in ROWS.values():
             if row.module != module.__name__ or (found := find(module, row.attribute)) is None:
                 continue
@@ -82,13 +87,16 @@ class Tracing:
             except Exception as error:
                 self.recorder.failure(f"{row.name} could not be wrapped: {type(error).__name__}: {error}")
                 continue
-            wrappers[id(original)] = original, wrapper
-        if wrappers:
-            self._elsewhere(wrappers)
+            if isinstance(holder, ModuleType):  # a method has one place
+                wrappers[id(original)] = original, wrapper
+        self.wrappers |= wrappers
+        if wrappers and along:
+            self._elsewhere(wrappers, [one for name in along if (one := sys.modules.get(name)) is not None])
 
-    def _elsewhere(self, wrappers: dict[int, tuple[Any, Any]]) -> None:
-        for module in list(sys.modules.values()):
-            if not isinstance(module, ModuleType) or module.__name__.startswith(__package__ or " "):
+    def _elsewhere(self, wrappers: Wrappers, modules: list[ModuleType]) -> None:
+        """Modules may hold a function under names of their own, as by ``from cv2 import resize as shrink``."""
+        for module in modules:
+            if not isinstance(module, ModuleType) or str(vars(module).get("__name__")).startswith(str(__package__)):
                 continue
             for name, value in list(vars(module).items()):
                 known = wrappers.get(id(value))
@@ -105,7 +113,7 @@ class Tracing:
 
         self._replace(threading.Thread, "start", start, thread_start)
 
-    def _follow_processes(self, module: ModuleType) -> None:
+    def _follow_processes(self, module: ModuleType, along: set[str]) -> None:
         process, recorder = vars(module)["BaseProcess"], self.recorder
         start = process.start
 
@@ -132,7 +140,7 @@ class Tracing:
 
         self._replace(threading, "excepthook", before, thread_hook)
 
-    def _quiet_traceback(self, module: ModuleType) -> None:
+    def _quiet_traceback(self, module: ModuleType, along: set[str]) -> None:
         described = vars(module)["TracebackException"]
         original = described.__init__
 

@@ -1,0 +1,136 @@
+"""What a JPEG file's coefficients say before any decoder cuts them off: would a scaled decode show another picture?
+
+A decoder that scales while it decodes takes means before it cuts off to [0, 255]; a full decode cuts off each pixel
+first. Both are computed here from the coefficients, at 1/2, 1/4 and 1/8, for every file alike: what differs is what a
+crafted file hides (:func:`secure_resize.attacks.craft_file`), so that a file below the thresholds hides nothing that is
+above them. Quantisation makes honest files overshoot too, next to sharp edges and by little.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from .coefficients import Coefficients, read, to_rgb
+
+__all__ = ["BEYOND", "THRESHOLDS", "WINDOW", "Overshoot", "overshoot"]
+
+FloatArray = npt.NDArray[np.float32]
+# By scale: the RMS levels in a window from which on a file is suspicious. Between the largest of honest files
+# (quality 30 to 100: 29, 18 and 14) and the least of crafted ones (58, 56 and 39): benchmarks/jpeg_detection.py.
+THRESHOLDS = {2: 42.0, 4: 32.0, 8: 24.0}
+# Levels beyond black or white from which on decoders differ: INTEGER_FAST wraps around at 1024, and what it then shows
+# can be any picture (secure_resize.attacks.craft_blank). Honest files stay below 200.
+BEYOND = 500.0
+# Outputs a side; the smallest thing that is looked for.
+WINDOW = 5
+
+
+@dataclass(frozen=True)
+class Overshoot:
+    """What scaled decoders show of a JPEG file beside what everybody sees.
+
+    ``levels`` by scale (2, 4, 8): how far, at most, 5×5 pixels of the picture decoded at 1/scale lie from the mean of
+    the full decode, RMS. ``score``: the largest of them as a multiple of its threshold, or of ``beyond`` as one of 500,
+    from where on inexact decoders show something else; ``scale`` which of ``levels`` is the largest,
+    and ``place`` where, (row, column) in pixels of the whole picture. ``beyond``: the most by which a sample lies
+    beyond black or white.
+    """
+
+    size: tuple[int, int]
+    levels: dict[int, float]
+    score: float
+    scale: int
+    place: tuple[int, int]
+    beyond: float
+
+    @property
+    def suspicious(self) -> bool:
+        """Whether a scaled or an inexact decode may show another picture: the score reaches 1."""
+        return self.score >= 1
+
+
+def overshoot(file: bytes | str | os.PathLike[str]) -> Overshoot:
+    """Look for another picture in the coefficients of a JPEG file, before anything decodes it.
+
+    >>> import numpy as np, secure_resize as sr
+    >>> source, target = np.full((128, 128), 200, np.uint8), np.full((16, 16), 20, np.uint8)
+    >>> sr.overshoot(sr.attacks.craft_file(source, target, "pillow:draft").data).suspicious
+    True
+
+    ``file`` is the file's bytes or its path. A picture smaller than the group of a scale is not looked at by that
+    scale. It speaks of libjpeg's way to scale, the mean of a group, and of accurate arithmetic; not of what the pixels
+    of a full decode hide from a resize.
+
+    Raises ValueError for what is no JPEG file, broken, or larger than ``coefficients.MAX_PIXELS``, TypeError for
+    anything else than bytes or a path, ImportError without jpeglib (``pip install "secure-resize[jpeg]"``).
+    """
+    if isinstance(file, str | os.PathLike):
+        file = Path(file).read_bytes()
+    if not isinstance(file, bytes):
+        raise TypeError(f"file must be a file's bytes or its path, got {type(file).__name__}")
+    return of_coefficients(read(file))
+
+
+def of_coefficients(file: Coefficients) -> Overshoot:
+    """:func:`overshoot` of a file's coefficients."""
+    samples = _samples(file)
+    shown = np.clip(samples, 0, 255)
+    if file.ycc:
+        shown = np.clip(to_rgb(shown), 0, 255)
+    levels, places = {}, {}
+    for scale in THRESHOLDS:
+        if min(file.size) < scale:
+            levels[scale], places[scale] = 0.0, (0, 0)
+            continue
+        scaled = np.clip(_means(samples, scale), 0, 255)
+        if file.ycc:
+            scaled = np.clip(to_rgb(scaled), 0, 255)
+        apart = ((scaled - _means(shown, scale)) ** 2).mean(axis=2)
+        windows = _windows(apart)
+        row, column = np.unravel_index(int(windows.argmax()), windows.shape)
+        levels[scale] = float(np.sqrt(windows.max()))
+        places[scale] = (int(row) * scale, int(column) * scale)
+    worst = max(levels, key=lambda scale: levels[scale] / THRESHOLDS[scale])
+    beyond = max(float(samples.max()) - 255, -float(samples.min()), 0.0)
+    score = max(levels[worst] / THRESHOLDS[worst], beyond / BEYOND)
+    return Overshoot(file.size, levels, score, worst, places[worst], beyond)
+
+
+def _samples(file: Coefficients) -> FloatArray:
+    """All components (H, W, C) before they are cut off, chroma repeated."""
+    height, width = file.size
+    planes = []
+    for component in file.components:
+        down, across = component.step
+        plane = component.samples()
+        planes.append(plane.repeat(down, axis=0).repeat(across, axis=1)[:height, :width])
+    return np.stack(planes, axis=2)
+
+
+def _means(samples: FloatArray, side: int) -> FloatArray:
+    """The means of the groups that lie in the picture as a whole."""
+    rows, columns = samples.shape[0] // side, samples.shape[1] // side
+    whole = samples[: rows * side, : columns * side]
+    # One axis after the other, adding whole rows: a mean over two axes of a view takes numpy ten times as long.
+    down = whole[0::side].copy()
+    for k in range(1, side):
+        down += whole[k::side]
+    across = down[:, 0::side].copy()
+    for k in range(1, side):
+        across += down[:, k::side]
+    return np.asarray(across / np.float32(side**2))
+
+
+def _windows(values: FloatArray) -> FloatArray:
+    """The mean over WINDOW × WINDOW neighbours (h - WINDOW + 1, w - WINDOW + 1), fewer where there are fewer."""
+    for axis in (0, 1):
+        side = min(WINDOW, values.shape[axis])
+        sums = np.cumsum(np.moveaxis(values, axis, 0), axis=0, dtype=np.float64)
+        before = np.concatenate([np.zeros_like(sums[:1]), sums[:-side]])
+        values = np.moveaxis((sums[side - 1 :] - before) / side, 0, axis).astype(np.float32)
+    return np.maximum(values, 0)
