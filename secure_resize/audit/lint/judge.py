@@ -426,7 +426,7 @@ def _is_alias(binding: Binding, names: set[str]) -> bool:
         return False
     if isinstance(node, ast.Call):
         called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        if called not in ("partial", "partialmethod", "getattr", "get", "dict"):
+        if called not in ("partial", "partialmethod", "getattr", "get", "dict", "import_module", "__import__"):
             return False
     for one in ast.walk(node):
         word = one.attr if isinstance(one, ast.Attribute) else getattr(one, "id", getattr(one, "value", None))
