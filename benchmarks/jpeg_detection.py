@@ -33,7 +33,7 @@ SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
 
 
 def photographs(paths: list[Path]) -> list[PIL.Image.Image]:
-    """Every picture in the files and folders, RGB, at most 512 pixels a side."""
+    """Every picture in the files and folders, RGB, at most 256 pixels a side."""
     files = [file for path in paths for file in (sorted(path.iterdir()) if path.is_dir() else [path])]
     found = []
     for file in files:
@@ -42,7 +42,7 @@ def photographs(paths: list[Path]) -> list[PIL.Image.Image]:
                 image = picture.convert("RGB")
         except OSError:
             continue
-        image.thumbnail((512, 512), reducing_gap=None)
+        image.thumbnail((256, 256), reducing_gap=None)
         found.append(image)
     return found
 

@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import json
 from functools import cache
 from importlib.util import find_spec
 
@@ -222,6 +223,63 @@ def test_the_bound_is_sound_and_near():
         missed = found.planes[0].reshape(16, 4, 16, 4).mean(axis=(1, 3)) - means
         assert np.sqrt(np.mean(missed**2)) <= epsilon + 1e-3
         assert 0 <= found.gap < 0.05
+
+
+# Decoders that are not exact.
+
+
+@needs_coefficients
+@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize("shade", ["white", "black"])
+def test_a_blank_page_is_a_picture_to_tensorflow(grey, shade):
+    decoder_here("tensorflow:decode_jpeg")
+    target = picture("coffee", 125, grey)
+    crafted = sr.attacks.craft_blank(target, shade=shade)
+    assert crafted.psnr_target > 25
+    assert crafted.psnr_target_luma > 28
+    assert crafted.psnr_blank > (1000 if grey else 20)
+    exact = get_decoder("tensorflow:decode_jpeg+accurate")(crafted.data, (125, 125))
+    np.testing.assert_array_equal(exact, crafted.shown)
+    whole = np.broadcast_to(np.atleast_3d(crafted.shown), (125, 125, 3))
+    np.testing.assert_array_equal(sr.decode(crafted.data, (25, 25)), sr.resize(whole, (25, 25)))
+    found = sr.overshoot(crafted.data)
+    assert found.suspicious
+    assert found.beyond > 1500
+
+
+@needs_coefficients
+def test_a_blank_page_stays_blank_to_accurate_decoders():
+    for name in ("pillow:open", "opencv:imdecode", "simplejpeg:decode_jpeg"):
+        if DECODERS[name].installed:
+            assert sr.attacks.craft_blank(picture("coffee", 64, grey=True), name).psnr_target < 15
+    with pytest.raises(ValueError, match="unknown shade 'grey'; valid: white, black"):
+        sr.attacks.craft_blank(picture("coffee", 64), shade="grey")
+
+
+# The survey of decoders.
+
+
+@needs_coefficients
+@pytest.mark.filterwarnings("ignore:The image decoding and encoding capabilities:DeprecationWarning")
+def test_the_survey_of_decoders(capsys):
+    pytest.importorskip("rich")
+    from secure_resize.cli import main
+
+    assert main(["survey", "--decoders", "pillow:*", "--format", "json"]) == 1
+    rows = {row["decoder"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
+    assert [rows[name]["verdict"] for name in rows] == ["decodes in full", "vulnerable", "vulnerable"]
+    assert rows["pillow:open"]["full_db"] == "inf"
+    cell = rows["pillow:draft"]["cells"]["8"]
+    assert cell["gain_db"] > 5
+    assert cell["psnr_target"] >= 25
+    assert main(["survey", "--decoders", "pillow:open"]) == 0
+    out = capsys.readouterr().out
+    assert "pillow:open" in out
+    assert "decodes in full" in out
+    assert main(["survey", "--decoders", "pillow:close"]) == 4
+    assert "valid decoders: pillow:open" in capsys.readouterr().err
+    assert main(["survey", "--decoders", "--format", "libraries"]) == 4
+    assert "goes with no --format libraries" in capsys.readouterr().err
 
 
 # Detection.

@@ -8,6 +8,7 @@ from ..measure.quality import psnr
 from . import area as _area, counter as _counter, payload  # noqa: F401  (which register their methods)
 from .adaptive import ADAPTIVE, Adapted, craft_adaptive, register_adaptive
 from .craft import HIDDEN_DB, METHODS, REACHED_DB, Crafted, craft, register_method
+from .inexact import BlankFile, craft_blank
 from .jpeg import CraftedFile, craft_file
 
 __all__ = [
@@ -16,10 +17,12 @@ __all__ = [
     "METHODS",
     "REACHED_DB",
     "Adapted",
+    "BlankFile",
     "Crafted",
     "CraftedFile",
     "craft",
     "craft_adaptive",
+    "craft_blank",
     "craft_file",
     "payload",
     "psnr",

@@ -57,7 +57,8 @@ RULES.add(
         "cv2.resize never antialiases: every interpolation but INTER_AREA reads a few source pixels for each output "
         "and skips the rest, so that what is hidden in those few pixels replaces the picture. INTER_LINEAR, the "
         "default, leaves an attacker 12.7 dB at a ratio of 4.46; INTER_CUBIC and INTER_LANCZOS4 9 to 11 dB. INTER_AREA "
-        "averages only while both axes shrink.",
+        "averages only while both axes shrink. In cv2.resize(image, size, 0, 0, cv2.INTER_AREA) the flag is taken "
+        "for fy, and the call samples with INTER_LINEAR; the blob functions of cv2.dnn scale with INTER_LINEAR too.",
         f"interpolation=cv2.INTER_AREA where both axes shrink; {OURS}.",
         bad="small = cv2.resize(image, (224, 224))",
         good="small = cv2.resize(image, (224, 224), interpolation=cv2.INTER_AREA)  # while both axes shrink",
@@ -71,7 +72,7 @@ RULES.add(
         5.3,
         "cv2.warpAffine, warpPerspective, remap and their like read one to 64 source pixels for each output whatever "
         "the scale: where the transformation shrinks the picture, they sample as cv2.resize does. INTER_AREA is "
-        "INTER_LINEAR there. Blob functions of cv2.dnn scale with INTER_LINEAR before the network.",
+        "INTER_LINEAR there.",
         f"Scale down first, then warp at the same scale; {OURS}.",
         bad="face = cv2.warpAffine(photo, matrix, (112, 112))",
         good="small = secure_resize.resize(photo, (height // k, width // k))  # then warp by the matrix over k",
@@ -154,7 +155,7 @@ RULES.add(
         "high",
         7.5,
         "Pillow's resize antialiases, but for NEAREST, and for images of mode P and 1, which it scales by NEAREST "
-        "whatever filter is asked for; transform and rotate sample always. BOX skips pixels at fractional ratios "
+        "whatever filter is asked for; transform samples wherever it shrinks. BOX skips pixels at fractional ratios "
         "(5.7 dB at 432 to 224).",
         "A filter such as Image.Resampling.BICUBIC, on an image converted to RGB or L first.",
         bad="small = Image.open(path).resize((224, 224), Image.NEAREST)",
@@ -207,9 +208,9 @@ RULES.add(
         "scikit-image or SciPy scaling that samples",
         "high",
         7.5,
-        "skimage.transform.resize with anti_aliasing=False or order=0, rescale (whose default is no antialiasing for "
-        "order 0), warp and scipy.ndimage.zoom (always) interpolate at points and skip the pixels between: 18.1 dB for "
-        "scipy's cubic at a ratio of 8.",
+        "skimage.transform.resize and rescale with anti_aliasing=False, or with order=0 on integers, warp and "
+        "scipy.ndimage.zoom (always) interpolate at points and skip the pixels between: 18.1 dB for scipy's cubic at a "
+        "ratio of 8.",
         f"skimage.transform.resize(image, size, anti_aliasing=True); {OURS}.",
         bad="small = scipy.ndimage.zoom(image, 0.25)",
         good="small = skimage.transform.resize(image, size, anti_aliasing=True)",
@@ -222,8 +223,8 @@ RULES.add(
         "high",
         7.5,
         "Some libraries scale every picture down without antialiasing before the model sees it, whoever calls them: "
-        "ultralytics, mistral_common (Pixtral), keras_hub's ImageConverter, diffusers' tensor path, rfdetr, "
-        "torchvision's detection models, and some image processors of transformers. The version counts.",
+        "ultralytics, mistral_common (Pixtral), keras_hub's ImageConverter, diffusers' tensor path, rfdetr and some "
+        "image processors of transformers. The version counts.",
         "Give it pictures that were scaled robustly to the model's own size, and check with secure-resize probe.",
         bad="model = ultralytics.YOLO('yolo11n.pt')",
         good="results = model(secure_resize.resize(image, (640, 640)))  # nothing is left to scale",

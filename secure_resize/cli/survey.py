@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +21,7 @@ def survey(
     ratios: Annotated[tuple[str, ...], Parameter(choices=tuple(surveys.RATIOS))] = tuple(surveys.RATIOS),
     format: Annotated[str, Parameter(choices=tuple(surveys.FORMATS))] = "table",
     plot: Path | None = None,
+    decoders: bool = False,
 ) -> Exit:
     """See who is vulnerable on this machine: every library, every algorithm, several scaling ratios.
 
@@ -38,7 +40,12 @@ def survey(
         Of what is printed.
     plot
         Draw it into this PNG file.
+    decoders
+        Instead of resizes, JPEG decoders that scale while they decode, which crafted files attack; names and patterns
+        are theirs. Needs the extra 'jpeg'.
     """
+    if decoders:
+        return _decoders(scalers, format, "--defaults" if defaults else "--plot" if plot else "")
     with usage():
         names = surveys.select(scalers, defaults=defaults)
     with Console(stderr=True).status("probing") as status:
@@ -55,3 +62,20 @@ def survey(
         plot_survey(rows, plot)
     print(surveys.FORMATS[format](rows, missing))
     return Exit.CLEAN if all(row.robust for row in rows) else Exit.FINDINGS
+
+
+def _decoders(patterns: tuple[str, ...], format: str, other: str) -> Exit:
+    from ..attacks import decoders
+
+    with usage():
+        if other or format not in decoders.FORMATS:
+            raise ValueError(f"--decoders goes with no {other or f'--format {format}'}")
+        names = decoders.select_decoders(patterns)
+    if importlib.util.find_spec("jpeglib") is None:
+        raise ImportError("crafting JPEG files needs jpeglib: pip install 'secure-resize[jpeg]'")
+    with Console(stderr=True).status("attacking") as status:
+        rows, missing = decoders.measure_decoders(names, progress=lambda one: status.update(f"attacking {one}"))
+    if not rows:
+        raise surveys.NothingInstalled(f"none of {', '.join(missing)} is installed")
+    print(decoders.FORMATS[format](rows, missing))
+    return Exit.FINDINGS if any(row.verdict == "vulnerable" for row in rows) else Exit.CLEAN

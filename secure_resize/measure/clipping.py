@@ -17,12 +17,15 @@ import numpy.typing as npt
 
 from .coefficients import Coefficients, read, to_rgb
 
-__all__ = ["THRESHOLDS", "WINDOW", "Overshoot", "overshoot"]
+__all__ = ["BEYOND", "THRESHOLDS", "WINDOW", "Overshoot", "overshoot"]
 
 FloatArray = npt.NDArray[np.float32]
 # By scale: the RMS levels in a window from which on a file is suspicious. Between the largest of honest files
 # (quality 30 to 100: 29, 18 and 14) and the least of crafted ones (58, 56 and 39): benchmarks/jpeg_detection.py.
 THRESHOLDS = {2: 42.0, 4: 32.0, 8: 24.0}
+# Levels beyond black or white from which on decoders differ: INTEGER_FAST wraps around at 1024, and what it then shows
+# can be any picture (secure_resize.attacks.craft_blank). Honest files stay below 200.
+BEYOND = 500.0
 # Outputs a side; the smallest thing that is looked for.
 WINDOW = 5
 
@@ -32,7 +35,8 @@ class Overshoot:
     """What scaled decoders show of a JPEG file beside what everybody sees.
 
     ``levels`` by scale (2, 4, 8): how far, at most, 5×5 pixels of the picture decoded at 1/scale lie from the mean of
-    the full decode, RMS. ``score``: the largest of them as a multiple of its threshold; ``scale`` which one that is,
+    the full decode, RMS. ``score``: the largest of them as a multiple of its threshold, or of ``beyond`` as one of 500,
+    from where on inexact decoders show something else; ``scale`` which of ``levels`` is the largest,
     and ``place`` where, (row, column) in pixels of the whole picture. ``beyond``: the most by which a sample lies
     beyond black or white.
     """
@@ -46,7 +50,7 @@ class Overshoot:
 
     @property
     def suspicious(self) -> bool:
-        """Whether a scaled decode may show another picture: the score reaches 1."""
+        """Whether a scaled or an inexact decode may show another picture: the score reaches 1."""
         return self.score >= 1
 
 
@@ -93,7 +97,8 @@ def of_coefficients(file: Coefficients) -> Overshoot:
         places[scale] = (int(row) * scale, int(column) * scale)
     worst = max(levels, key=lambda scale: levels[scale] / THRESHOLDS[scale])
     beyond = max(float(samples.max()) - 255, -float(samples.min()), 0.0)
-    return Overshoot(file.size, levels, levels[worst] / THRESHOLDS[worst], worst, places[worst], beyond)
+    score = max(levels[worst] / THRESHOLDS[worst], beyond / BEYOND)
+    return Overshoot(file.size, levels, score, worst, places[worst], beyond)
 
 
 def _samples(file: Coefficients) -> FloatArray:

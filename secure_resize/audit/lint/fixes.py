@@ -65,7 +65,8 @@ class Source:
 def fix_of(hit: Hit, judge: Judge, source: Source) -> Fix | None:
     """Stock's own word first; ours where that would not hold; None where no replacement is safe."""
     kind = hit.row.fix
-    if not kind or hit.via or hit.bound is None or hit.confidence == "low":
+    # A flag that whoever calls can make another is not to be overruled: with NEAREST, antialias=True is an error.
+    if not kind or hit.via or hit.bound is None or hit.confidence != "high":
         return None
     node = hit.place.node
     if hit.evidence.get("blurred_before"):

@@ -11,9 +11,9 @@ from ..report import CONFIDENCES, SEVERITIES, Confidence, Severity
 from ..rules import RULES
 from . import calls, more_calls
 from .roles import blurred, enlarging, in_module, in_part, names_larger, role, used_on_masks
-from .rows import METHODS, NEAREST, Row, find, mode_word, of_known_package
+from .rows import METHODS, NEAREST, Row, find, known, last_names, mode_word, of_known_package
 from .sizes import Scaling, by_factor, scaling
-from .tree import CallSite, Tree
+from .tree import Binding, CallSite, Tree
 from .values import UNKNOWN, Bound, Local, Made, Partial, Possible, Ref, Resolver, Thunk, Tuple_
 
 __all__ = ["Hit", "Judge"]
@@ -76,16 +76,16 @@ class Judge:
 
         self.special = special.SPECIAL
         self.tree = tree
-        from .rows import known
-
         self.resolver = Resolver(tree, known)
 
     def hits(self) -> list[Hit]:
         """All calls of the file that sample, in its order."""
         found: list[Hit] = []
         waiting: list[tuple[CallSite, Partial]] = []
+        names = self._names()
         for site in self.tree.calls:
-            found += self._call(site, waiting)
+            if self._may_matter(site, names):
+                found += self._call(site, waiting)
         for site, partial in waiting:
             row = find(partial.function.name)
             if partial.node not in self.resolver.used and row is not None:
@@ -105,6 +105,34 @@ class Judge:
         hits = list(unique.values())
         hits += [hit for site in self.tree.calls for hit in exported(self, site, hits)]
         return sorted(hits, key=lambda one: (one.place.node.lineno, one.place.node.col_offset))
+
+    def _names(self) -> set[str]:
+        """The names by which anything that matters can be called in this file: those of the rows, and aliases."""
+        names = {*last_names(), *METHODS, "partial", "partialmethod"}
+        bindings = [
+            (name, one) for scope in self.tree.scopes.values() for name in scope.names for one in scope.names[name]
+        ]
+        for scope in self.tree.scopes.values():
+            bindings += [(name, one) for name, stored in scope.attributes.items() for one, _ in stored]
+        for _ in range(3):  # an alias of an alias of an alias
+            before = len(names)
+            for name, binding in bindings:
+                if name not in names and _is_alias(binding, names):
+                    names.add(name)
+            if len(names) == before:
+                break
+        return names
+
+    def _may_matter(self, site: CallSite, names: set[str]) -> bool:
+        function = site.node.func
+        if isinstance(function, ast.Attribute):
+            last = function.attr
+            matters = last in names or (isinstance(function.value, ast.Call) and last == "__init__")
+        elif isinstance(function, ast.Name):
+            matters = function.id in names
+        else:
+            return True
+        return matters or any(one.arg in ("antialias", "resample") for one in site.node.keywords)
 
     def _call(self, site: CallSite, waiting: list[tuple[CallSite, Partial]]) -> list[Hit]:
         node = site.node
@@ -208,7 +236,7 @@ class Judge:
         if scale.relation in ("enlarges", "same") or (scale.relation == "unknown" and enlarging(site)):
             return []
         height, width = self.size(row, bound)
-        whole = [bound.get(one) for one in (row.size, *row.factors) if isinstance(one, str)]
+        whole = [bound.get(one) for one in (row.size, row.mode, *row.factors) if isinstance(one, str)]
         if any(names_larger(one) for one in (height, width, *whole)):
             return []
         if row.picture is None and any(used_on_masks(site, self.tree.by_name.get(one, [])) for one in site.labels):
@@ -385,6 +413,26 @@ class Judge:
         known = {"interpolation": word, "antialias": antialias, "from": scale.source, "to": scale.target}
         facts = {key: value for key, value in known.items() if value not in (None, "")}
         return {"call": row.name.lstrip("."), "scaling": scale.relation, **facts}
+
+
+def _is_alias(binding: Binding, names: set[str]) -> bool:
+    """Whether a name is bound to something that one of ``names`` stands in, and that can be called."""
+    if binding.kind == "import":
+        return binding.target.rpartition(".")[2] in names
+    node = binding.node
+    if binding.kind not in ("value", "parameter") or not isinstance(node, ast.expr):
+        return False
+    if isinstance(node, ast.Constant):
+        return False
+    if isinstance(node, ast.Call):
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        if called not in ("partial", "partialmethod", "getattr", "get", "dict", "import_module", "__import__"):
+            return False
+    for one in ast.walk(node):
+        word = one.attr if isinstance(one, ast.Attribute) else getattr(one, "id", getattr(one, "value", None))
+        if isinstance(word, str) and word in names:
+            return True
+    return False
 
 
 def local_span(value: Any) -> tuple[int, int] | None:

@@ -23,7 +23,8 @@ for _name, _parameters in {
 }.items():
     add(f"albumentations.{_name}", "SR111", _parameters, special="albumentations", **ALBUMENTATIONS,
         severity="medium" if _name in ("RandomScale", "Mosaic") else None)
-add("albumentations.functional.resize", "SR111", "img target_shape interpolation", picture="img", **ALBUMENTATIONS,
+add("albumentations.functional.resize", "SR111", "img target_shape interpolation", picture="img",
+    size="target_shape", **ALBUMENTATIONS,
     confidence="medium", also=("albumentations.geometric.functional.resize",))
 for _name, _parameters, _fact in (
     ("Affine", "scale translate_percent", {"factor": "scale"}),

@@ -76,8 +76,11 @@ def lint_text(text: str, path: str, package: tuple[str, ...] = (), cells: list[C
         warnings.simplefilter("ignore")  # a file's own escapes and comparisons are nobody's business here
         node = ast.parse(text)
     judge = Judge(read_tree(node, package), package[0] if package else "")
+    hits = judge.hits()
+    if not hits:
+        return []
     source, noqa = Source(text), Noqa(text)
-    return [_finding(hit, judge, source, noqa, path, cells) for hit in judge.hits()]
+    return [_finding(hit, judge, source, noqa, path, cells) for hit in hits]
 
 
 def _finding(hit: Hit, judge: Judge, source: Source, noqa: Noqa, path: str, cells: list[Cell] | None) -> Finding:

@@ -11,7 +11,17 @@ from collections.abc import Iterable
 from .tree import CallSite, Scope
 from .values import Thunk
 
-__all__ = ["blurred", "enlarging", "in_module", "in_part", "names_larger", "role", "used_on_masks", "words"]
+__all__ = [
+    "blurred",
+    "enlarging",
+    "in_module",
+    "in_part",
+    "keeps_scale",
+    "names_larger",
+    "role",
+    "used_on_masks",
+    "words",
+]
 
 
 def _words(text: str) -> frozenset[str]:
@@ -176,7 +186,19 @@ def _integers(node: ast.expr) -> bool:
 def enlarging(site: CallSite) -> bool:
     """Whether the function around, or the result's name, says that it makes things larger."""
     names = [_around(site.scope), *site.labels, *(one.name for one in site.scope.around() if one.kind == "class")]
-    return any(set(words(one)) & LARGER for one in names)
+    return any(set(words(one)) & (LARGER | BACK) for one in names)
+
+
+# What is scaled to the size from which it came was made from the picture, and is none.
+BACK = _words("orig ori original back")
+# Names of what turns, shears or moves.
+MOVES = _words("rotate rotation rotated translate translation shear sheared flip shift")
+
+
+def keeps_scale(site: CallSite) -> bool:
+    """Whether the function or class around says that it turns, shears or moves, and not that it scales."""
+    said = {word for one in site.scope.around() if one.name for word in words(one.name)}
+    return bool(said & MOVES) and not said & {"affine", "scale", "perspective", "zoom"}
 
 
 # Parts of a network, whose input is never the picture itself.
@@ -194,7 +216,7 @@ def names_larger(thunk: Thunk | None) -> bool:
         return False
     names = (one.id if isinstance(one, ast.Name) else one.attr for one in ast.walk(thunk.node)
              if isinstance(one, (ast.Name, ast.Attribute)))  # fmt: skip
-    return any(set(words(one)) & LARGER for one in names)
+    return any(set(words(one)) & (LARGER | BACK) for one in names)
 
 
 def used_on_masks(site: CallSite, sites: Iterable[CallSite]) -> bool:
@@ -222,7 +244,7 @@ def in_module(scope: Scope) -> bool:
     node = owner.node
     bases = [ast.unparse(one) for one in node.bases] if isinstance(node, ast.ClassDef) else []
     module = any(
-        re.search(r"(Module|Sequential|Model|Layer|Backbone|Encoder|Decoder|Block|Net|Head|Mixin)$", one)
+        re.search(r"(Module|Sequential|Segmenter|Model|Layer|Backbone|Encoder|Decoder|Block|Net|Head|Mixin)$", one)
         for one in bases
     )
     return module and ("forward" in owner.names or "call" in owner.names or bool(bases))

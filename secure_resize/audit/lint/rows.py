@@ -150,27 +150,55 @@ _PILLOW = re.compile(rb"NEAREST|nearest|\bBOX\b|resample|quantize|\.gif|[\"'][P1
 
 
 @cache
-def _patterns() -> list[tuple[re.Pattern[bytes], re.Pattern[bytes]]]:
-    """For each package: what a file has to hold to use it, and the names of its calls."""
+def last_names() -> frozenset[str]:
+    """The last parts of the names of all rows: what a call can end with."""
+    return frozenset({last for _, last in _BY_LAST} | {"transforms"})
+
+
+_HINTS = (
+    b".thumbnail",
+    b".draft",
+    b".flow_from_",
+    b"scaling_factor",
+    b"Image.",
+    b"Transform.",
+    b"antialias",
+    b"resample",
+)
+
+
+@cache
+def _words() -> list[tuple[bytes, tuple[bytes, ...], re.Pattern[bytes]]]:
+    """For each package: its name, the names of its calls, and these as whole words."""
     names: dict[str, set[str]] = {}
     for (package, last), entries in _BY_LAST.items():
         for parts, _ in entries:
             owners = [one for one in parts if one[:1].isupper()]
             # A class method is found by its class: from_pretrained alone says nothing.
             names.setdefault(_SPELLED.get(package, package), set()).update(owners or [last])
-    names["torchvision"].add(r"\w+_Weights")
-    return [
-        (re.compile(package.encode()), re.compile(rf"\b(?:{'|'.join(sorted(words))})\b".encode()))
-        for package, words in names.items()
-    ]
+    found = []
+    for package, words in names.items():
+        pattern = re.compile(rf"\b(?:{'|'.join(sorted(words))})\b".encode())
+        found.append((package.encode(), tuple(one.encode() for one in sorted(words)), pattern))
+    return found
 
 
 def relevant(raw: bytes, package: str) -> bool:
-    """Whether a file can hold any call of the rows at all, by its words alone; ``package`` is the one it lies in."""
-    if _METHODS.search(raw) or (_RESIZE.search(raw) and _PILLOW.search(raw)):
+    """Whether a file can hold any call of the rows at all, by its words alone; ``package`` is the one it lies in.
+
+    Plain searches first: they are ten times as fast as a pattern, and most files end there.
+    """
+    if any(one in raw for one in _HINTS) and _METHODS.search(raw):
+        return True
+    if b"resize" in raw and _RESIZE.search(raw) and _PILLOW.search(raw):
         return True
     own = package.encode()
-    return any((used.search(raw) or used.fullmatch(own)) and words.search(raw) for used, words in _patterns())
+    if b"_Weights" in raw and b"video" in raw:
+        return True
+    return any(
+        (name in raw or name == own) and any(one in raw for one in words) and pattern.search(raw)
+        for name, words, pattern in _words()
+    )
 
 
 def mode_word(value: Any, numbers: str) -> str | None:

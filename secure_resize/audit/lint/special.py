@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from ..rules import RULES
 from .judge import Hit, Judge, least, local_span, lower
-from .roles import role
+from .roles import keeps_scale, role
 from .rows import NEAREST, Row, find, mode_word
 from .sizes import Scaling, scaling
 from .tree import CallSite
@@ -73,7 +73,7 @@ def _given(judge: Judge, row: Row, site: CallSite, bound: Bound, receiver: Recei
 @_special("warp")
 def _warp(judge: Judge, row: Row, site: CallSite, bound: Bound, receiver: Receiver) -> Hit | None:
     matrix = bound.get("M")
-    if matrix is not None and _keeps_scale(judge, matrix):
+    if keeps_scale(site) or (matrix is not None and _keeps_scale(judge, matrix)):
         return None
     return _hit(row, site, "samples where its transformation shrinks the picture, and that is not known here", bound)
 
@@ -256,8 +256,13 @@ def _whole(scale: Scaling) -> bool:
 def _pillow_transform(judge: Judge, row: Row, site: CallSite, bound: Bound, receiver: Receiver) -> Hit | None:
     method = judge.resolver.one(bound.get("method"))
     name = method.name.rpartition(".")[2] if isinstance(method, Ref) else ""
-    if name not in ("AFFINE", "EXTENT", "PERSPECTIVE", "QUAD", "MESH"):
+    if name not in ("AFFINE", "EXTENT", "PERSPECTIVE", "QUAD", "MESH") or keeps_scale(site):
         return None
+    data = judge.resolver.one(bound.get("data")) if bound.get("data") is not None else UNKNOWN
+    if name == "AFFINE" and isinstance(data, Tuple_) and len(data.items) == 6:
+        steps = [_number(judge, data.items[k]) for k in (0, 4)]  # source pixels from one output pixel to the next
+        if all(one is not None and abs(one) <= 1 for one in steps):
+            return None  # it shears and moves
     return _hit(row, site, f"samples where {name} shrinks the picture: it knows no antialiasing", bound)
 
 

@@ -348,6 +348,11 @@ class Resolver:
                 for owner in owners
                 for text in wanted
             ]
+        if name in ("importlib.import_module", "__import__") and arguments:
+            return [
+                Possible(Ref(one.value) if isinstance(one.value, str) else UNKNOWN)
+                for one in self.of(arguments[0], depth)
+            ]
         if name == "dict":
             keywords = {one.arg: thunk._replace(node=one.value) for one in node.keywords if one.arg}
             return [Possible(Table(tuple(keywords.items())))]
@@ -418,6 +423,9 @@ class Resolver:
     def _IfExp(self, thunk: Thunk, depth: int) -> Found:
         node = thunk.node
         assert isinstance(node, ast.IfExp)
+        test = self.of(thunk._replace(node=node.test), depth)
+        if len(test) == 1 and test[0].sure and isinstance(test[0].value, (int, type(None))):
+            return self.of(thunk._replace(node=node.body if test[0].value else node.orelse), depth)
         return [*self.of(thunk._replace(node=node.body), depth), *self.of(thunk._replace(node=node.orelse), depth)]
 
     def _BoolOp(self, thunk: Thunk, depth: int) -> Found:
@@ -490,7 +498,7 @@ class Resolver:
         return bound
 
 
-_BUILTINS = {"getattr", "dict", "int", "float", "str", "tuple", "list", "map", "super"}
+_BUILTINS = {"getattr", "dict", "int", "float", "str", "tuple", "list", "map", "super", "__import__"}
 
 
 def _inside(node: ast.expr, value: ast.AST | None) -> bool:

@@ -101,7 +101,7 @@ def _result(finding: Finding, index: int, seen: Counter[str]) -> Object:
         "ruleId": printable(finding.code),
         "ruleIndex": index,
         "level": LEVELS[finding.severity],
-        "message": {"text": _text(f"{finding.message}{f' Instead: {finding.advice}' if finding.advice else ''}")},
+        "message": {"text": _text(finding.message + (f". Instead: {finding.advice}" if finding.advice else ""))},
         "locations": [_location(finding.place, finding.context)],
         "partialFingerprints": {"secureResize/v1": fingerprint, "primaryLocationLineHash": fingerprint},
         "properties": {"severity": finding.severity, "confidence": finding.confidence, "evidence": evidence},

@@ -30,7 +30,7 @@ def write_text(report: Report, stream: TextIO) -> None:
     console = Console(file=stream, markup=False, emoji=False, highlight=False, soft_wrap=False, safe_box=True)
     if not console.is_terminal:
         console = Console(file=stream, markup=False, emoji=False, highlight=False, color_system=None, width=_ENDLESS)
-    _rows(console, facts(report.facts), 0)
+    _print(console, _rows(console, facts(report.facts), 0))
     detailed = report.tool != "lint"
     _tables(console, own_tables(report), 0)
     if report.facts and report.active:
@@ -41,12 +41,14 @@ def write_text(report: Report, stream: TextIO) -> None:
         _finding(console, finding, detailed)
     if report.active:
         console.print()
+    end: list[Text] = []
     for failure in report.failures:
-        _print(console, _text(("could not look at ", "bold red"), (printable(failure), "")), 0)
-    _print(console, _text((summary(report), "bold red" if report.active else "bold")), 0)
+        end += _laid(console, _text(("could not look at ", "bold red"), (printable(failure), "")))
+    end += _laid(console, _text((summary(report), "bold red" if report.active else "bold")))
     mendable = sum(one.fix is not None for one in report.active)
     if mendable and report.tool == "lint":
-        _print(console, _text((f"--fix can mend {mendable} of them", "dim")), 0)
+        end += _laid(console, _text((f"--fix can mend {mendable} of them", "dim")))
+    _print(console, end)
 
 
 def _finding(console: Console, finding: Finding, detailed: bool) -> None:
@@ -60,10 +62,10 @@ def _finding(console: Console, finding: Finding, detailed: bool) -> None:
         (f"{sure}: ", ""),
         (printable(finding.message), ""),
     ]
-    _print(console, _text(*head), 0)
+    lines = _laid(console, _text(*head))
     if finding.context:
-        _print(console, _text(("| ", "dim"), (printable(finding.context), "dim")), _INDENT)
-    _rows(console, list(_details(finding, detailed)), _INDENT)
+        lines += _laid(console, _text(("| ", "dim"), (printable(finding.context), "dim")), _INDENT)
+    _print(console, lines + _rows(console, list(_details(finding, detailed)), _INDENT))
     if detailed:
         _tables(console, tables(finding.evidence), _INDENT)
 
@@ -84,14 +86,16 @@ def _details(finding: Finding, detailed: bool) -> Iterator[tuple[str, str]]:
         yield "picture", printable(f"{one.get('path', '')}: {one.get('caption') or PICTURES.get(name) or name}")
 
 
-def _rows(console: Console, rows: list[tuple[str, str]], indent: int) -> None:
+def _rows(console: Console, rows: list[tuple[str, str]], indent: int) -> list[Text]:
     """Labels and values, the values under each other."""
     width = max([len(name) for name, _ in rows], default=0)
+    lines: list[Text] = []
     for name, value in rows:
         first, *others = value.split("\n")
-        _print(console, _text((f"{name:{width}}  ", "dim"), (first, "")), indent, hang=width + 2)
+        lines += _laid(console, _text((f"{name:{width}}  ", "dim"), (first, "")), indent, width + 2)
         for line in others:
-            _print(console, _text((" " * (width + 2), ""), (line, "")), indent, hang=width + 2)
+            lines += _laid(console, _text((" " * (width + 2), ""), (line, "")), indent, width + 2)
+    return lines
 
 
 def _tables(console: Console, shown: list[dict[str, Any]], indent: int) -> None:
@@ -109,7 +113,7 @@ def _tables(console: Console, shown: list[dict[str, Any]], indent: int) -> None:
             table.add_row(*map(Text, line))
         console.print()
         if title:
-            _print(console, _text((title, "bold")), indent)
+            _print(console, _laid(console, _text((title, "bold")), indent))
         if console.is_terminal:
             console.print(Padding(table, (0, 0, 0, indent), expand=False))
         else:
@@ -124,14 +128,25 @@ def _text(*parts: tuple[str, str]) -> Text:
     return Text.assemble(*parts)
 
 
-def _print(console: Console, text: Text, indent: int, hang: int = _INDENT) -> None:
+def _laid(console: Console, text: Text, indent: int = 0, hang: int = _INDENT) -> list[Text]:
     """One line, wrapped on a terminal, with what goes on in the next line ``hang`` further to the right."""
     from rich.text import Text
 
-    if not console.is_terminal:
-        console.file.write(f"{' ' * indent}{text.plain}".rstrip() + "\n")
-        return
-    first, *others = text.wrap(console, max(console.width - indent - hang, 20), overflow="fold")
-    for line in (first, *(Text(" " * hang) + other for other in others)):
+    width = max(console.width - indent - hang, 20)
+    if not console.is_terminal or text.cell_len <= width:
+        return [Text(" " * indent) + text]
+    first, *others = text.wrap(console, width, overflow="fold")
+    lines = [Text(" " * indent) + first, *(Text(" " * (indent + hang)) + other for other in others)]
+    for line in lines:
         line.rstrip()
-        console.print(Text(" " * indent) + line, no_wrap=True, overflow="ignore", crop=False)
+    return lines
+
+
+def _print(console: Console, lines: list[Text]) -> None:
+    """Lines that are laid out, at once."""
+    from rich.text import Text
+
+    if console.is_terminal and lines:
+        console.print(Text("\n").join(lines), no_wrap=True, overflow="ignore", crop=False)
+    else:
+        console.file.writelines(f"{line.plain.rstrip()}\n" for line in lines)

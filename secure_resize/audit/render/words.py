@@ -56,8 +56,10 @@ def counted(number: int, noun: str) -> str:
 
 def summary(report: Report) -> str:
     """What was found, in a line."""
-    if not (report.looked_at or report.findings or report.failures):
-        return "nothing to look at"
+    if not (report.looked_at or report.findings):
+        return (
+            f"could not look at {counted(len(report.failures), 'things')}" if report.failures else "nothing to look at"
+        )
     active = report.active
     by_severity = Counter(one.severity for one in active)
     listed = ", ".join(f"{by_severity[one]} {one}" for one in reversed(SEVERITIES) if by_severity[one])

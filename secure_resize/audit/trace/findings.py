@@ -28,8 +28,11 @@ _SEVERITIES: dict[str, Severity] = {"vulnerable": "high", "weak": "medium", "unk
 _MEASURED = 40  # pairs of sizes of one call for which a closed form is worked out
 _PROBED = 4  # and for which it is probed
 
-# What of a call's row a finding says besides its message.
-EVIDENCE = ("function", "in_sizes", "out_sizes", "seconds", "scaler", "stealth_gain_db", "verdict", "measured", "notes")
+# What of a call's row a finding holds; an audit finds the guilty call by it.
+EVIDENCE = (
+    "function", "call", "flags", "through", "in_sizes", "out_sizes", "seconds", "scaler", "stealth_gain_db", "verdict",
+    "measured", "notes",
+)  # fmt: skip
 
 NOTES = {
     "labels": "a map of labels, for which nearest is right",
