@@ -137,7 +137,7 @@ def test_a_finding_says_where_and_from_which_size():
         (FLAG.format("=cv2.INTER_LINEAR"), "medium", "high"),
         (FLAG.format(""), "low", "low"),
         ("import cv2\nsmall = cv2.resize(cv2.GaussianBlur(image, (5, 5), 0), (224, 224))\n", "low", "medium"),
-        ("import tensorflow as tf\nimage = tf.io.decode_jpeg(data)\n", "high", "low"),
+        ("import tensorflow as tf\nimage = tf.io.decode_jpeg(data)\n", "high", "medium"),
     ],
 )  # fmt: skip
 def test_confidence_and_severity(code, confidence, severity):
