@@ -16,6 +16,8 @@ from secure_resize.measure.probe import predict
 cv2 = pytest.importorskip("cv2")
 Image = pytest.importorskip("PIL.Image")
 
+pytestmark = pytest.mark.once
+
 ROBUST, VULNERABLE = "robust", "vulnerable"
 AREA, LINEAR, NEAREST, CUBIC = cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_NEAREST, cv2.INTER_CUBIC
 IN = (300, 400)
@@ -56,6 +58,9 @@ for _name, _how, _truth in [("area", AREA, ROBUST), ("linear", LINEAR, VULNERABL
 for _name, _how, _truth in [("nearest", 0, VULNERABLE), ("lanczos", 1, ROBUST), ("bilinear", 2, ROBUST),
                             ("bicubic", 3, ROBUST)]:  # fmt: skip
     pipeline(f"Pillow {_name}", (96, 128), _truth)(lambda image, how=_how: image.resize((128, 96), how))
+pipeline("Pillow bicubic at a large ratio", (64, 64), ROBUST, (480, 640), layout="HWC", dtype="uint8")(
+    lambda image: np.asarray(Image.fromarray(image).resize((64, 64)))
+)
 pipeline("enlarged", (600, 800), ROBUST)(lambda image: scale(image, (600, 800), LINEAR))
 pipeline("half, exactly", (150, 200), ROBUST)(lambda image: scale(image, (150, 200), LINEAR))
 

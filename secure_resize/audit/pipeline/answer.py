@@ -6,9 +6,10 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..report import Finding, Place, Report
+from ..report import Edit, Finding, Fix, Place, Report
 from ..rules import RULES
 from .measure import Measurement
+from .mending import related
 
 if TYPE_CHECKING:
     from .attack import Attack
@@ -23,7 +24,7 @@ _CODES = {"vulnerable": "SR201", "weak": "SR202", "unfaithful": "SR203"}
 
 def report_of(found: Audited) -> Report:
     """What is known of a pipeline as a report, at any time."""
-    findings = [*_verdicts(found), *_attacks(found), *_pictures(found)]
+    findings = [*_verdicts(found), *_attacks(found), *_decodings(found), *_pictures(found)]
     looked_at = 1 if any(one.verdict != "not measured" for one in found.measured) or found.unresized else 0
     return Report(
         "audit",
@@ -43,7 +44,8 @@ def facts_of(found: Audited) -> dict[str, Any]:
         "verdict": _worst(found),
         "measured": [one.to_dict() for one in found.measured],
         "attacks": [{"input": one.name, "output": one.run.output, **made.to_dict()} for one, made in found.attacks],
-        "fix": dict(found.fixed),
+        "decodings": [one.to_dict() for one in found.decodings],
+        "fix": found.fixed.to_dict() if found.fixed else {},
         "pictures": [one.to_dict() for one in found.pictures],
         "notes": list(dict.fromkeys(found.notes)),
         "seconds": round(found.seconds, 1),
@@ -52,7 +54,7 @@ def facts_of(found: Audited) -> dict[str, Any]:
 
 
 def _worst(found: Audited) -> str:
-    verdicts = {one.verdict for one in found.measured}
+    verdicts = {one.verdict for one in found.measured} | {one.verdict for one in found.decodings}
     if any(made.success and one.verdict == "robust" for one, made in found.attacks):
         verdicts.add("unfaithful")
     if not verdicts:
@@ -63,8 +65,12 @@ def _worst(found: Audited) -> str:
 def tables(found: Audited) -> list[dict[str, Any]]:
     """What was measured, and what the attacks did: predicted and measured side by side."""
     made = [_measured_table(found.measured)] if found.measured else []
+    if found.fixed and found.fixed.again is not None:
+        title = "measured with the fix" if found.fixed.works else "measured with the calls mended that can be"
+        made.append({**_measured_table([found.fixed.again]), "title": title})
     for one, attack in found.attacks:
-        made.append(attack_table(f"attack on {one.name}, {one.in_size[0]}x{one.in_size[1]}", attack))
+        fixed = found.fixed.figures if found.fixed and attack.success else None
+        made.append(attack_table(f"attack on {one.name}, {one.in_size[0]}x{one.in_size[1]}", attack, fixed))
     return made
 
 
@@ -89,7 +95,7 @@ def _line(one: Measurement) -> list[str]:
         f"{one.in_size[0]}x{one.in_size[1]}",
         f"{one.out_size[0]}x{one.out_size[1]}",
         one.verdict,
-        f"{figures.stealth_gain_db + 0.0:.2f} ± {figures.uncertainty_db:.2f} dB" if figures else "",
+        f"{figures.stealth_gain_db:z.2f} ± {figures.uncertainty_db:.2f} dB" if figures else "",
         str(figures.view) if figures else "",
         "; ".join(filter(None, remark)),
     ]
@@ -116,7 +122,22 @@ def attack_table(title: str, attack: Attack, fixed: Any = None) -> dict[str, Any
 
 
 def _place(found: Audited) -> Place:
+    call = next((one for one in found.fixed.calls if one.path), None) if found.fixed else None
+    if call is not None and call.path is not None:
+        return Place(call.path, call.line)
     return Place(found.path or found.target, found.line if found.path else None)
+
+
+def _fix(found: Audited) -> Fix | None:
+    """The replacement of the guilty call, where it was measured to be one, and all edits are to one file."""
+    if found.fixed is None or not found.fixed.works or not found.fixed.replacements:
+        return None
+    first = found.fixed.replacements[0]
+    edits = [one for one in found.fixed.replacements if one.path == first.path]
+    return Fix(
+        f"write {first.new}",
+        tuple(Edit(one.line, one.column, one.end_line, one.end_column, one.new) for one in edits),
+    )
 
 
 def _verdicts(found: Audited) -> Iterator[Finding]:
@@ -133,11 +154,12 @@ def _verdicts(found: Audited) -> Iterator[Finding]:
             _message(found, worst, members),
             _place(found),
             "medium" if worst.estimate or (worst.exposure is not None and worst.exposure.doubtful) else "high",
-            found.fixed.get("advice") or rule.instead,
+            (found.fixed.advice if found.fixed else "") or rule.instead,
+            _fix(found),
             evidence={
                 "stealth_gain_db": worst.gain if worst.exposure else None,
                 "tables": [_measured_table(members)],
-                "related": list(found.fixed.get("guilty", ())),
+                "related": related(found.fixed.calls) if found.fixed else [],
             },
             context=f"{found.target} {verdict}",
         )
@@ -166,16 +188,41 @@ def _attacks(found: Audited) -> Iterator[Finding]:
                 f"{made.measured.psnr_target_luma:.1f} dB, {100 * made.measured.share:.0f} % of it) from an image "
                 f"{made.psnr_source:.1f} dB from its source, {one.in_size[0]}x{one.in_size[1]} as {one.name}",
                 _place(found),
-                advice=found.fixed.get("advice") or RULES["SR204"].instead,
+                advice=(found.fixed.advice if found.fixed else "") or RULES["SR204"].instead,
                 evidence={
                     "method": made.method,
                     "mode": made.mode,
                     "pictures": [dict(entry) for entry in found.saved],
-                    "tables": [attack_table("attack", made, found.fixed.get("figures"))],
+                    "tables": [attack_table("attack", made, found.fixed.figures if found.fixed else None)],
                 },
                 context=f"{found.target} attacked",
             )
             return
+
+
+def _decodings(found: Audited) -> Iterator[Finding]:
+    """One finding, on the file that worked, or else the worst."""
+    if not found.decodings:
+        return
+    one = max(found.decodings, key=lambda each: (each.success, each.scale))
+    sizes = f"{one.measurement.in_size[0]}x{one.measurement.in_size[1]}"
+    shown = (
+        f"; a file made for 1/{one.scale} showed people its source ({one.psnr_source:.1f} dB) and the pipeline another "
+        f"picture ({one.psnr_target:.1f} dB to it, luma {one.psnr_target_luma:.1f} dB, {100 * one.share:.0f} % of it)"
+        if one.scale
+        else ""
+    )
+    yield Finding(
+        "SR206",
+        RULES["SR206"].severity if one.success or not one.scale else "medium",
+        f"{found.target} scales while it decodes JPEG files of {sizes}: what it makes of one lies "
+        f"{one.difference:.1f} levels from what it makes of the pixels that a full decode shows{shown}",
+        _place(found),
+        "high",
+        RULES["SR206"].instead,
+        evidence={key: value for key, value in one.to_dict().items() if key not in ("input", "in_size")},
+        context=f"{found.target} decodes at a scale",
+    )
 
 
 def _pictures(found: Audited) -> Iterator[Finding]:
@@ -204,7 +251,7 @@ def restored(values: Mapping[str, Any]) -> Report:
             Place(one["path"], one["line"], one["column"], one["end_line"]),
             one["confidence"],
             one["advice"],
-            None,
+            Fix(one["fix"]["description"], tuple(Edit(**edit) for edit in one["fix"]["edits"])) if one["fix"] else None,
             one["evidence"],
             one.get("context", ""),
             one["suppressed"],

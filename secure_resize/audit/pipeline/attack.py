@@ -21,7 +21,19 @@ from ...scaling import resize
 from .inputs import file_bytes
 from .measure import Measurement, Run
 
-__all__ = ["JPEG_QUALITIES", "Attack", "Figures", "attack", "levels_of", "save", "through"]
+__all__ = [
+    "JPEG_QUALITIES",
+    "Attack",
+    "Back",
+    "Figures",
+    "against",
+    "attack",
+    "fitted",
+    "levels_of",
+    "photographs",
+    "save",
+    "through",
+]
 
 FloatArray = npt.NDArray[np.float64]
 Image = npt.NDArray[np.uint8]
@@ -135,11 +147,17 @@ def levels_of(operator: ScalingOperator) -> Back:
 
 
 def attack(
-    found: Measurement, images: Sequence[Image] = (), *, seconds: float = 30.0, thorough: bool = True
+    found: Measurement,
+    images: Sequence[Image] = (),
+    *,
+    seconds: float = 30.0,
+    thorough: bool = True,
+    ladder: int = len(_LADDER),
 ) -> Attack | None:
     """The best attack on a measured pipeline, or None where there is nothing to attack.
 
-    ``images`` (H, W, 3) are sources to prefer. ``thorough=False`` tries the first pair of pictures alone.
+    ``images`` (H, W, 3) are sources to prefer. ``thorough=False`` tries the first pair of pictures alone, ``ladder``
+    as many methods.
     """
     operator = found.operator
     assert operator is not None
@@ -147,7 +165,7 @@ def attack(
     if not back.moved.any():
         return None
     for source, target in _pairs(found, back, images):
-        for method, epsilon, iterations in _LADDER:
+        for method, epsilon, iterations in _LADDER[:ladder]:
             try:
                 one = _tried(found, back, source, target, method, epsilon, iterations, started)
             except ValueError:
@@ -227,18 +245,18 @@ def _after_jpeg(run: Run, back: Back, image: Image, clean: Image, target: Image,
 def _pairs(found: Measurement, back: Back, images: Sequence[Image]) -> Iterator[tuple[Image, Image]]:
     """Sources and targets of the pipeline's sizes that are two pictures after scaling as well."""
     channels = 1 if back.grey else found.run.channels
-    sources, targets = [*images[:2], *_photographs()], _photographs()[::-1]
+    sources, targets = [*images[:2], *photographs()], photographs()[::-1]
     for k, source in enumerate(sources[:4]):
-        fitted = _fitted(source, found.in_size, channels)
-        clean = through(found.run, back, fitted)
-        target = _fitted(targets[k % len(targets)], found.out_size, channels)
+        shaped = fitted(source, found.in_size, channels)
+        clean = through(found.run, back, shaped)
+        target = fitted(targets[k % len(targets)], found.out_size, channels)
         for contrast in (1.0, 0.7, 0.5):
             toned = _toned(target, clean, back.moved, contrast)
             if psnr(clean, toned, back.moved) <= _APART:
-                yield fitted, toned
+                yield shaped, toned
 
 
-def _photographs() -> list[Image]:
+def photographs() -> list[Image]:
     """Photographs (H, W, 3): scikit-image's where it is installed, else random pictures like photographs."""
     try:
         folder = Path(load("skimage").__file__).parent / "data"
@@ -249,11 +267,12 @@ def _photographs() -> list[Image]:
         return [natural_picture(np.random.default_rng(seed), (256, 256), 3, 1.6) for seed in (1, 2, 5)]
 
 
-def _fitted(image: Image, size: tuple[int, int], channels: int) -> Image:
-    fitted = resize(np.ascontiguousarray(image[..., :3]), size)
+def fitted(image: Image, size: tuple[int, int], channels: int) -> Image:
+    """``image`` (H, W, 3) at ``size``, with 3 channels or, grey, with one."""
+    scaled = resize(np.ascontiguousarray(image[..., :3]), size)
     if channels == 1:
-        fitted = np.round(fitted @ (0.299, 0.587, 0.114)).astype(np.uint8)[..., None]
-    return np.ascontiguousarray(fitted)
+        scaled = np.round(scaled @ (0.299, 0.587, 0.114)).astype(np.uint8)[..., None]
+    return np.ascontiguousarray(scaled)
 
 
 def _toned(target: Image, clean: Image, moved: npt.NDArray[np.bool_], contrast: float) -> Image:
@@ -285,3 +304,24 @@ def save(found: Attack, folder: Path, fixed: Image | None = None) -> list[dict[s
         path.write_bytes(file_bytes(image, "RGB" if mode == "CMYK" else mode))
         entries.append({"name": name, "caption": "", "path": str(path)})
     return entries
+
+
+def draw(operator: ScalingOperator, title: str, folder: Path) -> list[dict[str, str]]:
+    """Draw the operator's kernel, what it reads and its frequency response into ``folder``; nothing without matplotlib.
+
+    Answers as :func:`save` does.
+    """
+    try:
+        from ...measure.plots import plot_operator
+
+        folder.mkdir(parents=True, exist_ok=True)
+        plot_operator(operator, title, folder / "kernel.png")
+    except ImportError:
+        return []
+    return [
+        {
+            "name": "kernel",
+            "caption": "what each output reads, and the frequency response",
+            "path": str(folder / "kernel.png"),
+        }
+    ]

@@ -25,9 +25,9 @@ import numpy.typing as npt
 from ...measure.blackbox import DTYPES, LAYOUTS
 from ...measure.scalers import load
 from ...registry import Registry
-from .target import Target, inside, parameters
+from .target import Target, inside, keras_stage, parameters
 
-__all__ = ["CONTENTS", "FILLED", "KINDS", "MODES", "Kind", "Way", "as_picture", "file_bytes", "ways"]
+__all__ = ["CONTENTS", "FILLED", "KINDS", "MODES", "Kind", "Reader", "Way", "as_picture", "file_bytes", "ways"]
 
 Levels = npt.NDArray[np.uint8]  # (H, W, 3), or (H, W, 1) for the modes of one channel
 
@@ -71,7 +71,7 @@ def file_bytes(levels: Levels, mode: str = "RGB", form: str = "png") -> bytes:
     elif form == "bmp":
         picture.save(stream, "BMP")
     else:
-        picture.save(stream, "PNG", compress_level=1)
+        picture.save(stream, "PNG", compress_level=0)
     return stream.getvalue()
 
 
@@ -344,8 +344,9 @@ def _dataset(target: Target, folder: Path, key: str) -> Iterator[Way]:
     for classes, form in itertools.product((False, True), FORMATS):
         files = _Files(folder, classes, form)
         for open_it in _openers(target, files):
-            shared = isinstance(open_it, functools.partial) and open_it.func is _repathed
-            reader = _Reader(files, open_it, rebuilt=shared)
+            # Each way to write the files changes the paths of an object anew.
+            shared = isinstance(open_it, functools.partial) and open_it.func is _replaced_in
+            reader = Reader(files, open_it, rebuilt=shared)
             notes = ("the files of this data set were replaced by the audit's own",)
             yield Way("dataset", "dataset", reader, form=form, modes=tuple(MODES), raw=reader, notes=notes)
 
@@ -354,16 +355,18 @@ KINDS.add(Kind("dataset", _dataset))
 
 
 @dataclass(eq=False)
-class _Reader:
+class Reader:
     """Writes the picture into the files and reads the data set's first item."""
 
     files: _Files
     open: Callable[[], Any]
     data: Any = None
+    last_result: Any = None
     rebuilt: bool = False  # a data set that keeps what it read is opened again for each picture
     last: bytes = b""
 
     def __call__(self, data: bytes) -> Any:
+        """The first item, when all files hold ``data``."""
         self.files.write(data)
         if self.data is None or self.rebuilt:
             self.data = self.open()
@@ -371,13 +374,13 @@ class _Reader:
         if not self.rebuilt and self.last and self.last != data and self._same(result):
             self.rebuilt, self.data = True, self.open()
             result = _first(self.data)
-        self.last, self._before = data, result
+        self.last, self.last_result = data, result
         return result
 
     def _same(self, result: Any) -> bool:
         from .outputs import pictures
 
-        now, before = pictures(result), pictures(self._before)
+        now, before = pictures(result), pictures(self.last_result)
         return bool(now) and all(name in before and np.array_equal(one, before[name]) for name, one in now.items())
 
 
@@ -392,28 +395,25 @@ def _openers(target: Target, files: _Files) -> Iterator[Callable[[], Any]]:
     value = target.value
     if hasattr(value, "__getitem__") and not isinstance(value, type):
         if _with_paths(value, files, set()):
-            yield functools.partial(_repathed, value, files)
+            yield functools.partial(_replaced_in, target, files)
         return
     names = [name for name in parameters(value) if name.lower() in FILLED and name not in target.given]
     needed = [name for name in parameters(value, required=True) if name not in target.given]
-    if not names and needed:
-        names = needed[:1]  # whatever it is called: a folder or a list of files
+    if not names and needed:  # whatever it is called: a folder or a list of files
         for what in ("folder", "files"):
-            yield functools.partial(_opened, value, {names[0]: what}, files, target.given)
-        return
-    if names:
+            yield functools.partial(_opened, target, {needed[0]: what}, files)
+    elif names:
         chosen = [name for name in names if name in needed] or names
-        yield functools.partial(_opened, value, {name: FILLED[name.lower()] for name in chosen}, files, target.given)
+        yield functools.partial(_opened, target, {name: FILLED[name.lower()] for name in chosen}, files)
 
 
-def _repathed(value: Any, files: _Files) -> Any:
-    """The data set itself, with its first path as ``files`` has it: each way to write the files changes it anew."""
-    _with_paths(value, files, set())
-    return value
+def _opened(target: Target, filled: Mapping[str, str], files: _Files) -> Any:
+    return target.value(**{name: files.value(what) for name, what in filled.items()}, **target.given)
 
 
-def _opened(value: Any, filled: Mapping[str, str], files: _Files, given: Mapping[str, Any]) -> Any:
-    return value(**{name: files.value(what) for name, what in filled.items()}, **given)
+def _replaced_in(target: Target, files: _Files) -> Any:
+    _with_paths(target.value, files, set())
+    return target.value
 
 
 def _with_paths(value: Any, files: _Files, seen: set[int]) -> bool:
@@ -458,15 +458,24 @@ def ways(target: Target, folder: Path, named: tuple[str, ...] = ()) -> Iterator[
                 raise ValueError(f"the input {kind!r} needs a name: {kind}:NAME")
             yield row.ways(target, folder, key)
         return
+    parts = [_part(target, name, take) for name, take in inside(target.value)]
+    if keras_stage(target.value) is not None:  # what comes out at the end is no picture
+        parts, first = parts[1:], parts[0]
+        yield itertools.chain.from_iterable(KINDS[one].ways(first, folder, "") for one in CONTENTS)
     data = isinstance(target.value, type) or (hasattr(target.value, "__getitem__") and not callable(target.value))
     groups: list[tuple[str, ...]] = [("dataset",)]
     if not data:
         groups = [CONTENTS, ("list",), ("dict",), ("kw",), ("tfrecord",), ("dataset",)]
     for group in groups:
         yield itertools.chain.from_iterable(KINDS[name].ways(target, folder, "") for name in group)
-    for name, inner in inside(target.value):
-        part = Target(f"{target.name}.{name}", inner, target.find, {}, target.path, target.line)
+    for part in parts:
         yield itertools.chain.from_iterable(KINDS[one].ways(part, folder, "") for one in (*CONTENTS, "list"))
+
+
+def _part(target: Target, name: str, take: Callable[[Any], Any]) -> Target:
+    """What ``take`` takes out of a target, as a target."""
+    note = f"what is measured is its {name}"
+    return Target(target.name, take(target.value), lambda: take(target.find()), {}, target.path, target.line, [note])
 
 
 assert set(_ARRAYS + _TENSORS) | {"PIL", "PIL grey"} == set(LAYOUTS), DTYPES

@@ -16,12 +16,12 @@ from ...measure.exposure import Exposure, exposure
 from ...measure.probe import probe
 from ...measure.verify import natural_picture, pictures as test_pictures
 from . import seeds as random_sources
-from .inputs import MODES, Way, ways
+from .inputs import MODES, Reader, Way, ways
 from .lossless import lossless
 from .outputs import chosen, pictures
 from .target import Target, TargetError
 
-__all__ = ["Entry", "Measurement", "Run", "Unresized", "entries", "measurements", "same_as"]
+__all__ = ["Entry", "Measurement", "Run", "Unresized", "entries", "measured", "measurements", "refresh", "same_as"]
 
 FloatArray = npt.NDArray[np.float64]
 Levels = npt.NDArray[np.uint8]
@@ -156,6 +156,15 @@ class Measurement:
         }
 
 
+def refresh(run: Run) -> None:
+    """Import and make the pipeline afresh: what it stored of libraries' functions, or traced of them, is gone."""
+    target, raw = run.entry.target, run.entry.way.raw
+    target.value = target.find()
+    run.generators = random_sources.found_in(target.value)
+    if isinstance(raw, Reader):
+        raw.data = None
+
+
 # Ways in.
 
 
@@ -225,6 +234,12 @@ def _responding(entry: Entry, picture: Levels, layout: str, dtype: str, output: 
     names = [name for name in names if not np.array_equal(first[name], other[name])]
     black, white = result(np.zeros_like(picture)), result(np.full_like(picture, 255))
     names = [name for name in names if name in black and name in white and _even(white[name], black[name])]
+    # Axes taken for others show in one channel alone.
+    for channel in range(3) if names else ():
+        colour = np.zeros_like(picture)
+        colour[..., channel] = 255
+        one = result(colour)
+        names = [name for name in names if name in one and _even(one[name], black[name], moves=False)]
     if not names:
         raise ValueError("no picture in the result that shows the one which goes in")
     names = [name for name in names if not _unchanged(first[name], picture, layout)]
@@ -252,13 +267,16 @@ def _unchanged(output: FloatArray, picture: Levels, layout: str) -> bool:
     return True
 
 
-def _even(white: FloatArray, black: FloatArray) -> bool:
-    """Whether black and white make outputs that differ by one amount, channel by channel, wherever they differ."""
+def _even(white: FloatArray, black: FloatArray, *, moves: bool = True) -> bool:
+    """Whether two constant pictures make outputs that differ by one amount, channel by channel, wherever they differ.
+
+    ``moves``: whether they have to differ at all.
+    """
     if white.shape != black.shape:
         return False
     change = np.abs(white - black)
     if not change.max() > 0:
-        return False
+        return not moves
     moved = [one[one > 0.02 * change.max()] for one in np.moveaxis(change, -1, 0)]
     return all(np.mean(np.abs(one - np.median(one)) <= 0.02 * one.max()) > 0.5 for one in moved if one.size)
 
@@ -275,6 +293,9 @@ def _distinct(names: Sequence[str], results: Sequence[dict[str, npt.NDArray[Any]
 def _merged(found: list[Entry]) -> list[Entry]:
     """Decoded pictures in all their layouts as one entry, whose layouts are all probed together."""
     objects = [one for one in found if one.layouts]
+    # Where an axis of the picture is taken for its batch, there are more pictures than there should be.
+    least = min((len(one.outputs) for one in objects), default=0)
+    objects = [one for one in objects if len(one.outputs) == least]
     files = [one for one in found if not one.layouts]
     groups: dict[tuple[Any, ...], list[Entry]] = {}
     for one in objects:
@@ -304,9 +325,14 @@ def measurements(
     generators = random_sources.found_in(entry.target.value)
     for output in entry.outputs[:_MOST_OUTPUTS]:
         run = Run(entry, output, dtype=entry.dtype, generators=generators)
-        for number in _seeds(run, size, seed):
+        numbers = _seeds(run, size, seed)
+        while numbers:
+            number = numbers.pop(0)
             own = Run(entry, output, "RGB", number, "", entry.dtype, generators)
-            main = _measured(own, size, out_size, images)
+            main = measured(own, size, out_size, images)
+            if number is None and "is not deterministic" in main.error:  # it draws too seldom to be seen drawing
+                numbers = _seeds(run, size, 0)
+                continue
             yield main
             if modes and main.operator is not None and number in (None, seed, 0):
                 yield from _modes(main, size, images)
@@ -342,13 +368,13 @@ def _random(run: Run, size: Size) -> bool:
     """Whether the pipeline draws random numbers, or makes two things of one picture."""
     picture = natural_picture(np.random.default_rng(1), size, run.channels)
     run(picture)  # what is set up at the first call may draw
-    before = random_sources.states()
+    before = random_sources.states(run.generators)
     results = [run(picture) for _ in range(4)]
-    drawn = any(a != b for a, b in zip(before, random_sources.states(), strict=False))
+    drawn = any(a != b for a, b in zip(before, random_sources.states(run.generators), strict=False))
     return drawn or any(one.shape != results[0].shape or not np.array_equal(one, results[0]) for one in results)
 
 
-def _measured(run: Run, size: Size, out_size: Size | None, images: Sequence[Levels]) -> Measurement:
+def measured(run: Run, size: Size, out_size: Size | None, images: Sequence[Levels]) -> Measurement:
     """One measurement, by probing; as an estimate where the pipeline encodes JPEG."""
     try:
         shown = run(natural_picture(np.random.default_rng(0), size, run.channels)).shape[:2]
@@ -409,6 +435,8 @@ def _probed_objects(run: Run, size: Size, out_size: Size, images: Sequence[Level
     found: list[ScalingOperator] = []
     first: ProbeError | None = None
     for layout in run.entry.layouts:
+        if found and _layout_alike(run, found[0], layout):
+            continue
         try:
             found.append(probe(call, size, out_size, dtype="auto", layout=layout, images=images))  # type: ignore[arg-type]
         except UnfaithfulError:
@@ -419,6 +447,36 @@ def _probed_objects(run: Run, size: Size, out_size: Size, images: Sequence[Level
         assert first is not None
         raise first
     return max(found, key=lambda one: exposure(one).stealth_gain_db)
+
+
+def _layout_alike(run: Run, operator: ScalingOperator, layout: str) -> bool:
+    """Whether in ``layout``, in every dtype that is taken, the same becomes of pictures as in the operator's own."""
+    known = operator.provenance
+    assert known is not None
+    first = replace(run, layout=known.layout, dtype=known.dtype)
+    channels = LAYOUTS[layout].channels
+    if LAYOUTS[known.layout].channels != channels:
+        return False
+    images = [image for _, image in test_pictures([operator], channels, (), 0)]
+    expected = _shares(first, images)
+    if expected is None:
+        return False
+    seen = [_shares(replace(run, layout=layout, dtype=dtype), images) for dtype in DTYPES]
+    taken = [one for one in seen if one is not None]
+    limit = _ALIKE / 255
+    return bool(taken) and all(
+        one.shape == expected.shape and bool(np.abs(one - expected).max() <= limit) for one in taken
+    )
+
+
+def _shares(run: Run, images: Sequence[Levels]) -> FloatArray | None:
+    """What the pipeline makes of pictures, as shares of the way from black to white; None where it refuses them."""
+    try:
+        black, white = (run(np.full_like(images[0], level)) for level in (0, 255))
+        span = np.where(white == black, np.inf, white - black)
+        return np.stack([(run(image) - black) / span for image in images])
+    except Exception:
+        return None
 
 
 def _modes(main: Measurement, size: Size, images: Sequence[Levels]) -> Iterator[Measurement]:
@@ -435,7 +493,7 @@ def _modes(main: Measurement, size: Size, images: Sequence[Levels]) -> Iterator[
         if _alike(own, main):
             main.alike.append(mode)
             continue
-        other = _measured(own, size, None, images if MODES[mode] == 3 else ())
+        other = measured(own, size, None, images if MODES[mode] == 3 else ())
         if other.operator is not None or other.unfaithful:
             yield other
         else:

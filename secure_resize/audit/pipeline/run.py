@@ -19,8 +19,10 @@ import numpy.typing as npt
 from ...scaling import check_size
 from ..report import Report
 from .answer import report_of
-from .attack import Attack, attack as attacked, save
+from .attack import Attack, attack as attacked, draw, save
+from .decoding import Decoding, decoding
 from .measure import Entry, Measurement, Unresized, entries, measurements, same_as
+from .mending import Mended, mend
 from .target import Target, TargetError, find, target_of
 from .userpictures import Picture, read_all
 
@@ -64,11 +66,12 @@ class Audited:
     options: Options = field(default_factory=Options)
     measured: list[Measurement] = field(default_factory=list)
     attacks: list[tuple[Measurement, Attack]] = field(default_factory=list)
+    decodings: list[Decoding] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     saved: list[dict[str, str]] = field(default_factory=list)
-    fixed: Mapping[str, Any] = field(default_factory=dict)
+    fixed: Mended | None = None
     unresized: bool = False
     seconds: float = 0.0
 
@@ -184,7 +187,7 @@ def _sizes(size: Any) -> tuple[Size, ...]:
 def run(target: Target, options: Options, tell: Tell = lambda text, found: None) -> Audited:
     """The audit; ``tell(text, found)`` is called with what is done next, and with what is known so far."""
     started = time.monotonic()
-    found = Audited(target.name, target.path, target.line, options, notes=target.notes)
+    found = Audited(target.name, target.path, target.line, options, notes=list(target.notes))
     found.pictures = read_all([Path(one) for one in options.images], Path(options.folder) if options.folder else None)
     own = [picture for picture in found.pictures if picture.levels is not None]
     with tempfile.TemporaryDirectory(prefix="secure-resize-audit-") as name:
@@ -194,9 +197,12 @@ def run(target: Target, options: Options, tell: Tell = lambda text, found: None)
             found.seconds = time.monotonic() - started
         if options.attack:
             _attack(found, [picture.levels for picture in own if picture.levels is not None], tell)
-            if options.pictures and found.attacks:
-                _, best = max(found.attacks, key=lambda one: one[1].success)
-                found.saved = save(best, Path(options.pictures))
+        _mend(found, tell)
+        if options.pictures and found.attacks:
+            one, best = max(found.attacks, key=lambda one: one[1].success)
+            found.saved = save(best, Path(options.pictures), found.fixed.seen if found.fixed else None)
+            assert one.operator is not None
+            found.saved += draw(one.operator, f"{found.target}, {one.name}", Path(options.pictures))
         found.seconds = time.monotonic() - started
     return found
 
@@ -211,7 +217,7 @@ def _sizes_of(own: Sequence[Picture]) -> tuple[Size, ...]:
     return tuple(dict.fromkeys([*common, *ends]))
 
 
-def _measure(found: Audited, target: Target, size: Size, folder: Path, own: Sequence[Picture], tell: Tell) -> None:
+def _measure(found: Audited, target: Target, size: Size, folder: Path, mine: Sequence[Picture], tell: Tell) -> None:
     """All measurements at one size."""
     options = found.options
     try:
@@ -223,14 +229,16 @@ def _measure(found: Audited, target: Target, size: Size, folder: Path, own: Sequ
     except TargetError as error:
         found.failures.append(str(error))
         return
-    pictures = _examples(own, size)
+    pictures = _examples(mine, size)
     mains: list[Measurement] = []
     for entry in ways:
         like = next((main for main in mains if not entry.layouts and same_as(entry, main)), None)
         if like is not None:
             like.alike.append(entry.way.name)
             continue
-        mains += _measured(found, entry, size, pictures, tell)
+        own = _measured(found, entry, size, pictures, tell)
+        mains += own
+        _decodings(found, own[:1], pictures, tell)
 
 
 def _measured(
@@ -246,9 +254,24 @@ def _measured(
         if one.operator is None and not one.unfaithful:
             found.failures.append(f"{one.name} at {size[0]}x{size[1]}: {one.error}")
         tell(f"{entry.target.name} at {size[0]}x{size[1]}: {one.name}: {one.verdict}", found)
-    if entry.way.notes:
-        found.notes += [note for note in entry.way.notes if note not in found.notes]
+    notes = (*entry.way.notes, *entry.target.notes)
+    found.notes += [note for note in notes if note not in found.notes]
     return mains
+
+
+def _decodings(
+    found: Audited, mains: Sequence[Measurement], pictures: Sequence[npt.NDArray[np.uint8]], tell: Tell
+) -> None:
+    """Whether a way in that takes files scales while it decodes them."""
+    for one in mains:
+        if one.run.entry.way.raw is None or one.operator is None:
+            continue
+        tell(f"{found.target}: how it decodes JPEG files", found)
+        scaled = decoding(one, pictures, attack=found.options.attack)
+        if scaled is not None:
+            found.decodings.append(scaled)
+            if scaled.reason:
+                found.notes.append(f"{one.name}: it scales while it decodes JPEG files; {scaled.reason}")
 
 
 def _examples(own: Sequence[Picture], size: Size) -> list[npt.NDArray[np.uint8]]:
@@ -263,7 +286,13 @@ def _attack(found: Audited, images: Sequence[npt.NDArray[np.uint8]], tell: Tell)
     for one in measured[:4]:
         tell(f"{found.target}: attacking its input {one.name}", found)
         try:
-            made = attacked(one, images, seconds=found.options.attack_seconds, thorough=one.verdict != "robust")
+            made = attacked(
+                one,
+                images,
+                seconds=found.options.attack_seconds,
+                thorough=one.verdict != "robust",
+                ladder=1 if one.verdict == "robust" else 4,
+            )
         except Exception as error:  # of the pipeline: what it does with an attack image is its own
             found.notes.append(f"no attack on {one.name}: {type(error).__name__}: {error}")
             continue
@@ -273,6 +302,21 @@ def _attack(found: Audited, images: Sequence[npt.NDArray[np.uint8]], tell: Tell)
                 break
         if one.verdict == "robust":
             break
+
+
+def _mend(found: Audited, tell: Tell) -> None:
+    """The guilty calls of the worst measurement, and the same measured with them mended."""
+    bad = [one for one in found.measured if one.operator is not None and one.verdict != "robust"]
+    if not bad:
+        return
+    worst, attack = next(
+        ((one, made) for one, made in found.attacks if made.success), (max(bad, key=_preference), None)
+    )
+    tell(f"{found.target}: which call it is, and what mends it", found)
+    try:
+        found.fixed = mend(worst, attack)
+    except Exception as error:  # of the pipeline, which is made once more
+        found.notes.append(f"no call was found out: {type(error).__name__}: {error}")
 
 
 def _preference(one: Measurement) -> float:

@@ -64,9 +64,17 @@ def reseed(seed: int, own: tuple[Any, ...] = ()) -> None:
         next(put for name, put in GENERATORS if hasattr(generator, name))(generator, seed)
 
 
-def states() -> list[Any]:
-    """The global states; unlike before where somebody drew a number in between."""
-    return [source.state() for source in SOURCES.values() if source.name in sys.modules]
+def states(own: tuple[Any, ...] = ()) -> list[Any]:
+    """The global states and those of ``own``; unlike before where somebody drew a number in between."""
+    found = [source.state() for source in SOURCES.values() if source.name in sys.modules]
+    for generator in own:
+        if hasattr(generator, "bit_generator"):
+            found.append(repr(generator.bit_generator.state))
+        elif hasattr(generator, "getstate"):
+            found.append(generator.getstate())
+        elif hasattr(generator, "initial_seed"):
+            found.append(generator.get_state().numpy().tobytes())
+    return found
 
 
 def found_in(target: Any) -> tuple[Any, ...]:

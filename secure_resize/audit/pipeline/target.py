@@ -60,10 +60,6 @@ class Target:
         """Whether the arguments went into a constructor."""
         return bool(getattr(self.find, "constructed", False))
 
-    def again(self) -> Target:
-        """The same, imported and constructed afresh where it can be."""
-        return Target(self.name, self.find(), self.find, self.given, self.path, self.line, self.notes)
-
 
 def arguments(words: tuple[str, ...]) -> dict[str, Any]:
     """``k=v`` words as a dict; a value is a Python literal, or else text."""
@@ -198,10 +194,23 @@ def _callable(value: Any) -> Any:
     return inner
 
 
-def inside(value: Any) -> list[tuple[str, Any]]:
-    """The preprocessing that a model or processor holds, by the attribute's name."""
-    found = [(name, getattr(value, name, None)) for name in INSIDE]
-    return [(name, one) for name, one in found if callable(one)]
+def inside(value: Any) -> list[tuple[str, Callable[[Any], Any]]]:
+    """The preprocessing that a model or processor holds: its name, and what takes it out of such a thing."""
+    found: list[tuple[str, Callable[[Any], Any]]] = []
+    if keras_stage(value) is not None:
+        found.append(("layers before the first weights", keras_stage))
+    names = [name for name in INSIDE if callable(getattr(value, name, None))]
+    return found + [(name, operator.attrgetter(name)) for name in names]
+
+
+def keras_stage(model: Any) -> Any:
+    """What a Keras model does to pictures before its first layer with weights, as a model; None for anything else."""
+    keras = sys.modules.get("keras")
+    if keras is None or not isinstance(model, keras.Model) or not getattr(model, "inputs", None):
+        return None
+    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
+    first = next((k for k, layer in enumerate(layers) if layer.weights), len(layers))
+    return keras.Model(model.inputs, layers[first - 1].output) if 0 < first < len(layers) else None
 
 
 def parameters(value: Any, *, required: bool = False) -> list[str]:
