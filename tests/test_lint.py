@@ -17,6 +17,8 @@ from secure_resize.audit.lint.read import lint_text
 from secure_resize.audit.lint.rows import CALLS, relevant
 from secure_resize.cli import main
 
+pytestmark = pytest.mark.once
+
 CORPUS = Path(__file__).parent / "lint_corpus"
 FLAG = "import cv2\ndef f(image, flag{}):\n    return cv2.resize(image, (9, 9), interpolation=flag)\n"
 BAD = "import cv2\nsmall = cv2.resize(image, (224, 224))\n"
@@ -252,6 +254,7 @@ def test_fail_on_of_the_project_holds_where_the_command_says_nothing(tmp_path):
     (tmp_path / "code.py").write_text("import tensorflow as tf\nimage = tf.io.decode_jpeg(data)\n")
     assert main(["lint", str(tmp_path)]) == 0
     assert main(["lint", str(tmp_path), "--fail-on", "high"]) == 0
+    assert main(["lint", str(tmp_path), "--fail-on", "low"]) == 1
     (tmp_path / "pyproject.toml").unlink()
     assert main(["lint", str(tmp_path)]) == 1
 

@@ -27,6 +27,8 @@ pytest.importorskip("rich")
 pytest.importorskip("jinja2")
 Image = pytest.importorskip("PIL.Image")
 
+pytestmark = pytest.mark.once
+
 HOSTILE = [
     "<script>alert(1)</script>",
     "\x1b[31mred\x1b]8;;http://evil\x07link",

@@ -12,6 +12,8 @@ import secure_resize as sr
 from secure_resize.audit import RULES
 from secure_resize.audit.pages import measured, page, text
 
+pytestmark = pytest.mark.once
+
 FOLDER = files("secure_resize.audit.pages")
 MEASURED = [rule.name for rule in RULES.values() if rule.bad] + ["SR201", "SR204", "SR206"]
 # What the examples of the pages stand after.

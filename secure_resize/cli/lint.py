@@ -96,7 +96,7 @@ def lint(
         print(f"{count} findings written to {printable(os.fspath(write_baseline))}", file=sys.stderr)
         return Exit.CLEAN
     asked = report.facts.get("fail_on")
-    if asked and reporting.fail_on == Reporting().fail_on:
+    if asked and reporting.fail_on is None:  # the command's own word goes before the project's
         reporting = replace(reporting, fail_on=asked)
     return reporting.emit(report)
 

@@ -52,8 +52,8 @@ class Reporting:
     report: Annotated[Path | None, Parameter(validator=_writable)] = None
     "Write the report into this file, instead of printing it; where that is not text, the text is printed as well."
 
-    fail_on: Severity = "low"
-    "The least severity of a finding that makes the exit code 1."
+    fail_on: Severity | None = None
+    "The least severity of a finding that makes the exit code 1; low, unless the project says otherwise."
 
     exit_zero: bool = False
     "Findings leave the exit code 0; what could not be looked at, or nothing to look at, does not."
@@ -66,7 +66,13 @@ class Reporting:
         """
         form = self.format or (SUFFIXES.get(self.report.suffix.lower()) if self.report else None) or "text"
         return emit(
-            report, form, file=self.report, stream=stream, code=code, fail_on=self.fail_on, exit_zero=self.exit_zero
+            report,
+            form,
+            file=self.report,
+            stream=stream,
+            code=code,
+            fail_on=self.fail_on or "low",
+            exit_zero=self.exit_zero,
         )
 
 
