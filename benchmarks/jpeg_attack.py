@@ -1,9 +1,10 @@
 """Who shows another picture of a crafted JPEG file? Prints Markdown tables.
 
-    python benchmarks/jpeg_attack.py PHOTOS [--pairs 100] [--side 192] [--half 6] [--seed 1]
+    python benchmarks/jpeg_attack.py PHOTOS [--pairs 100] [--side 192] [--half 6] [--blank 20] [--seed 1]
 
 PHOTOS is a folder of pictures. Random pairs of them, in colour, the source a square of ``--side`` pixels: one file each
-at 1/4 and 1/8 that every decoder reads, one each for thumbnail, and a few at 1/2 for a budget curve. A win: the scaled
+at 1/4 and 1/8 that every decoder reads, one each for thumbnail, and a few at 1/2 for a budget curve; and files that
+are a blank page to accurate decoders and hide a photograph from all but TensorFlow's default one. A win: the scaled
 decode is the target to 25 dB or better and the full decode the source to 15 dB or better, both in RGB and in luma.
 Pairs whose target already lies within 15 dB of the scaled source hide nothing and are counted apart.
 """
@@ -147,12 +148,27 @@ def half(pairs: list[tuple[Path, Path]], side: int) -> None:
     table(["epsilon", "target, dB", "in luma", "full decode, dB", "in luma", "wins"], rows)
 
 
+def blank(files: list[Path], side: int) -> None:
+    """What INTEGER_FAST shows of a blank page."""
+    made = [sr.attacks.craft_blank(photo(file, side)) for file in files]
+    print(f"**A blank page**, {len(made)} photographs, decoded in full\n")
+    rows = []
+    for name, values in (
+        ("to a white page in luma, dB, Pillow's decode", [one.psnr_blank for one in made]),
+        ("to the photograph, dB, tensorflow:decode_jpeg", [one.psnr_target for one in made]),
+        ("in luma", [one.psnr_target_luma for one in made]),
+    ):
+        rows.append([name, *spread(values)])
+    table(["", "median", "least"], rows)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path)
     parser.add_argument("--pairs", type=int, default=100)
     parser.add_argument("--side", type=int, default=192)
     parser.add_argument("--half", type=int, default=6)
+    parser.add_argument("--blank", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -160,10 +176,13 @@ def main() -> None:
     rng = np.random.default_rng(options.seed)
     pairs = [(files[a], files[b]) for a, b in (rng.choice(len(files), 2, replace=False) for _ in range(options.pairs))]
     decoders = usable()
-    for scale in (8, 4):
+    for scale in (8, 4) if pairs else ():
         attack(pairs, options.side, scale, decoders)
     if options.half:
         half(pairs[: options.half], options.side)
+    if options.blank:
+        chosen = rng.choice(len(files), min(options.blank, len(files)), replace=False)
+        blank([files[index] for index in chosen], options.side)
 
 
 if __name__ == "__main__":

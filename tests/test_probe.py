@@ -22,6 +22,7 @@ def limit(scaler, sizes):
     return 0.5 + 0.5 + sum(deviation.levels for deviation in scaler.deviations(*sizes))
 
 
+@pytest.mark.once
 @pytest.mark.slow
 @pytest.mark.parametrize("sizes", SIZES, ids=lambda sizes: "x".join(map(str, sum(sizes, ()))))
 @pytest.mark.parametrize("name", SCALERS)

@@ -70,7 +70,9 @@ def table_of(text, heading):
 
 def namespace(code, image):
     """What a reader has: the libraries that ``code`` names, and a picture in each of their forms."""
-    names = {"sr": sr, "image": image}
+    from PIL import Image
+
+    names = {"sr": sr, "image": image, "Image": Image, "load": lambda image: sr.resize(image, (224, 224))}
     for name in set(re.findall(r"\b\w+\b", code)) & set(NEEDS):
         for module in NEEDS[name]:
             pytest.importorskip(module)
@@ -88,9 +90,10 @@ def namespace(code, image):
     for name, module in {"keras": "keras", "cv2": "cv2", "A": "albumentations"}.items():
         if re.search(rf"\b{name}\b", code):
             names[name] = importlib.import_module(module)
+    if re.search(r"\bpath\b", code):
+        names["path"] = str(Path(tempfile.mkdtemp()) / "picture.jpg")
+        Image.fromarray(image).save(names["path"], quality=100, subsampling=0)
     if re.search(r"\bfolder\b", code):
-        from PIL import Image
-
         names["folder"] = tempfile.mkdtemp()
         (Path(names["folder"]) / "cats").mkdir()
         Image.fromarray(image).save(Path(names["folder"]) / "cats/one.png")

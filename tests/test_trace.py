@@ -587,7 +587,20 @@ def test_a_signal_ends_the_command_as_it_ends_the_script(tmp_path, number):
         _, errors = process.communicate(timeout=60)
         assert process.returncode == -number
         assert (b"KeyboardInterrupt" in errors) == (number == signal.SIGINT)
-        assert b"no findings in 0 calls" in errors
+        assert b"nothing to look at" in errors
+
+
+def test_endlessly_many_sizes_are_rounded():
+    cv2, np = pytest.importorskip("cv2"), pytest.importorskip("numpy")
+    image = np.zeros((200, 900, 3), np.uint8)
+    with sr.audit.trace() as outer:
+        for width in range(100, 900):
+            cv2.resize(image[:, :width], (32, 24))
+    (call,) = outer.report().facts["calls"]
+    assert call["count"] == 800
+    assert call["sizes"].startswith("about 200..208x100..896")
+    assert 256 < call["different_sizes"] < 300
+    assert call["sizes_rounded"]
 
 
 def test_labels_are_known_by_their_values():

@@ -16,6 +16,8 @@ from secure_resize.measure.probe import predict
 cv2 = pytest.importorskip("cv2")
 Image = pytest.importorskip("PIL.Image")
 
+pytestmark = pytest.mark.once
+
 ROBUST, VULNERABLE = "robust", "vulnerable"
 AREA, LINEAR, NEAREST, CUBIC = cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_NEAREST, cv2.INTER_CUBIC
 IN = (300, 400)

@@ -18,6 +18,7 @@ __all__ = ["STARTED", "Recorder"]
 STARTED = "_secure_resize_started"  # an attribute of threads: where in the user's code they were started
 
 _SIZES = 256  # different in-sizes of one call that are told apart; further ones are rounded to 1/8 of an octave
+_KNOWN = 65536  # calls whose place is remembered
 _LOOKS = 16  # at the pixels of the same call, for whether they are labels; from then on at every power of two
 
 
@@ -27,11 +28,14 @@ class Recorder:
     def __init__(self, folder: str, started: Site | None = None) -> None:
         self.folder, self.started = folder, started
         self.lock = threading.Lock()
+        self.located: dict[Any, tuple[Site | None, list[Site], bool]] = {}
         self._fresh()
 
     def _fresh(self) -> None:
         self.writer: Writer | None = None
         self.known: dict[Any, int] = {}
+        self.places = 0
+        self.written: dict[Any, int] = {}
         self.sizes: dict[Any, int] = {}
         self.versions: set[str] = set()
         self.failed: set[str] = set()
@@ -113,39 +117,40 @@ class Recorder:
         with self.lock, nothing_more():
             if (known := self.known.get(key)) is not None:
                 return known
-            site, between = locate(frame, self._started())
-            group = (hook.name, site, sight.options, sight.out_size)
-            self.sizes[group] = self.sizes.get(group, 0) + 1
-            rounded = self.sizes[group] > _SIZES
+            at = (*key[:4], *key[5:], sight.options)  # all but the sizes
+            if at not in self.located:
+                self.located[at] = (*locate(frame, self._started()), user_frame(frame) is not None)
+            site, between, own = self.located[at]
+            self.sizes[at] = self.sizes.get(at, 0) + 1
+            place = self.places
+            rounded = self.sizes[at] > _SIZES
             if rounded:
-                sight = sight._replace(in_size=(_rounded(sight.in_size[0]), _rounded(sight.in_size[1])))
-                alike = (*key[:4], sight, "rounded")
-                if (known := self.known.get(alike)) is not None:
-                    return known
-                self.known[alike] = len(self.known)
-                key = alike
-            else:
-                self.known[key] = len(self.known)
-            place = self.known[key]
-            if place >= ROOM:
-                raise OverflowError(f"more than {ROOM} different calls in one process")
-            self._writer().write(
-                {
-                    "place": place,
-                    "hook": hook.name,
-                    "site": site,
-                    "between": between,
-                    "in": sight.in_size,
-                    "out": sight.out_size,
-                    "rounded": rounded,
-                    "dtype": str(sight.dtype),
-                    "channels": sight.channels,
-                    "options": sight.options,
-                    "graph": sight.graph,
-                    "own": user_frame(frame) is not None,
-                }
-            )
-            self._version(hook.module.partition(".")[0])
+                sight = sight._replace(in_size=tuple(map(_rounded, sight.in_size)))
+                place = self.known.setdefault((at, sight), place)
+            if place == self.places:
+                if place >= ROOM:
+                    raise OverflowError(f"more than {ROOM} different calls in one process")
+                self.places += 1
+                where = {"as": self.written[at]} if at in self.written else {"site": site, "between": between}
+                self.written.setdefault(at, place)
+                self._writer().write(
+                    {
+                        "place": place,
+                        "hook": hook.name,
+                        **where,
+                        "in": sight.in_size,
+                        "out": sight.out_size,
+                        "rounded": rounded,
+                        "dtype": str(sight.dtype),
+                        "channels": sight.channels,
+                        "options": sight.options,
+                        "graph": sight.graph,
+                        "own": own,
+                    }
+                )
+                self._version(hook.module.partition(".")[0])
+            if len(self.known) < _KNOWN:
+                self.known[key] = place
             return place
 
     def _version(self, library: str) -> None:

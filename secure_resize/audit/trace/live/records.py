@@ -71,12 +71,17 @@ def read(folder: str) -> Iterator[dict[str, Any]]:
         except OSError:
             raw = b""
         counters = memoryview(raw[: len(raw) // 8 * 8]).cast("Q") if len(raw) >= 8 else memoryview(b"")
+        places: dict[int, dict[str, Any]] = {}
         for line in path.read_bytes().split(b"\n"):
             try:
                 record = json.loads(line)
             except ValueError:
                 continue
             if "place" in record:
+                if "as" in record:  # from the same line as another
+                    other = places[record["as"]]
+                    record |= {"site": other["site"], "between": other["between"]}
+                places[record["place"]] = record
                 first = FIELDS * record["place"]
                 known = list(counters[first : first + FIELDS])
                 record["counts"] = known if len(known) == FIELDS else [0] * FIELDS
