@@ -106,7 +106,7 @@ def test_predicted_and_measured_stand_side_by_side_with_pictures(vulnerable):
     assert set(attack["jpeg"]) == {"95", "75"}
     (finding,) = [one for one in found["findings"] if one["code"] == "SR204"]
     names = [one["name"] for one in finding["evidence"]["pictures"]]
-    assert names == ["source", "attack", "target", "seen", "clean", "fixed"]
+    assert names == ["source", "attack", "target", "seen", "clean", "fixed", "kernel"]
     # The attack image's file does what the report says, through the pipeline's own code.
     pictures = {one["name"]: folder / one["path"] for one in finding["evidence"]["pictures"]}
     seen = cv2.resize(cv2.cvtColor(cv2.imread(str(pictures["attack"])), cv2.COLOR_BGR2RGB), (96, 80))

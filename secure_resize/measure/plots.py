@@ -73,14 +73,18 @@ def _draw_response(panel: Any, axis: AxisOperator, name: str, colour: str) -> No
 
 
 def _draw_read(panel: Any, operator: ScalingOperator) -> None:
-    """How much each source pixel of the corner weighs, relative to a pixel that counts like all the others."""
-    totals = []
+    """How much each source pixel of the view's corner weighs, relative to a pixel that counts like all the others."""
+    totals, edges = [], []
     for axis in (operator.rows, operator.cols):
-        shown = min(axis.n_in, max(8, round(_DRAWN * axis.ratio)))
-        totals.append(np.abs(axis.dense()[:, :shown]).sum(axis=0) * axis.ratio)
+        total = np.abs(axis.dense()).sum(axis=0) * axis.ratio
+        first = int(np.argmax(total > 0))  # what is cropped away is not shown
+        totals.append(total[first : first + max(8, round(_DRAWN * axis.ratio))])
+        edges.append((first - 0.5, first + len(totals[-1]) - 0.5))
+    (top, bottom), (left, right) = edges
     image = panel.imshow(
-        np.multiply.outer(*totals), cmap="magma", vmin=0, interpolation="nearest", aspect="auto", origin="upper"
-    )
+        np.multiply.outer(*totals), cmap="magma", vmin=0, interpolation="nearest", aspect="auto", origin="upper",
+        extent=(left, right, bottom, top),
+    )  # fmt: skip
     panel.set(title="what each source pixel counts (1: its share)", xlabel="column", ylabel="row")
     panel.figure.colorbar(image, ax=panel)
 

@@ -330,7 +330,7 @@ def _decode_jpeg(judge: Judge, row: Row, site: CallSite, bound: Bound, receiver:
     said = judge.resolver.one(method) if method is not None else ""
     if said == "INTEGER_ACCURATE" or said is UNKNOWN or (bound.open and method is None):
         return None
-    return _hit(row, site, "decodes inexactly: INTEGER_FAST is its default", bound, code="SR110", severity="low",
+    return _hit(row, site, "decodes inexactly: INTEGER_FAST is its default", bound, code="SR110",
                 mode="INTEGER_FAST")  # fmt: skip
 
 

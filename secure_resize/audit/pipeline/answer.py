@@ -69,7 +69,8 @@ def tables(found: Audited) -> list[dict[str, Any]]:
         title = "measured with the fix" if found.fixed.works else "measured with the calls mended that can be"
         made.append({**_measured_table([found.fixed.again]), "title": title})
     for one, attack in found.attacks:
-        made.append(attack_table(f"attack on {one.name}, {one.in_size[0]}x{one.in_size[1]}", attack))
+        fixed = found.fixed.figures if found.fixed and attack.success else None
+        made.append(attack_table(f"attack on {one.name}, {one.in_size[0]}x{one.in_size[1]}", attack, fixed))
     return made
 
 
@@ -94,7 +95,7 @@ def _line(one: Measurement) -> list[str]:
         f"{one.in_size[0]}x{one.in_size[1]}",
         f"{one.out_size[0]}x{one.out_size[1]}",
         one.verdict,
-        f"{figures.stealth_gain_db + 0.0:.2f} ± {figures.uncertainty_db:.2f} dB" if figures else "",
+        f"{figures.stealth_gain_db:z.2f} ± {figures.uncertainty_db:.2f} dB" if figures else "",
         str(figures.view) if figures else "",
         "; ".join(filter(None, remark)),
     ]

@@ -304,3 +304,24 @@ def save(found: Attack, folder: Path, fixed: Image | None = None) -> list[dict[s
         path.write_bytes(file_bytes(image, "RGB" if mode == "CMYK" else mode))
         entries.append({"name": name, "caption": "", "path": str(path)})
     return entries
+
+
+def draw(operator: ScalingOperator, title: str, folder: Path) -> list[dict[str, str]]:
+    """Draw the operator's kernel, what it reads and its frequency response into ``folder``; nothing without matplotlib.
+
+    Answers as :func:`save` does.
+    """
+    try:
+        from ...measure.plots import plot_operator
+
+        folder.mkdir(parents=True, exist_ok=True)
+        plot_operator(operator, title, folder / "kernel.png")
+    except ImportError:
+        return []
+    return [
+        {
+            "name": "kernel",
+            "caption": "what each output reads, and the frequency response",
+            "path": str(folder / "kernel.png"),
+        }
+    ]

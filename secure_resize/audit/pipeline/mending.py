@@ -54,7 +54,7 @@ class Mended:
         else:
             return f"{call.call}: {call.advice}"
         if self.again is not None and self.again.exposure is not None:
-            text += f"; measured with it: {self.again.verdict}, {self.again.gain + 0.0:.2f} dB"
+            text += f"; measured with it: {self.again.verdict}, {self.again.gain:z.2f} dB"
         return text
 
     def to_dict(self) -> dict[str, Any]:

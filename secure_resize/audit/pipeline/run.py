@@ -19,7 +19,7 @@ import numpy.typing as npt
 from ...scaling import check_size
 from ..report import Report
 from .answer import report_of
-from .attack import Attack, attack as attacked, save
+from .attack import Attack, attack as attacked, draw, save
 from .decoding import Decoding, decoding
 from .measure import Entry, Measurement, Unresized, entries, measurements, same_as
 from .mending import Mended, mend
@@ -199,8 +199,10 @@ def run(target: Target, options: Options, tell: Tell = lambda text, found: None)
             _attack(found, [picture.levels for picture in own if picture.levels is not None], tell)
         _mend(found, tell)
         if options.pictures and found.attacks:
-            best = max(found.attacks, key=lambda one: one[1].success)[1]
+            one, best = max(found.attacks, key=lambda one: one[1].success)
             found.saved = save(best, Path(options.pictures), found.fixed.seen if found.fixed else None)
+            assert one.operator is not None
+            found.saved += draw(one.operator, f"{found.target}, {one.name}", Path(options.pictures))
         found.seconds = time.monotonic() - started
     return found
 

@@ -147,7 +147,10 @@ def _location(place: Place, context: str = "") -> Object:
         if context and region.get("endLine", region["startLine"]) == region["startLine"]:
             physical["contextRegion"] = {"startLine": region["startLine"], "snippet": {"text": printable(context)}}
     location: Object = {"physicalLocation": physical}
-    if not region and ":" in place.path:  # module:object
+    if place.cell is not None:  # of a notebook: lines count within the cell, SARIF's within the file
+        named = f"cell {place.cell}, line {place.line}"
+        location["logicalLocations"] = [{"name": named, "fullyQualifiedName": printable(str(place))}]
+    elif not region and ":" in place.path:  # module:object
         location["logicalLocations"] = [{"fullyQualifiedName": printable(place.path)}]
     return location
 
@@ -163,7 +166,7 @@ def _place_of(related: Mapping[str, Any]) -> Place:
 
 def _region(place: Place) -> Object:
     """The part of the place that SARIF can say; empty where it has no line."""
-    if not _counts(place.line):
+    if not _counts(place.line) or place.cell is not None:
         return {}
     region: Object = {"startLine": place.line}
     if _counts(place.column):

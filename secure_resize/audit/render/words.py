@@ -104,7 +104,7 @@ def _value(of: Any) -> str:
 def facts(of: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Evidence or facts as rows of (label, value), without what has a form of its own, and what says nothing.
 
-    Lists of records are left out too: they are for machines, and a table beside them is for people.
+    Records in lists or in each other are left out too: they are for machines, and a table beside them is for people.
     """
     shown = {key: one for key, one in of.items() if key not in FORMS and not _records(one) and not _empty(one)}
     return [(label(str(key)), value(one)) for key, one in shown.items()]
@@ -115,6 +115,9 @@ def _empty(of: Any) -> bool:
 
 
 def _records(of: Any) -> bool:
+    """A list of records, or a record that holds one."""
+    if isinstance(of, Mapping):
+        return any(isinstance(one, Mapping) or _records(one) for one in of.values())
     return isinstance(of, (list, tuple)) and bool(of) and all(isinstance(one, Mapping) for one in of)
 
 
