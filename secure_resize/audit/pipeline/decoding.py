@@ -101,7 +101,8 @@ def decoding(found: Measurement, images: Sequence[Image] = (), *, attack: bool =
     if not difference > _SAME:
         return None
     if not attack:
-        return Decoding(found, difference, reason="no file was crafted")
+        certain = found.verdict == "robust" and difference >= 2 * _SAME
+        return Decoding(found, difference, reason="no file was crafted") if certain else None
     started, best, reason = time.monotonic(), Decoding(found, difference), ""
     for scale in _SCALES:
         try:
@@ -115,7 +116,12 @@ def decoding(found: Measurement, images: Sequence[Image] = (), *, attack: bool =
             best = one
         break
     if not best.scale:
-        return Decoding(found, difference, reason=reason or "no crafted file showed at which scale it decodes")
+        # Files were crafted, and it showed none: a decoder with a coarser arithmetic, which a pipeline that samples
+        # lets through. Without the crafting library only a difference that outlives averaging says something.
+        crafted = not reason.startswith(("ImportError", "ModuleNotFoundError"))
+        if crafted or found.verdict != "robust" or difference < 2 * _SAME:
+            return None
+        return Decoding(found, difference, reason=reason)
     return Decoding(**{**vars(best), "seconds": time.monotonic() - started})
 
 

@@ -132,6 +132,14 @@ def _scipy(original: Callable[..., Any]) -> Callable[..., Any]:
     return zoom
 
 
+def _kornia(original: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def resize(*arguments: Any, **named: Any) -> Any:
+        return original(*arguments[:5], **{**named, "antialias": True})
+
+    return resize
+
+
 def _whole(original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def draft(self: Any, mode: Any, size: Any) -> None:
@@ -174,6 +182,15 @@ for _method in ("bilinear", "nearest", "bicubic", "area", "scale_and_translate")
             "antialias=True (image_dataset_from_directory has no such option: load without it, and scale in a map)",
         )
     )
+MENDS.add(
+    Mend(
+        "kornia.geometry.transform.resize",
+        "kornia.geometry.transform:resize",
+        _kornia,
+        {"resize": _ANTIALIAS, "Resize": _ANTIALIAS},
+        "antialias=True",
+    )
+)
 MENDS.add(
     Mend(
         "PIL.Image.Image.resize",

@@ -124,11 +124,11 @@ def _contents(name: str, put: Callable[[Any], Any], folder: Path, only: str = ""
     shown = {one: f"{name}:{one}" if name else one for one in CONTENTS}
     every = tuple(MODES)
     if only in ("", "path"):
-        for kind, form in itertools.product((str, Path), FORMATS):
+        for kind, form in itertools.product(_texts(put, (str, Path)), FORMATS):
             place = folder / f"picture.{form[:3]}"
             yield Way(shown["path"], "path", put, form=form, modes=every, raw=_written(place, put, kind))
     if only in ("", "bytes"):
-        for wrap, form in itertools.product((bytes, io.BytesIO), ("png", "bmp", "jpg")):
+        for wrap, form in itertools.product(_texts(put, (bytes, io.BytesIO)), ("png", "bmp", "jpg")):
             yield Way(shown["bytes"], "bytes", put, form=form, modes=every, raw=_wrapped(put, wrap))
     if only in ("", "pil"):
         yield Way(shown["pil"], "pil", put, ("PIL", "PIL grey"), modes=every)
@@ -136,6 +136,15 @@ def _contents(name: str, put: Callable[[Any], Any], folder: Path, only: str = ""
         yield from (Way(shown["array"], "array", put, (one,)) for one in _ARRAYS)
     if only in ("", "tensor"):
         yield from (Way(shown["tensor"], "tensor", put, (one,)) for one in _TENSORS if _loaded(one))
+
+
+def _texts(put: Callable[[Any], Any], kinds: tuple[Callable[[Any], Any], ...]) -> tuple[Callable[[Any], Any], ...]:
+    """A tf.function takes text as a tensor: of any other it makes a constant, and of the file behind it as well."""
+    target = getattr(put, "__self__", None)
+    if isinstance(target, Target) and hasattr(target.value, "get_concrete_function"):
+        constant = load("tensorflow").constant
+        return (lambda one: constant(one if isinstance(one, bytes) else str(one)),)
+    return kinds
 
 
 def _wrapped(put: Callable[[Any], Any], wrap: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
