@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter, Token
 
+from ..audit.report import SEVERITIES, Severity
 from ..scaling import check_size
 
-__all__ = ["Size", "size_of"]
+__all__ = ["FailOn", "Size", "size_of"]
 
 
 def size_of(text: str) -> tuple[int, int]:
@@ -30,3 +31,13 @@ def _shown(size: tuple[int, int] | None) -> str | None:
 
 
 Size = Annotated[tuple[int, int], Parameter(converter=_size, n_tokens=1, metavar="HxW", show_default=_shown)]
+
+
+def _severity(kind: Any, tokens: Sequence[Token]) -> str:
+    if tokens[0].value not in SEVERITIES:  # "none" and "null" would mean that nothing was said
+        raise ValueError(f"expected one of {', '.join(SEVERITIES)}, got {tokens[0].value!r}")
+    return tokens[0].value
+
+
+# A severity that is not said is None: a project's configuration may say it.
+FailOn = Annotated[Severity | None, Parameter(converter=_severity, n_tokens=1)]

@@ -15,6 +15,7 @@ from cyclopts import Group, Parameter
 from ..audit.render.text import write_text
 from ..audit.render.words import printable
 from ..audit.report import Report, Severity
+from .arguments import FailOn
 from .outcome import Exit
 
 __all__ = ["FORMATS", "Format", "Reporting", "emit"]
@@ -52,7 +53,7 @@ class Reporting:
     report: Annotated[Path | None, Parameter(validator=_writable)] = None
     "Write the report into this file, instead of printing it; where that is not text, the text is printed as well."
 
-    fail_on: Severity | None = None
+    fail_on: FailOn = None
     "The least severity of a finding that makes the exit code 1; low, unless the project says otherwise."
 
     exit_zero: bool = False

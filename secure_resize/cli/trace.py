@@ -10,8 +10,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ..audit.report import Severity
 from ..audit.trace import run_traced
+from .arguments import FailOn
 from .outcome import Exit, UsageError
 from .reporting import Format, Reporting
 
@@ -22,7 +22,7 @@ def trace(
     *command: Annotated[str, Parameter(allow_leading_hyphen=True)],
     format: Format | None = None,
     report: Path | None = None,
-    fail_on: Severity | None = None,
+    fail_on: FailOn = None,
 ) -> int:
     """Run a Python script unchanged and report every down-scaling that it really made.
 
