@@ -22,6 +22,7 @@ from secure_resize.audit.trace import HOOKS
 
 Image = pytest.importorskip("PIL.Image")
 cv2 = pytest.importorskip("cv2")
+pytestmark = pytest.mark.once
 SIZE = (240, 320)
 
 

@@ -17,6 +17,7 @@ from secure_resize.audit.trace.hooks import HOOKS
 from secure_resize.audit.trace.live.labels import looks_like_labels
 from secure_resize.audit.trace.run import run_traced
 
+pytestmark = pytest.mark.once
 ENVIRONMENT = {
     "PYTHONHASHSEED": "0",
     "OMP_NUM_THREADS": "1",
