@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import secure_resize
+from secure_resize import pytest_plugin
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # The processes that tests start import the package that is under test, installed or not, and not what lies in the
@@ -46,6 +47,12 @@ def mypy_errors(source: str, folder: Path) -> list[tuple[int, str]]:
     assert not run.stderr
     lines = [line for line in run.stdout.splitlines() if line.startswith("snippet.py:") and ": error: " in line]
     return [(int(line.split(":")[1]), line.rpartition("[")[2][:-1]) for line in lines]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where the package is not installed, nothing has registered its own plugin."""
+    if not config.pluginmanager.has_plugin("secure-resize"):
+        config.pluginmanager.register(pytest_plugin, "secure-resize")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -246,9 +246,6 @@ def test_assert_robust_raises_with_the_table():
     assert sr.audit.assert_robust(area, in_size=(96, 128), input="array").facts["verdict"] == "robust"
 
 
-pytest_plugins = ["secure_resize.pytest_plugin"]
-
-
 def test_the_fixture_is_the_function(assert_robust):
     assert assert_robust is sr.audit.assert_robust
 

@@ -422,6 +422,23 @@ def test_what_cannot_be_measured_is_an_error_that_says_why(function, message):
         sr.probe(function, IN, (75, 100))
 
 
+def wraps(image):
+    """Lanczos, of which what lies below black comes out white."""
+    wide = image.astype(np.float32)
+    out = np.stack([np.array(Image.fromarray(plane).resize((100, 75), 1)) for plane in np.moveaxis(wide, -1, 0)], -1)
+    return np.round(out).astype(np.int64).astype(image.dtype) if image.dtype == np.uint16 else out
+
+
+def test_values_that_wrap_round_are_no_lie_and_are_not_believed():
+    """torchvision's bicubic does that on 16 bits."""
+    with pytest.raises(ProbeError, match="wrap round to the other end") as raised:
+        sr.probe(wraps, IN, (75, 100), layout="HWC", dtype="uint16")
+    assert not isinstance(raised.value, UnfaithfulError)
+    found = sr.probe(wraps, IN, (75, 100), layout="HWC")
+    assert sr.exposure(found).verdict == ROBUST
+    assert [path for path in found.provenance.unmeasured if "uint16" in path and "wrap round" in path]
+
+
 def test_a_path_too_coarse_to_be_measured_is_named_and_not_believed():
     """Made for 8 bits: of floats in [0, 1] it makes zeros and ones, which tell nothing."""
     found = sr.probe(lambda x: np.clip(np.round(scale(x, (75, 100), AREA)), 0, 255).astype(np.uint8), IN, (75, 100))

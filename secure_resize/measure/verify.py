@@ -27,6 +27,8 @@ _TILE, _TILES = 256, 8  # pixels after which a natural picture repeats itself, a
 _CALLS = 128
 # Levels that one unit of a whole-numbered output may be, so that its rounding hides nothing.
 _COARSE = 16.0
+# Levels by which a value is off that wraps round in 8 bits, and in 16 bits, where a level is 257.
+_TURNS = (256.0, 65536 / 257)
 # A callable that averages this many times fewer pixels at the next size is not the same filter there. (Linear at 2:1
 # reads four pixels alike and 2.25 on average just beside it.)
 _FEWER = 2.5
@@ -140,7 +142,19 @@ def check_pictures(
                 )
         low, high = span(image)
         # (max() of numpy keeps NaN.)
-        furthest = float((np.maximum(low - out, out - high) / gain - unit / 2).max())
+        off = np.maximum(low - out, out - high) / gain - unit / 2
+        furthest = float(off.max())
+        for turn in _TURNS if furthest > limit else ():
+            turned = [
+                np.maximum(low - out - way, out + way - high) / gain - unit / 2 for way in (gain * turn, -gain * turn)
+            ]
+            if np.minimum.reduce([off, *turned]).max() <= limit:
+                raise ProbeError(
+                    f"{box.name} lets values that leave its range wrap round to the other end ({box.path}, {name}): it "
+                    "is not made for such images",
+                    picture=name,
+                    furthest=furthest,
+                )
         if not furthest <= limit:  # NaN is no pass either
             raise UnfaithfulError(
                 f"{box.name} does something else with {name} ({box.path}) than its operator says: its output lies up "

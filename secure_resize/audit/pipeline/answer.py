@@ -87,6 +87,7 @@ def _line(one: Measurement) -> list[str]:
         f"seed {one.run.seed}" if one.run.seed is not None else "",
         "estimate: measured with its JPEG encoders made lossless" if one.estimate else "",
         f"the same: {', '.join(one.alike)}" if one.alike else "",
+        f"not measured: {'; '.join(one.unmeasured)}" if one.unmeasured else "",
         one.error,
     ]
     return [

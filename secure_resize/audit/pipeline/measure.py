@@ -21,7 +21,18 @@ from .lossless import lossless
 from .outputs import chosen, pictures
 from .target import Target, TargetError
 
-__all__ = ["Entry", "Measurement", "Run", "Unresized", "entries", "measured", "measurements", "refresh", "same_as"]
+__all__ = [
+    "MOST_OUTPUTS",
+    "Entry",
+    "Measurement",
+    "Run",
+    "Unresized",
+    "entries",
+    "measured",
+    "measurements",
+    "refresh",
+    "same_as",
+]
 
 FloatArray = npt.NDArray[np.float64]
 Levels = npt.NDArray[np.uint8]
@@ -32,7 +43,7 @@ _DRAWN, _MEASURED = 12, 3
 # Levels by which what a pipeline makes of a picture in another mode may differ for the mode to count as the same.
 _ALIKE = 1.5
 # Pictures of one result that are measured each on its own.
-_MOST_OUTPUTS = 12
+MOST_OUTPUTS = 12
 
 
 @dataclass(eq=False)
@@ -100,7 +111,8 @@ class Measurement:
     """One way, mode, size, output and seed: the operator and its exposure, or why there are none.
 
     ``unfaithful``: the pipeline does something else with some pictures. ``estimate``: measured with every JPEG encoder
-    inside of it made lossless. ``alike``: other modes that it treats the same.
+    inside of it made lossless. ``alike``: other modes that it treats the same; ``unmeasured``: modes, layouts and types
+    that it takes and of which nothing is known, with the reasons.
     """
 
     run: Run
@@ -112,6 +124,7 @@ class Measurement:
     unfaithful: bool = False
     estimate: bool = False
     alike: list[str] = field(default_factory=list)
+    unmeasured: list[str] = field(default_factory=list)
 
     @property
     def gain(self) -> float:
@@ -147,12 +160,13 @@ class Measurement:
             "seed": self.run.seed,
             "estimate": self.estimate,
             "alike": list(self.alike),
+            "unmeasured": list(self.unmeasured),
             "error": self.error,
             **figures,
             "in_size": list(self.in_size),
             "out_size": list(self.out_size),
             "residual": self.operator.residual if self.operator else None,
-            "notes": [*(known.notes if known else ()), *(known.unmeasured if known else ())],
+            "notes": list(known.notes) if known else [],
         }
 
 
@@ -323,7 +337,7 @@ def measurements(
 ) -> Iterator[Measurement]:
     """All that there is to measure of an entry at one size, the plain picture first."""
     generators = random_sources.found_in(entry.target.value)
-    for output in entry.outputs[:_MOST_OUTPUTS]:
+    for output in entry.outputs[:MOST_OUTPUTS]:
         run = Run(entry, output, dtype=entry.dtype, generators=generators)
         numbers = _seeds(run, size, seed)
         while numbers:
@@ -399,7 +413,7 @@ def _probe_into(found: Measurement, images: Sequence[Levels]) -> None:
     run, sizes = found.run, (found.in_size, found.out_size)
     try:
         if run.entry.layouts and run.mode == "RGB":
-            found.operator = _probed_objects(run, *sizes, images)
+            found.operator = _probed_objects(found, images)
             known = found.operator.provenance
             assert known is not None
             run.layout, run.dtype = known.layout, known.dtype
@@ -426,8 +440,9 @@ def _plain(text: str, run: Run) -> str:
     return text
 
 
-def _probed_objects(run: Run, size: Size, out_size: Size, images: Sequence[Levels]) -> ScalingOperator:
-    """The worst operator of all layouts and dtypes that are taken."""
+def _probed_objects(measurement: Measurement, images: Sequence[Levels]) -> ScalingOperator:
+    """The worst operator of all layouts and dtypes that are taken; what cannot be measured is noted."""
+    run, size, out_size = measurement.run, measurement.in_size, measurement.out_size
 
     def call(picture: Any) -> FloatArray:
         return run.hand(picture)
@@ -443,9 +458,13 @@ def _probed_objects(run: Run, size: Size, out_size: Size, images: Sequence[Level
             raise
         except ProbeError as error:
             first = first or error
+            measurement.unmeasured.append(f"{layout}: {_plain(str(error), run)[:200]}")
     if not found:
         assert first is not None
         raise first
+    for one in found:
+        assert one.provenance is not None
+        measurement.unmeasured += [_plain(text, run)[:200] for text in one.provenance.unmeasured]
     return max(found, key=lambda one: exposure(one).stealth_gain_db)
 
 
@@ -497,7 +516,7 @@ def _modes(main: Measurement, size: Size, images: Sequence[Levels]) -> Iterator[
         if other.operator is not None or other.unfaithful:
             yield other
         else:
-            main.alike.append(f"{mode} not measured: {other.error[:200]}")
+            main.unmeasured.append(f"{mode}: {other.error[:200]}")
 
 
 def _alike(own: Run, main: Measurement) -> bool:

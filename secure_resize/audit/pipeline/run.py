@@ -21,7 +21,7 @@ from ..report import Report
 from .answer import report_of
 from .attack import Attack, attack as attacked, draw, save
 from .decoding import Decoding, decoding
-from .measure import Entry, Measurement, Unresized, entries, measurements, same_as
+from .measure import MOST_OUTPUTS, Entry, Measurement, Unresized, entries, measurements, same_as
 from .mending import Mended, mend
 from .target import Target, TargetError, find, target_of
 from .userpictures import Picture, read_all
@@ -254,6 +254,12 @@ def _measured(
         if one.operator is None and not one.unfaithful:
             found.failures.append(f"{one.name} at {size[0]}x{size[1]}: {one.error}")
         tell(f"{entry.target.name} at {size[0]}x{size[1]}: {one.name}: {one.verdict}", found)
+    left = entry.outputs[MOST_OUTPUTS:]
+    if left:
+        found.failures.append(
+            f"{entry.way.name} at {size[0]}x{size[1]}: only {MOST_OUTPUTS} pictures of a result are "
+            f"measured; name others by the output: {', '.join(left)}"
+        )
     notes = (*entry.way.notes, *entry.target.notes)
     found.notes += [note for note in notes if note not in found.notes]
     return mains
