@@ -172,16 +172,15 @@ MENDS.add(
         "antialias=True, and bilinear or bicubic",
     )
 )
-for _method in ("bilinear", "nearest", "bicubic", "area", "scale_and_translate"):
-    MENDS.add(
-        Mend(
-            f"tf.image.resize ({_method})",
-            "tensorflow:image.resize",
-            _tensorflow,
-            {"resize": _ANTIALIAS, "resize_with_pad": _ANTIALIAS, "Resizing": _ANTIALIAS},
-            "antialias=True (image_dataset_from_directory has no such option: load without it, and scale in a map)",
-        )
+MENDS.add(
+    Mend(
+        "tf.image.resize",
+        "tensorflow:image.resize",
+        _tensorflow,
+        {"resize": _ANTIALIAS, "resize_with_pad": _ANTIALIAS, "Resizing": _ANTIALIAS},
+        "antialias=True (image_dataset_from_directory has no such option: load without it, and scale in a map)",
     )
+)
 MENDS.add(
     Mend(
         "kornia.geometry.transform.resize",
@@ -280,9 +279,18 @@ def replacement(call: Guilty) -> Replacement | None:
         tree = ast.parse(source)
     except SyntaxError:
         return None
+    of_module = "." not in row.owner.partition(":")[2] or row.owner.startswith("tensorflow:")
+    imported = {
+        (one.asname or one.name).partition(".")[0]
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for one in node.names
+    }
     for node in ast.walk(tree):
         inside = isinstance(node, ast.Call) and node.lineno <= call.line <= (node.end_lineno or node.lineno)
         if inside and isinstance(node, ast.Call) and _name(node) in row.callees:
+            if of_module and _root(node) not in imported:
+                return None  # self.resize(image) may be an object's own call, which takes no such keyword
             old = ast.get_source_segment(source, node)
             new = _rewritten(node, row.callees[_name(node)])
             if old is None or new is None:
@@ -295,6 +303,14 @@ def replacement(call: Guilty) -> Replacement | None:
 
 def _name(node: ast.Call) -> str:
     return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+
+
+def _root(node: ast.Call) -> str:
+    """The name that a call's function begins with; nothing where that is no name."""
+    base: ast.expr = node.func
+    while isinstance(base, ast.Attribute):
+        base = base.value
+    return base.id if isinstance(base, ast.Name) else ""
 
 
 def _rewritten(node: ast.Call, keywords: Mapping[str, str]) -> str | None:
