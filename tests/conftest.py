@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ import secure_resize
 from secure_resize import pytest_plugin
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# A shell lets what it runs in the background ignore interrupts, and the processes that tests start would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # The processes that tests start import the package that is under test, installed or not, and not what lies in the
 # current folder.
 os.environ["PYTHONSAFEPATH"] = "1"
