@@ -144,3 +144,15 @@ def test_coverage_is_not_safety():
     found = exposure(probe("opencv:lanczos4", (128, 128), (32, 32)))
     assert found.coverage == 1
     assert found.verdict == "vulnerable"
+
+
+def test_outputs_that_sample_are_no_safer_among_others_that_average():
+    """The averages of the same places, and the order of the outputs, hide no sampling."""
+    averaged = sr.axis_operator(240, 30, "area").dense()
+    sampled = sampled_axis(SCALERS["opencv:nearest"].sampling, 240, 30).operator.dense()
+    dense = np.random.default_rng(0).permutation(np.concatenate([averaged, sampled]))
+    mixed = AxisOperator(240, 60, np.zeros(60, np.int64), dense)
+    assert exposure(ScalingOperator(mixed, axis([[1.0]]))).verdict == "vulnerable"
+    twice = np.random.default_rng(0).permutation(np.concatenate([averaged, averaged[:, ::-1]]))
+    harmless = AxisOperator(240, 60, np.zeros(60, np.int64), twice)
+    assert exposure(ScalingOperator(harmless, axis([[1.0]]))).verdict == "robust"

@@ -203,8 +203,9 @@ def _axis_exposure(axis: AxisOperator, std: float) -> _AxisExposure:
 def _gain(dense: FloatArray, moved: npt.NDArray[np.intp], std: float, faint: float) -> tuple[float, float]:
     """Stealth gain in dB of the outputs ``moved`` of a matrix, and its uncertainty.
 
-    A plain resize has G² = N/n · σmax². What is put together of several, or shows a border that was continued outwards,
-    has the largest of: that of each regular run of outputs, and that of all of them at fair shares of the source.
+    A plain resize has G² = N/n · σmax². What is put together of several, or shows a border continued outwards, has the
+    largest of three: that of each regular run of outputs, of all outputs that read few pixels, and of all outputs at
+    fair shares of the source.
     """
     rows = dense[moved]
     view = _in_view(rows)
@@ -217,6 +218,11 @@ def _gain(dense: FloatArray, moved: npt.NDArray[np.intp], std: float, faint: flo
         return _plain_gain(rows, std)
     regular = [run[_regular(run)] for run in runs if len(run) >= _RUN]
     gains = [_plain_gain(run, std) for run in regular if len(run) >= _RUN // 2]
+    # Fair shares would give what samples to the outputs that average the same pixels.
+    size = np.abs(rows)
+    sharp = rows[size.sum(axis=1) ** 2 / (size**2).sum(axis=1) < 0.5 * (view.stop - view.start) / len(rows)]
+    if len(sharp) >= _RUN:
+        gains.append(_plain_gain(sharp, std))
     return max([*gains, _fair_gain(rows, view, std)])
 
 

@@ -42,7 +42,8 @@ _SHOWN = 0.5
 class Decoding:
     """A pipeline that scales while it decodes. ``difference``: RMS levels, of the same picture in JPEG and lossless.
 
-    ``scale``: it decodes at 1/scale; 0 where no crafted file said so (``reason``). Of the file crafted for it: ``data``
+    ``scale``: it decodes at 1/scale; 0 where no crafted file said so (``reason``). ``certain``: whether it scales; else
+    its decoder is only known not to be exact. Of the file crafted for it: ``data``
     its bytes, ``source`` and what a full decode ``shown``; ``target`` and what the pipeline made of it, ``seen``;
     PSNRs as in an attack.
     """
@@ -51,6 +52,7 @@ class Decoding:
     difference: float
     scale: int = 0
     reason: str = ""
+    certain: bool = True
     data: bytes = b""
     source: Image | None = None
     shown: Image | None = None
@@ -102,7 +104,7 @@ def decoding(found: Measurement, images: Sequence[Image] = (), *, attack: bool =
         return None
     if not attack:
         certain = found.verdict == "robust" and difference >= 2 * _SAME
-        return Decoding(found, difference, reason="no file was crafted") if certain else None
+        return Decoding(found, difference, reason="no file was crafted", certain=certain)
     started, best, reason = time.monotonic(), Decoding(found, difference), ""
     for scale in _SCALES:
         try:
@@ -119,9 +121,8 @@ def decoding(found: Measurement, images: Sequence[Image] = (), *, attack: bool =
         # Files were crafted, and it showed none: a decoder with a coarser arithmetic, which a pipeline that samples
         # lets through. Without the crafting library only a difference that outlives averaging says something.
         crafted = not reason.startswith(("ImportError", "ModuleNotFoundError"))
-        if crafted or found.verdict != "robust" or difference < 2 * _SAME:
-            return None
-        return Decoding(found, difference, reason=reason)
+        certain = not crafted and found.verdict == "robust" and difference >= 2 * _SAME
+        return Decoding(found, difference, reason=reason, certain=certain)
     return Decoding(**{**vars(best), "seconds": time.monotonic() - started})
 
 
@@ -160,6 +161,7 @@ def _crafted(found: Measurement, back: Back, scale: int, images: Sequence[Image]
         difference,
         scale,
         "",
+        True,
         crafted.data,
         source,
         crafted.shown,

@@ -274,7 +274,12 @@ def _decodings(
             continue
         tell(f"{found.target}: how it decodes JPEG files", found)
         scaled = decoding(one, pictures, attack=found.options.attack)
-        if scaled is not None:
+        if scaled is not None and not scaled.certain:
+            found.notes.append(
+                f"{one.name}: its JPEG decoder is not exact (rule SR110): what it makes of a coarse file lies "
+                f"{scaled.difference:.1f} levels (RMS) from what it makes of the file's pixels"
+            )
+        elif scaled is not None:
             found.decodings.append(scaled)
             if scaled.reason:
                 found.notes.append(f"{one.name}: it scales while it decodes JPEG files; {scaled.reason}")
