@@ -61,6 +61,13 @@ LAYERS = [
         "attacks.decoders",
         "attacks.inexact",
     },
+    {"detect.targets"},
+    {"detect.views", "detect.fields"},
+    {"detect.detectors"},
+    {"detect.calibration"},
+    {"detect.examining"},
+    {"detect.inspecting"},
+    {"detect"},
     {
         "audit.report",
         "audit.rules",
@@ -236,7 +243,7 @@ def test_everything_public_is_documented():
         assert inspect.getdoc(value) != inspect.getdoc(type(value)) or isinstance(value, dict), name
 
 
-@pytest.mark.parametrize("module", ["attacks", "evaluate"])
+@pytest.mark.parametrize("module", ["attacks", "detect", "evaluate"])
 def test_every_public_name_of_a_room_is_there(module):
     room = getattr(secure_resize, module)
     for name in room.__all__:
