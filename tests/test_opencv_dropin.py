@@ -303,8 +303,9 @@ def test_the_arguments_are_opencvs(photo):
 
 def test_every_other_name_is_opencvs():
     assert set(dir(cv2)) <= set(dir(ours))
-    assert ours.cvtColor is cv2.cvtColor
-    assert ours.INTER_AREA == cv2.INTER_AREA
+    public = [name for name in dir(cv2) if not name.startswith("_")]
+    assert len(public) > 1000
+    assert [name for name in public if getattr(ours, name) is not getattr(cv2, name)] == ["resize"]
     starred = {}
     exec("from secure_resize.integrations.opencv import *", starred)
     assert starred["resize"] is ours.resize
