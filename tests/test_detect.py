@@ -116,6 +116,8 @@ def test_bad_arguments_are_refused(source):
         DETECTORS["phase4"]
     with pytest.raises(TypeError, match="exclude each other"):
         inspect(source, (8, 8), front_end="x")
+    with pytest.raises(ValueError, match="unknown front end 'x'; valid front ends: "):
+        inspect(source, front_end="x")
     with pytest.raises(ValueError, match="no picture that Pillow can read"):
         inspect(b"no picture")
 
@@ -169,6 +171,8 @@ def test_inspect_reads_files_as_they_are(tmp_path, attacked):
         found = inspect(given, (64, 64), scaler="opencv:linear")
         assert found.suspicious
         assert found.size == (64, 64)
+    front = inspect(np.kron(attacked, np.ones((4, 4, 1), np.uint8)), front_end="claude*")
+    assert max(front.size) <= 2576
     small = inspect(attacked[:200, :200])
     assert not small.suspicious
     assert "smaller than" in small.note

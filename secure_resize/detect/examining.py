@@ -19,7 +19,7 @@ from .views import View, as_picture
 
 __all__ = ["RATE", "examine"]
 
-# The false-positive rate of one picture, over all targets that it is examined against.
+# The share of clean pictures that are found suspicious of any of the targets, at most.
 RATE = 0.001
 
 
@@ -68,23 +68,31 @@ def examine(
     if not 0 < rate < 1:
         raise ValueError(f"rate must lie between 0 and 1, got {rate!r}")
     picture, chosen, table = as_picture(image), as_targets(targets), calibration or shipped()
-    found = [_against(picture, image.ndim, target, table, rate / len(chosen)) for target in chosen]
-    found = [replace(one, p_value=min(1.0, one.p_value * len(chosen))) for one in found]
+    in_size = (picture.shape[0], picture.shape[1])
+    reasons = [_nothing_to_find(in_size, target) for target in chosen]
+    tried = max(1, reasons.count(""))
+    found = [
+        _nothing(view, reason) if reason else _against(view, table, rate / tried, tried)
+        for view, reason in zip((View(picture, target) for target in chosen), reasons, strict=True)
+    ]
+    if image.ndim == 2:
+        found = [replace(one, hidden=one.hidden[..., 0]) for one in found if one.hidden is not None]
     return sorted(found, key=lambda one: (one.p_value, -one.score / one.threshold if one.threshold else 0.0))
 
 
-def _against(picture: Image, rank: int, target: Target, table: Calibration, rate: float) -> Suspicion:
-    view = View(picture, target)
-    hidden = view.hidden if rank == 3 else view.hidden[..., 0]
-    nothing = _nothing_to_find((picture.shape[0], picture.shape[1]), target)
-    if nothing:
-        return Suspicion(False, 0.0, 0.0, 1.0, "", target.scaler, target.size, None, hidden, note=nothing)
-    in_size = picture.shape[:2]
+def _nothing(view: View, reason: str) -> Suspicion:
+    target = view.target
+    return Suspicion(False, 0.0, 0.0, 1.0, "", target.scaler, target.size, None, view.hidden, note=reason)
+
+
+def _against(view: View, table: Calibration, rate: float, tried: int) -> Suspicion:
+    """The suspicion of one of ``tried`` targets, each of which may find that ``rate`` of clean pictures suspicious."""
+    target, in_size = view.target, view.source.shape[:2]
     names = [name for name in table.detectors(target, in_size) if DETECTORS[name].smallest <= min(target.size)]
     measured = {name: DETECTORS[name].measure(view) for name in names}
     p_values = {name: table.p_value(name, target, in_size, one.score) for name, one in measured.items()}
     worst = min(p_values, key=lambda name: p_values[name])
-    p_value, share = min(1.0, p_values[worst] * len(names)), rate / len(names)
+    p_value, share = min(1.0, p_values[worst] * len(names) * tried), rate / len(names)
     threshold = table.threshold(worst, target, in_size, share)
     box = _on_source(measured[worst].box, view)
     return Suspicion(
@@ -96,7 +104,7 @@ def _against(picture: Image, rank: int, target: Target, table: Calibration, rate
         target.scaler,
         target.size,
         box,
-        hidden,
+        view.hidden,
     )
 
 

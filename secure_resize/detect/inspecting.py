@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import io
 import os
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..front_ends import select_front_ends
 from ..measure.scalers import load
 from .calibration import Calibration
 from .examining import RATE, examine
@@ -46,7 +46,8 @@ def inspect(
     scaler
         Names of scalers; by default one for each way of sampling is tried.
     front_end
-        Names in ``FRONT_ENDS``: their rules for the size and their scalers, instead of ``size``.
+        Names in ``FRONT_ENDS``, or patterns of them: their rules for the size, and their scalers unless ``scaler`` is
+        given.
     calibration, rate
         As in :func:`~secure_resize.detect.examine`; the rate is 0.001, or 0.01 where size or scaler have to be tried.
 
@@ -77,11 +78,11 @@ def inspect(
 
 
 def _front_ends(names: Sequence[str], in_size: tuple[int, int], scaler: Any) -> list[Target]:
-    rows = importlib.import_module("..front_ends", __package__).FRONT_ENDS
+    """Sizes and scalers of the front ends' rows, each once."""
     found = []
-    for row in (rows[name] for name in names):
-        scalers = [one for one in row.scalers if ":" in one] if scaler is None else [scaler]
-        found += [Target(one, size) for size in row.sizes(*in_size) for one in scalers or KINDS]
+    for row in select_front_ends(tuple(names)):
+        scalers = row.scalers if scaler is None else (scaler,) if isinstance(scaler, str) else scaler
+        found += [Target(one, size) for size in row.sizes(*in_size) for one in scalers]
     return list(dict.fromkeys(found))
 
 
