@@ -315,9 +315,11 @@ class _Walker:
 
     def call(self, node: ast.Call) -> None:
         site = CallSite(node, self.scope, self.block, self.labels)
-        self.tree.calls.append(site)
-        last = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        self.tree.by_name[last].append(site)
+        last = _last_name(node.func)
+        self.record(site, last)
+        made = _made_by(node, last)
+        if made is not None:
+            self.record(CallSite(made, self.scope, self.block, self.labels), _last_name(made.func))
         if isinstance(node.func, ast.Attribute):  # image.resize(...).astype(...): still the same picture
             self.expression(node.func.value)
         else:  # Resizing(224, 224)(image) is still the picture too
@@ -327,6 +329,10 @@ class _Walker:
             self.labelled(one, kept)
         for keyword in node.keywords:
             self.labelled(keyword.value, (keyword.arg,) if keyword.arg else ())
+
+    def record(self, site: CallSite, name: str) -> None:
+        self.tree.calls.append(site)
+        self.tree.by_name[name].append(site)
 
     def comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> None:
         outer = self.scope
@@ -348,6 +354,46 @@ TRANSPARENT = {
     "list", "squeeze", "stack", "tensor", "to", "tuple", "uint8", "unsqueeze", "cvtColor", "permute", "transpose",
     "cast", "convert_to_tensor", "constant", "as_tensor", "rint", "round", "flip", "concat", "cat", "concatenate",
 }  # fmt: skip
+
+
+# Functions that call their first argument for each element of the others, and those that call it with the others; the
+# loop's own run_in_executor has its executor before it.
+MAPS = {"map", "imap", "imap_unordered", "map_async"}
+STARMAPS = {"starmap", "starmap_async"}
+SUBMITS = {"submit", "to_thread", "run_in_executor"}
+
+
+def _last_name(function: ast.expr) -> str:
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+
+
+def _made_by(node: ast.Call, name: str) -> ast.Call | None:
+    """The call that ``map(function, images, sizes)``, ``executor.submit(function, image, size)`` and the like make."""
+    if name not in MAPS | STARMAPS | SUBMITS:
+        return None
+    arguments = node.args[1:] if name == "run_in_executor" else node.args
+    if not arguments or not isinstance(arguments[0], (ast.Name, ast.Attribute)):
+        return None
+    rest, keywords = arguments[1:], []
+    if name in STARMAPS:
+        rest = []  # tuples, which nothing is known of
+    elif name in MAPS:
+        rest = [ast.copy_location(_element(one), one) for one in rest]
+    else:
+        keywords = node.keywords
+    return ast.copy_location(ast.Call(func=arguments[0], args=rest, keywords=keywords), arguments[0])
+
+
+def _element(iterable: ast.expr) -> ast.expr:
+    """What a loop over ``iterable`` gives first."""
+    if isinstance(iterable, ast.BinOp) and isinstance(iterable.op, ast.Mult):  # [size] * n
+        iterable = iterable.right if isinstance(iterable.left, ast.Constant) else iterable.left
+    if isinstance(iterable, ast.Call) and _last_name(iterable.func) == "repeat" and iterable.args:
+        return iterable.args[0]
+    if isinstance(iterable, (ast.List, ast.Tuple)) and iterable.elts:
+        return iterable.elts[0]
+    first = ast.copy_location(ast.Constant(0), iterable)
+    return ast.Subscript(value=iterable, slice=first, ctx=ast.Load())
 
 
 def _target_names(target: ast.expr) -> Iterator[str]:
