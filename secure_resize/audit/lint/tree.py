@@ -112,6 +112,7 @@ class _Walker:
         self.block: Path = ()
         self.blocks = 0
         self.labels: tuple[str, ...] = ()
+        self.bind(MMCV, Binding("import", 0, (), target="mmcv"))
 
     # Statements.
 
@@ -294,6 +295,8 @@ class _Walker:
         elif isinstance(node, (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)):
             self.comprehension(node)
         elif isinstance(node, ast.Dict):
+            keys = [one.value if isinstance(one, ast.Constant) else None for one in node.keys]
+            self.made(_configured(node, dict(zip(keys, node.values, strict=True))))
             for key, value in zip(node.keys, node.values, strict=True):
                 if key is not None:
                     self.expression(key)
@@ -317,9 +320,9 @@ class _Walker:
         site = CallSite(node, self.scope, self.block, self.labels)
         last = _last_name(node.func)
         self.record(site, last)
-        made = _made_by(node, last)
-        if made is not None:
-            self.record(CallSite(made, self.scope, self.block, self.labels), _last_name(made.func))
+        self.made(_made_by(node, last))
+        if last == "dict" and not node.args:
+            self.made(_configured(node, {one.arg: one.value for one in node.keywords if one.arg}))
         if isinstance(node.func, ast.Attribute):  # image.resize(...).astype(...): still the same picture
             self.expression(node.func.value)
         else:  # Resizing(224, 224)(image) is still the picture too
@@ -329,6 +332,11 @@ class _Walker:
             self.labelled(one, kept)
         for keyword in node.keywords:
             self.labelled(keyword.value, (keyword.arg,) if keyword.arg else ())
+
+    def made(self, call: ast.Call | None) -> None:
+        """A call that is not written as one."""
+        if call is not None:
+            self.record(CallSite(call, self.scope, self.block, self.labels), _last_name(call.func))
 
     def record(self, site: CallSite, name: str) -> None:
         self.tree.calls.append(site)
@@ -382,6 +390,33 @@ def _made_by(node: ast.Call, name: str) -> ast.Call | None:
     else:
         keywords = node.keywords
     return ast.copy_location(ast.Call(func=arguments[0], args=rest, keywords=keywords), arguments[0])
+
+
+# What OpenMMLab's configuration files name in {"type": name, ...}, and by which other keys they are told from others'.
+CONFIGURED = {"Resize", "RandomResize", "RandomChoiceResize"}
+KEYS = {"scale", "scales", "img_scale", "scale_factor", "keep_ratio", "ratio_range", "clip_object_border"}
+MMCV = "mmcv's registry"  # the name that the module has there, which no file can use
+
+
+def _configured(node: ast.expr, entries: dict[object, ast.expr]) -> ast.Call | None:
+    """The transform that ``dict(type="Resize", scale=(1333, 800), keep_ratio=True)`` becomes."""
+    kind = entries.get("type")
+    if not isinstance(kind, ast.Constant) or not isinstance(kind.value, str) or not KEYS & entries.keys():
+        return None
+    name = kind.value.rpartition(".")[2]
+    if name not in CONFIGURED:
+        return None
+    module = ast.Attribute(ast.Name(MMCV, ast.Load()), "transforms", ast.Load())
+    renamed = {"img_scale": "scale"}
+    keywords = [
+        ast.keyword(renamed.get(key, key), value)
+        for key, value in entries.items()
+        if isinstance(key, str) and key != "type"
+    ]
+    made = ast.Call(func=ast.Attribute(module, name, ast.Load()), args=[], keywords=keywords)
+    for one in (made, made.func, module, module.value):
+        ast.copy_location(one, node)
+    return made
 
 
 def _element(iterable: ast.expr) -> ast.expr:
