@@ -25,7 +25,7 @@ LAYERS = [
     {"registry", "names", "tables", "workers"},
     {"core.kernels"},
     {"core.taps", "core.selection"},
-    {"core.operator", "core", "core.reference", "core.native"},
+    {"core.operator", "core", "core.reference", "core.native", "core.native.views"},
     {"scaling"},
     {"decoding"},
     {"measure"},
