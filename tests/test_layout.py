@@ -19,13 +19,15 @@ from secure_resize.measure.blackbox import DTYPES, LAYOUTS
 from secure_resize.reconstruction.plan import METHODS
 from secure_resize.scaling import PASS_ORDERS
 
+pytestmark = pytest.mark.once
+
 PACKAGE = Path(secure_resize.__file__).parent
 # Each module may import those of the lines above it, and those of its own line.
 LAYERS = [
     {"registry", "names", "tables", "workers"},
     {"core.kernels"},
     {"core.taps", "core.selection"},
-    {"core.operator", "core", "core.reference", "core.native"},
+    {"core.operator", "core", "core.reference", "core.native", "core.native.views"},
     {"scaling"},
     {"decoding"},
     {"measure"},
