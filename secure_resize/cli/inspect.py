@@ -38,7 +38,7 @@ def inspect(
     out: Path = Path("secure-resize-inspect"),
     json: bool = False,
     max_pixels: int = MAX_PIXELS,
-    time_limit: float = 300.0,
+    time_limit: float = 900.0,
     memory_limit: float = 8.0,
 ) -> Exit:
     """See a picture as models do: what each front end makes of it, and whether that is another picture.

@@ -23,6 +23,8 @@ __all__ = ["inspect_files"]
 
 Answer = dict[str, Any]
 _DRAWN = 8  # full-size pictures of what suspicious views show, at most
+# Text is read in so many distinct views, the most suspicious first, that lie further than this from the robust ones.
+_READ, _APART = 24, 2.0
 _ORDER = ("torchvision", "tensorflow")  # the other way round the process ends
 
 
@@ -73,11 +75,12 @@ def _one(path: str, options: Answer) -> Answer:
 
 
 def _with_text(found: Inspected) -> Inspected:
-    """Read what each distinct view shows, and what the picture itself says in any of its readings."""
+    """Read what each distinct view shows that is not the robust one, and what the picture says in any reading."""
     known = [line for one in found.readings for line in read_text(one.image)]
     seen: list[Seen] = []
-    for group in grouped(found.seen):
-        text = new_text(read_text(group[0].image), [*known, *read_text(group[0].robust)])
+    for number, group in enumerate(grouped(found.seen)):
+        look = number < _READ and group[0].apart >= _APART
+        text = new_text(read_text(group[0].image), known) if look else []
         seen += [replace(one, text=text) for one in group]
     return replace(found, seen=seen)
 
