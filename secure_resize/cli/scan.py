@@ -147,6 +147,7 @@ def _calibration(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         made.save(out / "calibration.json")
+        return Calibration.load(out / "calibration.json")  # the figures as whoever takes the file has them
     return made
 
 

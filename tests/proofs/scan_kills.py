@@ -187,9 +187,11 @@ def prove(
         found = compare(root / "undisturbed", root / "killed")
         peak = json.loads((root / "undisturbed" / "peak.json").read_text())["peak_kib"] / 1024
         size = (root / "undisturbed" / "report.json").stat().st_size / 2**20
-        print(f"{images} pictures: {took:.0f} s undisturbed ({images / took:.0f} a second), {again:.0f} s with {kills} "
-              f"kills, {ended} of them of the scan itself, which knew {known} rows; "
-              f"peak of the scanning process {peak:.0f} MiB; report.json {size:.1f} MiB; files that differ: {', '.join(found) or 'none'}")  # fmt: skip
+        print(
+            f"{images} pictures: {took:.0f} s undisturbed ({images / took:.0f} a second), {again:.0f} s with {kills} "
+            f"kills, {ended} of them of the scan itself, which knew {known} rows; peak of the scanning process "
+            f"{peak:.0f} MiB; report.json {size:.1f} MiB; files that differ: {', '.join(found) or 'none'}"
+        )
     return found, known
 
 
