@@ -134,8 +134,16 @@ LAYERS = [
     {"evaluate.verdicts", "evaluate.options", "evaluate.classifier", "evaluate.formats", "evaluate.figures"},
     {"evaluate.run"},
     {"evaluate"},
+    {"scan.units"},
+    {"scan.archives", "scan.tables"},
+    {"scan.sources"},
+    {"scan.look", "scan.crew"},
+    {"scan.reader", "scan.ledger", "scan.move"},
+    {"scan.report", "scan.gallery", "scan.engines", "scan.clean"},
+    {"scan.run"},
+    {"scan"},
     {"cli.outcome", "cli.arguments", "cli.child", "cli.reporting"},
-    {"cli.demo", "cli.audit", "cli.probe", "cli.survey", "cli.lint", "cli.trace", "cli.evaluate"},
+    {"cli.demo", "cli.audit", "cli.probe", "cli.survey", "cli.lint", "cli.trace", "cli.scan", "cli.evaluate"},
     {"cli.app"},
     {"cli"},
     {"__main__"},
@@ -248,7 +256,7 @@ def test_everything_public_is_documented():
         assert inspect.getdoc(value) != inspect.getdoc(type(value)) or isinstance(value, dict), name
 
 
-@pytest.mark.parametrize("module", ["attacks", "detect", "evaluate"])
+@pytest.mark.parametrize("module", ["attacks", "detect", "evaluate", "scan"])
 def test_every_public_name_of_a_room_is_there(module):
     room = getattr(secure_resize, module)
     for name in room.__all__:
