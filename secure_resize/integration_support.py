@@ -5,10 +5,14 @@ Not public. Integrations import ``secure_resize`` and this module, and nothing e
 
 from __future__ import annotations
 
+from typing import Any
+
+from .core.operator import axis_operator
 from .core.taps import PRECISION_BITS, axis_weights
 from .measure.scalers import SCALERS, load
 from .names import Defense, KernelName, PassOrder, ReconstructionMethod, Size
 from .reconstruction.plan import METHODS, check_options
+from .registry import Registry
 from .scaling import MAX_AXIS, MAX_PIXELS, PASS_ORDERS, check_kernel, check_size
 
 __all__ = [
@@ -20,7 +24,9 @@ __all__ = [
     "Defense",
     "KernelName",
     "ReconstructionMethod",
+    "Registry",
     "Size",
+    "axis_operator",
     "axis_weights",
     "check_kernel",
     "check_options",
@@ -29,6 +35,7 @@ __all__ = [
     "pillow_pass_order",
     "stock_scaler",
     "stock_scalers",
+    "tracing",
 ]
 
 DEFENSES = ("robust", *METHODS)
@@ -64,3 +71,10 @@ def stock_scaler(defense: str, library: str, algorithm: str) -> str | None:
 def pillow_pass_order(version: str) -> PassOrder:
     """The ``pass_order`` that gives the bytes of this version of Pillow."""
     return "pillow13" if int(version.partition(".")[0]) >= 13 else "pillow12"
+
+
+def tracing() -> Any:
+    """What watches libraries' functions, as the module ``audit.trace.routing``; imported when it is first needed."""
+    from .audit.trace import routing
+
+    return routing
