@@ -104,10 +104,10 @@ def _stray(plane: Array, size: tuple[int, ...]) -> float:
     """The share of outputs whose label, by nearest at the middle, is rare in what they cover."""
     at = [np.minimum((np.arange(m) * n + n // 2) // m, n - 1) for n, m in zip(plane.shape, size, strict=True)]
     back = [np.arange(n) * m // n for n, m in zip(plane.shape, size, strict=True)]
-    worst = 1.0
+    worst = 0.0
     corner = [np.arange(m) * n // m for n, m in zip(plane.shape, size, strict=True)]
     for picked in (plane[np.ix_(*at)], plane[np.ix_(*corner)]):
         same = (plane == picked[np.ix_(*back)]).astype(np.uint8) * np.uint8(255)
         share = scale_axes(same, (size[0], size[1]))
-        worst = min(worst, float((share < 255 * _SHARE).mean()))
+        worst = max(worst, float((share < 255 * _SHARE).mean()))
     return worst

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -120,8 +121,7 @@ def _warped(call: Call, size: tuple[int, int], steps: tuple[float, float], rende
 
 def _given(call: Call, result: Array, dst: Any) -> Any:
     """As the library would give it: in ``dst``, or as a ``cv2.UMat`` where it was given one."""
-    import cv2
-
+    cv2: Any = importlib.import_module("cv2")
     if not hasattr(call.argument(0, "src"), "shape"):
         return cv2.UMat(result)
     if isinstance(dst, np.ndarray) and dst.shape == result.shape and dst.dtype == result.dtype:
@@ -135,7 +135,7 @@ def _linear_warp(call: Call, whole: Matrix, rows: int) -> Answer:
     width, height = map(int, call.argument(2, "dsize"))
     size = height, width
     inverted = bool(int(call.argument(4, "flags", LINEAR)) & INVERSE_MAP)
-    back = whole if inverted else np.linalg.inv(whole)
+    back: Any = whole if inverted else np.linalg.inv(whole)
     value = call.argument(6, "borderValue")
 
     def render(
@@ -166,8 +166,7 @@ def warp_perspective(call: Call) -> Answer:
 @route("cv2.remap")
 def remap(call: Call) -> Answer:
     """``cv2.remap``: the map is interpolated."""
-    import cv2
-
+    cv2: Any = importlib.import_module("cv2")
     first, second = call.argument(1, "map1"), call.argument(2, "map2")
     first, second = _array(first), None if second is None else _array(second)
     size = first.shape[:2]

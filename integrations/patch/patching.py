@@ -12,7 +12,7 @@ from typing import Any, Literal
 from secure_resize.integration_support import tracing
 
 from .importing import ENVIRONMENT, environment
-from .routes import Call, Done, Left, Route, routes_of
+from .routes import Answer, Call, Done, Left, Route, routes_of
 
 __all__ = ["MODES", "Mode", "PatchWarning", "Patching"]
 
@@ -53,7 +53,11 @@ class Patching:
                 cls.active = cls()
             cls.active.recorder = recorder or cls.active.recorder
             cls.active.contexts.append((libraries, mode))
-            cls.active._follow()
+            try:
+                cls.active._follow()
+            except BaseException:  # a warning that is an error
+                cls.leave(libraries, mode)
+                raise
 
     @classmethod
     def leave(cls, libraries: tuple[str, ...], mode: Mode) -> None:
@@ -73,8 +77,7 @@ class Patching:
             for one in routes_of(libraries):
                 if mode == "enforce" or one.name not in wanted:
                     wanted[one.name] = one, mode
-        for name in [name for name in self.wrapped if name not in wanted]:
-            self._unwrap(name)
+        self._unwrap([name for name in self.wrapped if name not in wanted])
         self.modes = {name: mode for name, (_, mode) in wanted.items()}
         new = [one for name, (one, _) in wanted.items() if name not in self.wrapped]
         if new:
@@ -95,12 +98,13 @@ class Patching:
             self.wrapped[one.name] = self.tracing.Wrapping([one.hook], make, self._failed)
         for one in new:
             self.wrapped[one.name].start()
-        self._swap(fresh)
+        for place in self._swap(fresh):
+            self._warn(f"a reference to a routed function cannot be replaced: {place}", "", 0)
 
-    def _swap(self, pairs: list[tuple[Any, Any]]) -> None:
-        """References that were taken earlier."""
+    def _swap(self, pairs: list[tuple[Any, Any]]) -> list[str]:
+        """References that were taken earlier; where it could not be done."""
         if not pairs:
-            return
+            return []
         keep = {id(pairs), *map(id, pairs)}
         for known in self.pairs.values():
             keep |= {id(known), *map(id, known)}
@@ -108,13 +112,15 @@ class Patching:
                 keep |= {id(vars(wrapper)), *map(id, _cells(wrapper))}
         for wrapping in self.wrapped.values():
             keep |= {*map(id, wrapping.undo), *map(id, wrapping.wrappers.values())}
-        for place in self.tracing.swap(pairs, lambda holder: id(holder) in keep):
-            self._warn(f"a reference to a routed function cannot be replaced: {place}", "", 0)
+        left: list[str] = self.tracing.swap(pairs, lambda holder: id(holder) in keep)
+        return left
 
-    def _unwrap(self, name: str) -> None:
-        self.wrapped.pop(name).stop()
-        pairs = self.pairs.pop(name, [])
-        self._swap([(wrapper, original) for original, wrapper in pairs])
+    def _unwrap(self, names: list[str]) -> None:
+        pairs: list[tuple[Any, Any]] = []
+        for name in names:
+            self.wrapped.pop(name).stop()
+            pairs += [(wrapper, original) for original, wrapper in self.pairs.pop(name, [])]
+        self._swap(pairs)
 
     def _failed(self, text: str) -> None:
         self._warn(text, "", 0)
@@ -144,7 +150,10 @@ class Patching:
                 answer = self._answer(one, original, args, kwargs, frame)
                 if isinstance(answer, Done):
                     return answer.result
-                return original(*args, **kwargs)
+                result = original(*args, **kwargs)
+                if answer is not None:
+                    self._say(one, answer, frame)
+                return result
             if mode is None:
                 return original(*args, **kwargs)
             before = None if prepare is None else prepare(args, kwargs)
@@ -162,15 +171,12 @@ class Patching:
         """The mode of each route that is on, at this moment."""
         return self.modes
 
-    def _answer(self, one: Route, original: Any, args: Any, kwargs: Any, frame: FrameType) -> Any:
+    def _answer(self, one: Route, original: Any, args: Any, kwargs: Any, frame: FrameType) -> Answer:
         try:
-            answer = one.replace(Call(original, args, kwargs, lambda: self._names_a_mask(frame)))
+            return one.replace(Call(original, args, kwargs, lambda: self._names_a_mask(frame)))
         except Exception as error:
-            # The library's own errors come from the library; what it takes and we do not is said.
-            answer = Left(f"it could not be replaced: {type(error).__name__}: {error}")
-        if isinstance(answer, Left):
-            self._say(one, answer, frame)
-        return answer
+            # What the library does not take either raises its own error next; what it takes and we do not is said.
+            return Left(f"it could not be replaced: {type(error).__name__}: {error}")
 
     def _say(self, one: Route, left: Left, frame: FrameType) -> None:
         path, line = self._place(frame)

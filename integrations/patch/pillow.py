@@ -21,8 +21,6 @@ PREMULTIPLIED = {"RGBA": "RGBa", "LA": "La"}
 LAB_OFFSET = np.array([0, 128, 128], np.uint8)
 MAPS = ("1", "L", "P", "I", "I;16", "F")  # modes in which there are maps of labels
 
-Box = tuple[float, float, float, float]
-
 
 @route("PIL.Image.Image.resize")
 def resize(call: Call) -> Answer:
@@ -31,7 +29,7 @@ def resize(call: Call) -> Answer:
     width, height = map(int, call.argument(1, "size"))
     resample, box, gap = call.argument(2, "resample"), call.argument(3, "box"), call.argument(4, "reducing_gap")
     resample = BICUBIC if resample is None else int(resample)
-    window: Box = (0.0, 0.0, *map(float, image.size)) if box is None else tuple(map(float, box))  # type: ignore[assignment]
+    window = tuple(map(float, (0, 0, *image.size) if box is None else box))
     across, down = window[2] - window[0], window[3] - window[1]
     if width >= across and height >= down:
         return None
@@ -43,14 +41,11 @@ def resize(call: Call) -> Answer:
     if resample == BOX and across % width == 0 == down % height and box is None:
         sampled = False
     if sampled:
-        whole = tuple(map(round, window))
-        if whole != window:
-            image = image.transform(  # a part of pixels: Pillow's own filter takes those
-                (max(1, round(across)), max(1, round(down))), 1, window, BILINEAR
-            )
-        elif box is not None:
-            image = image.crop(whole)
-        return Done(area(image, (height, width)), "area")
+        if any(edge % 1 for edge in window):  # parts of pixels, which Pillow's own filters weigh
+            wide = call.with_argument(2, "resample", BILINEAR).with_argument(4, "reducing_gap", None)
+            return Done(wide.stock(), "bilinear")
+        part = image if box is None else image.crop(tuple(map(int, window)))
+        return Done(area(part, (height, width)), "area")
     if gap is None:
         return None
     return Done(call.with_argument(4, "reducing_gap", None).stock(), "without reducing_gap")

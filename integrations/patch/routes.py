@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from secure_resize.integration_support import Registry, tracing
@@ -55,15 +55,15 @@ class Call:
     def with_argument(self, place: int, name: str, value: Any) -> Call:
         """The same call with one argument changed."""
         if len(self.args) > place:
-            return Call(self.original, (*self.args[:place], value, *self.args[place + 1 :]), self.kwargs)
-        return Call(self.original, self.args, {**self.kwargs, name: value})
+            return replace(self, args=(*self.args[:place], value, *self.args[place + 1 :]))
+        return replace(self, kwargs={**self.kwargs, name: value})
 
     def stock(self) -> Any:
         """The library's own result."""
         return self.original(*self.args, **self.kwargs)
 
 
-Replace = Callable[[Call], Answer]
+Answering = Callable[[Call], Answer]
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Route:
     """
 
     name: str
-    replace: Replace
+    replace: Answering
     compiling: Callable[..., Any] | None = None
 
     @property
@@ -106,10 +106,10 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
 }
 
 
-def route(*names: str, compiling: Callable[..., Any] | None = None) -> Callable[[Replace], Replace]:
+def route(*names: str, compiling: Callable[..., Any] | None = None) -> Callable[[Answering], Answering]:
     """Register the decorated function as what replaces calls of the hooks ``names``."""
 
-    def register(replace: Replace) -> Replace:
+    def register(replace: Answering) -> Answering:
         for name in names:
             ROUTES.add(Route(name, replace, compiling))
         return replace

@@ -40,7 +40,7 @@ def _interpolate_compiling(
     before, after = input.shape[-2:], plain.shape[-2:]
     if after[0] >= before[0] and after[1] >= before[1]:
         return plain
-    if mode in ("bilinear", "bicubic"):
+    if mode in ("bilinear", "bicubic") and not align_corners:
         return original(input, size, scale_factor, mode, align_corners, recompute_scale_factor, True)
     if mode == "area" and before[0] % after[0] == 0 and before[1] % after[1] == 0:
         return plain
@@ -75,15 +75,16 @@ def interpolate(call: Call) -> Answer:
     if answer is not None:
         return answer
     floating = image.is_floating_point()
-    if mode in ANTIALIASED and floating and image.dim() == 4:
+    # (With align_corners, torch's antialiased windows slip off the image: 5 dB from 32 to 8 pixels.)
+    if mode in ANTIALIASED and floating and image.dim() == 4 and not call.argument(4, "align_corners"):
         return Done(call.with_argument(6, "antialias", True).stock(), f"{mode}, antialias=True")
     if floating:
-        kernel = {"bicubic": "bicubic", "bilinear": "bilinear", "trilinear": "bilinear"}.get(mode, "area")
-        return Done(_mean(image, after, kernel), kernel)
+        by: str = {"bicubic": "bicubic", "bilinear": "bilinear", "trilinear": "bilinear"}.get(mode, "area")
+        return Done(_mean(image, after, by), by)
     call.stock()  # refuses what torch refuses
     if _without_pixels(image):
         return Left("a tensor without pixels")
-    kernel = mode if mode in ANTIALIASED else "area"
+    kernel: Any = mode if mode in ANTIALIASED else "area"
     shape = (*image.shape[:2], *after)
     small = torch.from_numpy(scale_axes(image.detach().cpu().numpy(), shape, kernel)).to(image.device)
     return Done(_laid_out(small, image), kernel)

@@ -26,8 +26,9 @@ def swap(pairs: Iterable[tuple[Any, Any]], keep: Callable[[Any], bool] = lambda 
     Returns where it could not be done, in words: local variables of other threads.
     """
     known: Pairs = {id(old): (old, new) for old, new in pairs}
-    left = _frames(known)
+    left: list[str] = []
     for _ in range(_DEPTH):
+        left += _frames(known)
         known = _swap_once(known, keep)
         if not known:
             break
@@ -48,8 +49,8 @@ def _swap_once(known: Pairs, keep: Callable[[Any], bool]) -> Pairs:
             again[id(holder)] = holder, _rebuilt(holder, known)
         else:
             _change(holder, known)
-    for holder in classes:
-        _change_class(holder, known)
+    if classes:
+        _change_classes(classes, known)
     return again
 
 
@@ -84,7 +85,7 @@ def _change(holder: Any, known: Pairs) -> None:
             holder.cell_contents = _new(holder.cell_contents, known)
         elif isinstance(holder, functools.partial):
             state = _new(holder.func, known), _new(holder.args, known), holder.keywords, vars(holder)
-            holder.__setstate__(state)
+            holder.__setstate__(state)  # type: ignore[attr-defined]
         elif isinstance(holder, (staticmethod, classmethod, property)):
             return
         else:
@@ -108,16 +109,17 @@ def _change_object(holder: Any, known: Pairs) -> None:
             (setattr if isinstance(holder, (type, ModuleType)) else object.__setattr__)(holder, name, new)
 
 
-def _change_class(holder: dict[Any, Any], known: Pairs) -> None:
-    """``holder`` is the dict of a class, or looks like one: a class remembers what it has looked up in its dict."""
-    for owner in gc.get_referrers(holder):
-        if isinstance(owner, type) and vars(owner).get("__module__") is holder["__module__"]:
-            for name, value in list(vars(owner).items()):
-                if (new := _new(value, known)) is not value:
-                    setattr(owner, name, new)
-            if not any(id(value) in known for value in holder.values()):
-                return
-    _change(holder, known)
+def _change_classes(holders: list[dict[Any, Any]], known: Pairs) -> None:
+    """``holders`` are the dicts of classes, or look like them: a class remembers what it has looked up in its dict."""
+    for owner in gc.get_referrers(*holders):
+        if not isinstance(owner, type):
+            continue
+        for name, value in list(vars(owner).items()):
+            if (new := _new(value, known)) is not value:
+                setattr(owner, name, new)
+    for holder in holders:
+        if any(_new(value, known) is not value for value in list(holder.values())):
+            _change(holder, known)
 
 
 def _frames(known: Pairs) -> list[str]:
