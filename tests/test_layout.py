@@ -19,13 +19,15 @@ from secure_resize.measure.blackbox import DTYPES, LAYOUTS
 from secure_resize.reconstruction.plan import METHODS
 from secure_resize.scaling import PASS_ORDERS
 
+pytestmark = pytest.mark.once
+
 PACKAGE = Path(secure_resize.__file__).parent
 # Each module may import those of the lines above it, and those of its own line.
 LAYERS = [
     {"registry", "names", "tables", "workers"},
     {"core.kernels"},
     {"core.taps", "core.selection"},
-    {"core.operator", "core", "core.reference", "core.native"},
+    {"core.operator", "core", "core.reference", "core.native", "core.native.views"},
     {"scaling"},
     {"decoding"},
     {"measure"},
@@ -34,13 +36,16 @@ LAYERS = [
     {"measure.exposure"},
     {"measure.decoders", "measure.progressive"},
     {"measure.coefficients"},
-    {"measure.clipping"},
+    {"measure.clipping", "measure.outputs"},
     {"measure.blackbox"},
     {"measure.regions", "measure.recover", "measure.verify"},
     {"measure.probe"},
     {"measure.certificates"},
     {"measure.survey"},
     {"measure.plots"},
+    {"front_ends.rows", "front_ends.rules"},
+    {"front_ends.services", "front_ends.libraries", "front_ends.processors", "front_ends.read"},
+    {"front_ends"},
     {"reconstruction"},
     {"reconstruction.plan"},
     {"reconstruction.keys"},
@@ -60,6 +65,13 @@ LAYERS = [
         "attacks.decoders",
         "attacks.inexact",
     },
+    {"detect.targets"},
+    {"detect.views", "detect.fields"},
+    {"detect.detectors"},
+    {"detect.calibration"},
+    {"detect.examining"},
+    {"detect.inspecting"},
+    {"detect"},
     {
         "audit.report",
         "audit.rules",
@@ -108,7 +120,7 @@ LAYERS = [
         "audit.lint.values",
     },
     {"audit.lint"},
-    {"audit.pipeline", "audit.pipeline.lossless", "audit.pipeline.seeds", "audit.pipeline.outputs"},
+    {"audit.pipeline", "audit.pipeline.lossless", "audit.pipeline.seeds"},
     {"audit.pipeline.target", "audit.pipeline.inputs", "audit.pipeline.userpictures"},
     {"audit.pipeline.measure"},
     {"audit.pipeline.attack"},
@@ -122,8 +134,16 @@ LAYERS = [
     {"evaluate.verdicts", "evaluate.options", "evaluate.classifier", "evaluate.formats", "evaluate.figures"},
     {"evaluate.run"},
     {"evaluate"},
+    {"scan.units"},
+    {"scan.archives", "scan.tables"},
+    {"scan.sources"},
+    {"scan.look", "scan.crew"},
+    {"scan.reader", "scan.ledger", "scan.move"},
+    {"scan.report", "scan.gallery", "scan.engines", "scan.clean"},
+    {"scan.run"},
+    {"scan"},
     {"cli.outcome", "cli.arguments", "cli.child", "cli.reporting"},
-    {"cli.demo", "cli.audit", "cli.probe", "cli.survey", "cli.lint", "cli.trace", "cli.evaluate"},
+    {"cli.demo", "cli.audit", "cli.probe", "cli.survey", "cli.lint", "cli.trace", "cli.scan", "cli.evaluate"},
     {"cli.app"},
     {"cli"},
     {"__main__"},
@@ -236,7 +256,7 @@ def test_everything_public_is_documented():
         assert inspect.getdoc(value) != inspect.getdoc(type(value)) or isinstance(value, dict), name
 
 
-@pytest.mark.parametrize("module", ["attacks", "evaluate"])
+@pytest.mark.parametrize("module", ["attacks", "detect", "evaluate", "scan"])
 def test_every_public_name_of_a_room_is_there(module):
     room = getattr(secure_resize, module)
     for name in room.__all__:
