@@ -9,6 +9,7 @@ from .core.taps import PRECISION_BITS, axis_weights
 from .measure.scalers import SCALERS, load
 from .names import Defense, KernelName, PassOrder, ReconstructionMethod, Size
 from .reconstruction.plan import METHODS, check_options
+from .registry import Registry
 from .scaling import MAX_AXIS, MAX_PIXELS, PASS_ORDERS, check_kernel, check_size
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Defense",
     "KernelName",
     "ReconstructionMethod",
+    "Registry",
     "Size",
     "axis_weights",
     "check_kernel",
