@@ -23,7 +23,7 @@ from .registry import HARDENERS, Decision, Hardener
 from .reporting import report_of
 from .walk import Change, Walk
 
-__all__ = ["HARDENERS", "Change", "Decision", "Hardener", "HardenWarning", "harden"]
+__all__ = ["HARDENERS", "Change", "Decision", "HardenWarning", "Hardener", "harden"]
 
 Pipeline = TypeVar("Pipeline")
 Size = tuple[int, int]

@@ -34,13 +34,14 @@ def resize(
     pixels' centres are scaled, and every pixel counts.
     """
     if not isinstance(input, torch.Tensor) or input.ndim < 2:
-        return _stock.resize(input, size, interpolation, align_corners, side, antialias)  # raises
+        raise TypeError(f"expected an image (..., H, W) as a tensor, got {type(input).__name__}")
     height, width = input.shape[-2:]
     target = _side_to_image_size(size, width / height, side) if isinstance(size, int) else (int(size[0]), int(size[1]))
     if 0 in target or (target[0] >= height and target[1] >= width):
-        return _stock.resize(input, size, interpolation, align_corners, side, antialias)
+        larger: torch.Tensor = _stock.resize(input, size, interpolation, align_corners, side, antialias)
+        return larger
     image = input if input.ndim > 2 else input[None]
-    small = functional.resize(image, list(target), kernel=kernel or KERNELS.get(interpolation, "area"))
+    small: torch.Tensor = functional.resize(image, list(target), kernel=kernel or KERNELS.get(interpolation, "area"))
     return small if input.ndim > 2 else small[0]
 
 
@@ -59,7 +60,7 @@ def rescale(
     return resize(input, size, interpolation, align_corners, antialias=antialias, kernel=kernel)
 
 
-class Resize(_stock.Resize):
+class Resize(_stock.Resize):  # type: ignore[misc]
     """``kornia.geometry.transform.Resize``, robust; ``kernel`` overrides the interpolation's."""
 
     kernel: KernelName | None = None
@@ -70,7 +71,7 @@ class Resize(_stock.Resize):
         return resize(input, self.size, *options, kernel=self.kernel)
 
 
-class Rescale(_stock.Rescale):
+class Rescale(_stock.Rescale):  # type: ignore[misc]
     """``kornia.geometry.transform.Rescale``, robust; ``kernel`` overrides the interpolation's."""
 
     kernel: KernelName | None = None

@@ -17,7 +17,7 @@ __all__ = ["LongestMaxSize", "RandomResizedCrop", "Resize", "SmallestMaxSize"]
 Params = dict[str, torch.Tensor]
 
 
-class _Robust(_stock.GeometricAugmentationBase2D):
+class _Robust(_stock.GeometricAugmentationBase2D):  # type: ignore[misc]
     """What they share: masks go kornia's own way, images ours."""
 
     kernel: KernelName | None = None
@@ -26,7 +26,7 @@ class _Robust(_stock.GeometricAugmentationBase2D):
         self, input: torch.Tensor, params: Params, flags: dict[str, Any], transform: torch.Tensor | None = None
     ) -> torch.Tensor:
         """A mask, as kornia's own class does it."""
-        stock = super().apply_transform  # type: ignore[safe-super]
+        stock = super().apply_transform
         align = flags.get("align_corners")
         flags = {**flags, "align_corners": self.flags.get("align_corners", False) if align is None else align}
         mask: torch.Tensor = stock(input, params, flags, transform)
@@ -39,7 +39,7 @@ class _Robust(_stock.GeometricAugmentationBase2D):
         return resize(image, size, mode, align, kernel=self.kernel)
 
 
-class Resize(_Robust, _stock.Resize):
+class Resize(_Robust, _stock.Resize):  # type: ignore[misc]
     """``kornia.augmentation.Resize``, robust."""
 
     def apply_transform(
@@ -52,15 +52,15 @@ class Resize(_Robust, _stock.Resize):
         return self._scaled(input, (int(asked[0]), int(asked[1])), flags)
 
 
-class LongestMaxSize(Resize, _stock.LongestMaxSize):
+class LongestMaxSize(Resize, _stock.LongestMaxSize):  # type: ignore[misc]
     """``kornia.augmentation.LongestMaxSize``, robust."""
 
 
-class SmallestMaxSize(Resize, _stock.SmallestMaxSize):
+class SmallestMaxSize(Resize, _stock.SmallestMaxSize):  # type: ignore[misc]
     """``kornia.augmentation.SmallestMaxSize``, robust."""
 
 
-class RandomResizedCrop(_Robust, _stock.RandomResizedCrop):
+class RandomResizedCrop(_Robust, _stock.RandomResizedCrop):  # type: ignore[misc]
     """``kornia.augmentation.RandomResizedCrop``, robust: the same crops, cut out by whole pixels."""
 
     def apply_transform(

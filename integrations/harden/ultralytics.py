@@ -27,9 +27,7 @@ def _decide(value: Any, asked: Asked) -> Decision | None:
             return refused(value, "it warps by OpenCV, which samples wherever it shrinks", advice)
         return None
     if kind.__module__.startswith("ultralytics.models.") or kind.__module__ == "ultralytics.engine.model":
-        advice = (
-            "model(secure_resize.resize(image, (height, width))) with sides that are its imgsz leaves it no scaling"
-        )
+        advice = "model(secure_resize.resize(image, (height, width))), of the sides of its imgsz, leaves it none"
         return refused(value, "a model makes its own LetterBox for each prediction", advice)
     return None
 

@@ -23,7 +23,7 @@ def _shrunk(image: Any, size: tuple[int, int], kernel: KernelName) -> Any:
     return sr.resize(np.ascontiguousarray(image), size, kernel=kernel)
 
 
-class LetterBox(_stock.LetterBox):
+class LetterBox(_stock.LetterBox):  # type: ignore[misc]
     """``ultralytics.data.augment.LetterBox``, robust; masks are resized by nearest, as ever."""
 
     kernel: KernelName | None = None
@@ -32,10 +32,11 @@ class LetterBox(_stock.LetterBox):
         """Scale ``labels["img"]`` (H, W, C) and pad it."""
         width, height = params["new_unpad"]
         labels["img"] = _shrunk(labels["img"], (height, width), self.kernel or KERNELS.get(self.interpolation, "area"))
-        return super().apply_image(labels, params)
+        scaled: dict[str, Any] = super().apply_image(labels, params)
+        return scaled
 
 
-class ClassifyLetterBox(_stock.ClassifyLetterBox):
+class ClassifyLetterBox(_stock.ClassifyLetterBox):  # type: ignore[misc]
     """``ultralytics.data.augment.ClassifyLetterBox``, robust."""
 
     kernel: KernelName | None = None
@@ -47,7 +48,7 @@ class ClassifyLetterBox(_stock.ClassifyLetterBox):
         return super().__call__(_shrunk(im, (round(height * ratio), round(width * ratio)), self.kernel or "bilinear"))
 
 
-class CenterCrop(_stock.CenterCrop):
+class CenterCrop(_stock.CenterCrop):  # type: ignore[misc]
     """``ultralytics.data.augment.CenterCrop``, robust."""
 
     kernel: KernelName | None = None

@@ -31,9 +31,9 @@ __all__ = ["Change", "Walk"]
 
 # Things without parts that could resize.
 ATOMS = (
-    type, types.ModuleType, types.BuiltinFunctionType, types.FunctionType, str, bytes, bytearray, memoryview, int, float,
-    complex, type(None), enum.Enum, np.ndarray, np.generic, np.random.Generator, random.Random, range, slice, set,
-    frozenset, PurePath, re.Pattern, io.IOBase, logging.Logger, types.CodeType, types.GeneratorType,
+    type, types.ModuleType, types.BuiltinFunctionType, types.FunctionType, str, bytes, bytearray, memoryview, int,
+    float, complex, type(None), enum.Enum, np.ndarray, np.generic, np.random.Generator, random.Random, range, slice,
+    set, frozenset, PurePath, re.Pattern, io.IOBase, logging.Logger, types.CodeType, types.GeneratorType,
 )  # fmt: skip
 # Of libraries, by module and name: the same.
 FOREIGN_ATOMS = (("torch", "Tensor"), ("torch", "Generator"), ("torch", "dtype"), ("PIL.Image", "Image"))
@@ -161,9 +161,8 @@ def _parts(value: Any, labels: bool) -> Iterator[tuple[Any, str, Any, bool]]:
     elif isinstance(value, dict):
         if not _is_data(value.values(), len(value)):
             yield from ((key, f"[{key!r}]", one, labels or _for_labels(key)) for key, one in list(value.items()))
-    elif isinstance(value, list | tuple):
-        if not _is_data(value, len(value)):
-            yield from ((index, f"[{index}]", one, labels) for index, one in enumerate(value))
+    elif isinstance(value, list | tuple) and not _is_data(value, len(value)):
+        yield from ((index, f"[{index}]", one, labels) for index, one in enumerate(value))
     if isinstance(getattr(value, "__dict__", None), dict) and not isinstance(value, functools.partial):
         for name, one in list(vars(value).items()):
             yield f".{name}", f".{name}", one, labels or _for_labels(name)
@@ -194,9 +193,9 @@ def _put_together(value: Any, parts: Any, rebuilt: Any, made: Any) -> None:
     if isinstance(value, types.MethodType):
         made(types.MethodType(value.__func__, rebuilt(value.__self__, parts[0][3])))
         return
-    if type(value) is tuple or (isinstance(value, tuple) and hasattr(value, "_make")):
+    if isinstance(value, tuple):
         members = [rebuilt(part, labels) for key, _, part, labels in parts if isinstance(key, int)]
-        made(tuple(members) if type(value) is tuple else value._make(members))
+        made(getattr(value, "_make", type(value))(members))  # of a named one, _make
         return
     new = _copied(value)
     made(new)
