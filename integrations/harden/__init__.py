@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import secure_resize as sr
 from secure_resize.integration_support import KernelName
 
-from . import kornia as kornia, torchvision as torchvision, ultralytics as ultralytics
+from . import keras_hub as keras_hub, keras as keras, kornia as kornia, torchvision as torchvision, ultralytics as ultralytics
 from .registry import HARDENERS, Decision, Hardener
 from .reporting import report_of
 from .walk import Change, Walk

@@ -34,7 +34,13 @@ def drop_in_of(stock: type | types.FunctionType, modules: Mapping[str, str]) -> 
 
 
 def _imported(name: str) -> Any:
-    return importlib.import_module(name)
+    """The module; nothing with any names where this build has none of that name."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not name.startswith(error.name):
+            raise
+        return None
 
 
 def retyped(value: Any, dropped_in: type, **attributes: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import secure_resize as sr
@@ -46,7 +47,7 @@ def report_of(pipeline: Any, walk: Walk, in_size: Any, *, probe: bool, name: str
             failures.append(f"{name}: what was hardened could not be measured: {after.problem}")
         facts |= {"before": before.verdict, "after": after.verdict}
         facts |= {"before_db": before.gain, "after_db": after.gain}
-        findings += [one for report in after.reports for one in report.findings]
+        findings += [_named(one, name, report, pipeline) for report in after.reports for one in report.findings]
         versions = {**versions, **{key: text for report in before.reports for key, text in report.versions.items()}}
         tables += before.tables("measured before") + after.tables("measured after")
     facts["parts"] = [_part(change) for change in walk.changes]
@@ -66,6 +67,12 @@ def _finding(name: str, change: Change) -> sr.audit.Finding:
         advice=change.decision.advice,
         context=f"{name}{change.path}",
     )
+
+
+def _named(finding: sr.audit.Finding, name: str, report: sr.audit.Report, pipeline: Any) -> sr.audit.Finding:
+    """A finding of the audit by the pipeline's own name; its place is that of a function's code, not of a class's."""
+    place = finding.place if hasattr(pipeline, "__code__") else sr.audit.Place(name)
+    return replace(finding, message=finding.message.replace(report.facts["target"], name), place=place)
 
 
 def _part(change: Change) -> dict[str, Any]:
