@@ -13,6 +13,7 @@ from .core import backend
 from .core.kernels import KERNELS, Kernel, get_kernel, register_kernel
 from .core.operator import AxisOperator, Provenance, ScalingOperator, axis_operator, scaling_operator
 from .decoding import DecodeError, decode
+from .front_ends import FRONT_ENDS, FrontEnd
 from .measure.certificates import Certificate, least_attack, pair_certificate
 from .measure.clipping import Overshoot, overshoot
 from .measure.exposure import Exposure, exposure
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
     from . import attacks, audit, evaluate
 
 __all__ = [
+    "FRONT_ENDS",
     "KERNELS",
     "SCALERS",
     "AxisOperator",
     "Certificate",
     "DecodeError",
     "Exposure",
+    "FrontEnd",
     "Kernel",
     "Overshoot",
     "ProbeError",

@@ -19,13 +19,15 @@ from secure_resize.measure.blackbox import DTYPES, LAYOUTS
 from secure_resize.reconstruction.plan import METHODS
 from secure_resize.scaling import PASS_ORDERS
 
+pytestmark = pytest.mark.once
+
 PACKAGE = Path(secure_resize.__file__).parent
 # Each module may import those of the lines above it, and those of its own line.
 LAYERS = [
     {"registry", "names", "tables", "workers"},
     {"core.kernels"},
     {"core.taps", "core.selection"},
-    {"core.operator", "core", "core.reference", "core.native"},
+    {"core.operator", "core", "core.reference", "core.native", "core.native.views"},
     {"scaling"},
     {"decoding"},
     {"measure"},
@@ -34,13 +36,16 @@ LAYERS = [
     {"measure.exposure"},
     {"measure.decoders", "measure.progressive"},
     {"measure.coefficients"},
-    {"measure.clipping"},
+    {"measure.clipping", "measure.outputs"},
     {"measure.blackbox"},
     {"measure.regions", "measure.recover", "measure.verify"},
     {"measure.probe"},
     {"measure.certificates"},
     {"measure.survey"},
     {"measure.plots"},
+    {"front_ends.rows", "front_ends.rules"},
+    {"front_ends.services", "front_ends.libraries", "front_ends.processors", "front_ends.read"},
+    {"front_ends"},
     {"reconstruction"},
     {"reconstruction.plan"},
     {"reconstruction.keys"},
@@ -108,7 +113,7 @@ LAYERS = [
         "audit.lint.values",
     },
     {"audit.lint"},
-    {"audit.pipeline", "audit.pipeline.lossless", "audit.pipeline.seeds", "audit.pipeline.outputs"},
+    {"audit.pipeline", "audit.pipeline.lossless", "audit.pipeline.seeds"},
     {"audit.pipeline.target", "audit.pipeline.inputs", "audit.pipeline.userpictures"},
     {"audit.pipeline.measure"},
     {"audit.pipeline.attack"},
