@@ -66,6 +66,13 @@ LAYERS = [
         "attacks.decoders",
         "attacks.inexact",
     },
+    {"detect.targets"},
+    {"detect.views", "detect.fields"},
+    {"detect.detectors"},
+    {"detect.calibration"},
+    {"detect.examining"},
+    {"detect.inspecting"},
+    {"detect"},
     {
         "audit.report",
         "audit.rules",
@@ -127,8 +134,26 @@ LAYERS = [
     {"evaluate.verdicts", "evaluate.options", "evaluate.classifier", "evaluate.formats", "evaluate.figures"},
     {"evaluate.run"},
     {"evaluate"},
+    {"scan.units"},
+    {"scan.archives", "scan.tables"},
+    {"scan.sources"},
+    {"scan.look", "scan.crew"},
+    {"scan.reader", "scan.ledger", "scan.move"},
+    {"scan.report", "scan.gallery", "scan.engines", "scan.clean"},
+    {"scan.run"},
+    {"scan"},
     {"cli.outcome", "cli.arguments", "cli.child", "cli.reporting"},
-    {"cli.demo", "cli.audit", "cli.harden", "cli.probe", "cli.survey", "cli.lint", "cli.trace", "cli.evaluate"},
+    {
+        "cli.demo",
+        "cli.audit",
+        "cli.harden",
+        "cli.probe",
+        "cli.survey",
+        "cli.lint",
+        "cli.trace",
+        "cli.scan",
+        "cli.evaluate",
+    },
     {"cli.app"},
     {"cli"},
     {"__main__"},
@@ -243,7 +268,7 @@ def test_everything_public_is_documented():
         assert inspect.getdoc(value) != inspect.getdoc(type(value)) or isinstance(value, dict), name
 
 
-@pytest.mark.parametrize("module", ["attacks", "evaluate"])
+@pytest.mark.parametrize("module", ["attacks", "detect", "evaluate", "scan"])
 def test_every_public_name_of_a_room_is_there(module):
     room = getattr(secure_resize, module)
     for name in room.__all__:

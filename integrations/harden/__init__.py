@@ -18,7 +18,18 @@ from typing import Any, TypeVar
 import secure_resize as sr
 from secure_resize.integration_support import KernelName
 
-from . import keras_hub as keras_hub, keras as keras, kornia as kornia, torchvision as torchvision, ultralytics as ultralytics
+# Each registers its row.
+from . import (
+    albumentations as albumentations,
+    keras as keras,
+    keras_hub as keras_hub,
+    kornia as kornia,
+    plain as plain,
+    timm as timm,
+    torchvision as torchvision,
+    transformers as transformers,
+    ultralytics as ultralytics,
+)
 from .registry import HARDENERS, Decision, Hardener
 from .reporting import report_of
 from .walk import Change, Walk

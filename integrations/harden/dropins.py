@@ -58,6 +58,10 @@ def retyped(value: Any, dropped_in: type, **attributes: Any) -> Any:
             known.setdefault(name, parameter.default)
     known.update({name: one for name, one in attributes.items() if name in known})
     new.__class__ = dropped_in
+    for holder in (known, *(one for one in known.values() if type(one) is dict)):
+        for name, one in holder.items():
+            if isinstance(one, types.MethodType) and one.__self__ is value:
+                holder[name] = getattr(new, one.__name__)  # the method that it has now
     return new
 
 

@@ -30,6 +30,8 @@ def _decide(value: Any, asked: Asked) -> Decision | None:
     keras = sys.modules["keras"]
     if not isinstance(value, keras.layers.Layer):
         return _other(value)
+    if type(value).__module__.startswith("keras_hub."):  # has a row of its own
+        return None
     if isinstance(value, keras.Sequential) or _is_functional(value):
         return _model(value, asked)
     return layer_decision(value, asked)
@@ -147,5 +149,6 @@ HARDENERS.add(
             "inner = keras.Sequential([keras.layers.Resizing(64, 64), keras.layers.Rescaling(1 / 255)])\n"
             "keras.Model(inputs, keras.layers.Rescaling(2.0)(inner(inputs)))",
         ),
+        layout="NHWC",
     )
 )

@@ -38,5 +38,6 @@ HARDENERS.add(
         replaces="ImageConverter and its subclasses",
         shares="all but the converter",
         examples=("import keras_hub\nkeras_hub.layers.ImageConverter(image_size=(64, 64))",),
+        layout="NHWC",
     )
 )

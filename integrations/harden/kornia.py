@@ -101,5 +101,7 @@ HARDENERS.add(
             "import kornia.augmentation as K\nK.AugmentationSequential(K.Resize((64, 64)), data_keys=['input'])",
             "import kornia.augmentation as K\nK.ImageSequential(K.RandomResizedCrop((64, 64), scale=(0.5, 1.0)))",
         ),
+        layout="NCHW tensor",
+        call=lambda pipeline, picture: pipeline(picture.float() / 255),
     )
 )

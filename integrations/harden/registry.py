@@ -63,7 +63,8 @@ class Hardener:
     ``module`` is the library's: as long as nobody has imported it, nothing can be of it. ``rule`` is the audit's rule
     for what it leaves behind. ``replaces`` and ``shares`` say in words what is replaced, and what the result has in
     common with the argument. ``examples`` are pipelines that sample, each as Python source whose last line is the
-    pipeline; the tests and the benchmark harden every one.
+    pipeline; the tests and the benchmark harden every one. ``layout`` is the one of ``sr.probe`` in which they take a
+    picture, ``call(pipeline, picture)`` how, and what they make of it.
     """
 
     name: str
@@ -73,6 +74,8 @@ class Hardener:
     replaces: str
     shares: str
     examples: tuple[str, ...]
+    layout: str = "HWC"
+    call: Callable[[Any, Any], Any] = lambda pipeline, picture: pipeline(picture)
 
 
 HARDENERS: Registry[Hardener] = Registry("hardener")

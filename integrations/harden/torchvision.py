@@ -108,5 +108,6 @@ HARDENERS.add(
             "import functools\nfrom torchvision.transforms.v2 import functional\n"
             "functools.partial(functional.resize, size=[64, 64], antialias=False)",
         ),
+        layout="CHW tensor",
     )
 )

@@ -102,7 +102,8 @@ class Walk:
 
     def _decided(self, value: Any, labels: bool) -> tuple[str, Decision] | None:
         asked = Asked(self.kernel, labels, self._inside)
-        for row in HARDENERS.values():
+        # What is anybody's is so after all that is some library's.
+        for row in sorted(HARDENERS.values(), key=lambda row: row.module == "builtins"):
             if row.module in sys.modules:
                 decision = row.decide(value, asked)
                 if decision is not None:
@@ -142,7 +143,7 @@ class Walk:
 
 def _may_matter(value: Any) -> bool:
     """Whether a thing can resize, or hold what does."""
-    if isinstance(value, types.FunctionType):
+    if isinstance(value, types.FunctionType | types.BuiltinFunctionType):
         return True
     if isinstance(value, ATOMS):
         return False
