@@ -51,14 +51,14 @@ def retyped(value: Any, dropped_in: type, **attributes: Any) -> Any:
     new = copy.copy(value)
     known = vars(new)
     # Past __setattr__, which would register modules anew.
-    known.update({name: copy.copy(one) for name, one in known.items() if type(one) is dict})
+    known.update({name: copy.copy(one) for name, one in known.items() if isinstance(one, dict)})
     stock = inspect.signature(type(value).__init__).parameters
     for name, parameter in inspect.signature(dropped_in.__init__).parameters.items():  # type: ignore[misc]
         if name not in stock and parameter.kind is parameter.KEYWORD_ONLY and not hasattr(dropped_in, name):
             known.setdefault(name, parameter.default)
     known.update({name: one for name, one in attributes.items() if name in known})
     new.__class__ = dropped_in
-    for holder in (known, *(one for one in known.values() if type(one) is dict)):
+    for holder in (known, *(one for one in known.values() if isinstance(one, dict))):
         for name, one in holder.items():
             if isinstance(one, types.MethodType) and one.__self__ is value:
                 holder[name] = getattr(new, one.__name__)  # the method that it has now

@@ -174,10 +174,8 @@ def _reached(function: types.FunctionType, names: set[str]) -> Iterator[Any]:
     named = [function.__globals__[name] for name in sorted(names) if name in function.__globals__]
     for value in named:
         if isinstance(value, types.ModuleType):
-            members: Callable[[str], Any] = functools.partial(getattr, value)
-            yield from (
-                members(name) for name in sorted(names) if isinstance(vars(value).get(name), types.FunctionType)
-            )
+            members = [vars(value).get(name) for name in sorted(names)]
+            yield from (one for one in members if isinstance(one, types.FunctionType))
         else:
             yield value
 

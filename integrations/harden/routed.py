@@ -121,11 +121,11 @@ def _reduce(self: Any, protocol: Any) -> Any:
     if isinstance(how, str) or type(self) not in how[1]:
         return how
     args = tuple(kind if one is type(self) else one for one in how[1])
-    if how[0] is copyreg.__newobj__:
+    if how[0] is copyreg.__newobj__:  # type: ignore[attr-defined]
         return _made_again, args, *how[2:]
     return how[0], args, *how[2:]
 
 
 def _made_again(kind: type, *args: Any) -> Any:
     derived = _derived(kind)
-    return derived.__new__(derived, *args)  # type: ignore[call-overload]
+    return derived.__new__(derived, *args)
