@@ -11,7 +11,7 @@ from typing import Any
 import numpy.typing as npt
 
 from . import core
-from .core.operator import ScalingOperator
+from .core.operator import ScalingOperator, axis_operator
 from .core.taps import PRECISION_BITS, axis_weights
 from .measure.scalers import SCALERS, load
 from .names import Defense, KernelName, PassOrder, ReconstructionMethod, Size
@@ -31,6 +31,7 @@ __all__ = [
     "Registry",
     "Size",
     "apply_operator",
+    "axis_operator",
     "axis_weights",
     "check_kernel",
     "check_options",
@@ -39,6 +40,7 @@ __all__ = [
     "pillow_pass_order",
     "stock_scaler",
     "stock_scalers",
+    "tracing",
 ]
 
 DEFENSES = ("robust", *METHODS)
@@ -74,6 +76,13 @@ def stock_scaler(defense: str, library: str, algorithm: str) -> str | None:
 def pillow_pass_order(version: str) -> PassOrder:
     """The ``pass_order`` that gives the bytes of this version of Pillow."""
     return "pillow13" if int(version.partition(".")[0]) >= 13 else "pillow12"
+
+
+def tracing() -> Any:
+    """What watches libraries' functions, as the module ``audit.trace.routing``; imported when it is first needed."""
+    from .audit.trace import routing
+
+    return routing
 
 
 def apply_operator(
