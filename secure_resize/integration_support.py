@@ -11,11 +11,12 @@ from typing import Any
 import numpy.typing as npt
 
 from . import core
-from .core.operator import ScalingOperator
+from .core.operator import ScalingOperator, axis_operator
 from .core.taps import PRECISION_BITS, axis_weights
 from .measure.scalers import SCALERS, load
 from .names import Defense, KernelName, PassOrder, ReconstructionMethod, Size
 from .reconstruction.plan import METHODS, check_options
+from .registry import Registry
 from .scaling import MAX_AXIS, MAX_PIXELS, PASS_ORDERS, as_batch, check_kernel, check_size, from_batch
 
 __all__ = [
@@ -27,8 +28,10 @@ __all__ = [
     "Defense",
     "KernelName",
     "ReconstructionMethod",
+    "Registry",
     "Size",
     "apply_operator",
+    "axis_operator",
     "axis_weights",
     "check_kernel",
     "check_options",
@@ -37,6 +40,7 @@ __all__ = [
     "pillow_pass_order",
     "stock_scaler",
     "stock_scalers",
+    "tracing",
 ]
 
 DEFENSES = ("robust", *METHODS)
@@ -72,6 +76,13 @@ def stock_scaler(defense: str, library: str, algorithm: str) -> str | None:
 def pillow_pass_order(version: str) -> PassOrder:
     """The ``pass_order`` that gives the bytes of this version of Pillow."""
     return "pillow13" if int(version.partition(".")[0]) >= 13 else "pillow12"
+
+
+def tracing() -> Any:
+    """What watches libraries' functions, as the module ``audit.trace.routing``; imported when it is first needed."""
+    from .audit.trace import routing
+
+    return routing
 
 
 def apply_operator(

@@ -51,7 +51,6 @@ LAYERS = [
     {"reconstruction.keys"},
     {"reconstruction.filters"},
     {"reconstruction.info"},
-    {"integration_support"},
     {
         "attacks",
         "attacks.craft",
@@ -88,7 +87,7 @@ LAYERS = [
     {"audit.trace.live.hook", "audit.trace.live.geometry", "audit.trace.live.labels", "audit.trace.live.records"},
     {"audit.trace.live.importlib_bootstrap", "audit.trace.live.imports"},
     {"audit.trace.live.frames"},
-    {"audit.trace.live.recorder"},
+    {"audit.trace.live.wrapping", "audit.trace.live.references", "audit.trace.live.recorder"},
     {
         "audit.trace.live.rows_arrays",
         "audit.trace.live.rows_pillow",
@@ -99,7 +98,8 @@ LAYERS = [
     {"audit.trace.hooks"},
     {"audit.trace.calls", "audit.trace.gains"},
     {"audit.trace.findings"},
-    {"audit.trace.run"},
+    {"audit.trace.run", "audit.trace.routing"},
+    {"integration_support"},
     {"audit.trace"},
     {
         "audit.lint.calls",
