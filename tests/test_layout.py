@@ -51,7 +51,6 @@ LAYERS = [
     {"reconstruction.keys"},
     {"reconstruction.filters"},
     {"reconstruction.info"},
-    {"integration_support"},
     {
         "attacks",
         "attacks.craft",
@@ -88,7 +87,7 @@ LAYERS = [
     {"audit.trace.live.hook", "audit.trace.live.geometry", "audit.trace.live.labels", "audit.trace.live.records"},
     {"audit.trace.live.importlib_bootstrap", "audit.trace.live.imports"},
     {"audit.trace.live.frames"},
-    {"audit.trace.live.recorder"},
+    {"audit.trace.live.wrapping", "audit.trace.live.references", "audit.trace.live.recorder"},
     {
         "audit.trace.live.rows_arrays",
         "audit.trace.live.rows_pillow",
@@ -99,7 +98,8 @@ LAYERS = [
     {"audit.trace.hooks"},
     {"audit.trace.calls", "audit.trace.gains"},
     {"audit.trace.findings"},
-    {"audit.trace.run"},
+    {"audit.trace.run", "audit.trace.routing"},
+    {"integration_support"},
     {"audit.trace"},
     {
         "audit.lint.calls",
@@ -143,7 +143,17 @@ LAYERS = [
     {"scan.run"},
     {"scan"},
     {"cli.outcome", "cli.arguments", "cli.child", "cli.reporting"},
-    {"cli.demo", "cli.audit", "cli.probe", "cli.survey", "cli.lint", "cli.trace", "cli.scan", "cli.evaluate"},
+    {
+        "cli.demo",
+        "cli.audit",
+        "cli.harden",
+        "cli.probe",
+        "cli.survey",
+        "cli.lint",
+        "cli.trace",
+        "cli.scan",
+        "cli.evaluate",
+    },
     {"cli.app"},
     {"cli"},
     {"__main__"},
@@ -179,8 +189,10 @@ def test_every_module_has_its_place():
 def test_dependencies_point_one_way():
     for name, path in modules():
         for imported in relative_imports(name, path):
-            if imported in ("__version__", EXTENSION) or (name == "cli.demo" and imported.startswith("integrations")):
-                continue  # the demo runs our transforms, lazily
+            if imported in ("__version__", EXTENSION) or (
+                name in ("cli.demo", "cli.harden") and imported.startswith("integrations")
+            ):
+                continue  # the demo runs our transforms, harden our hardeners; both lazily
             assert ORDER[imported] <= ORDER[name], f"{name} imports {imported}"
 
 
