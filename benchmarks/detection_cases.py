@@ -1,7 +1,7 @@
 """Attacked and clean pictures by number, for benchmarks/detection.py: the same for the same photographs and number.
 
-``GROUPS`` has a row for each kind. A case is a picture with the scaler and the size that it was made for, or that a clean
-one is looked at with. Making attacks takes long, so ``cases`` keeps them in a folder if it is given one.
+``GROUPS`` has a row for each kind. A case is a picture with the scaler and the size that it was made for, or with which
+a clean one is looked at. Making attacks takes long, so ``cases`` keeps them in a folder if it is given one.
 """
 
 from __future__ import annotations
@@ -76,7 +76,9 @@ def whole(photos: list[Picture], number: int) -> Case:
     target = sr.resize(other, size, kernel="bicubic")
     near = sr.attacks.psnr(sr.get_scaler(scaler)(source, size), target) >= 15
     method: Any = METHODS[number % len(METHODS)]
-    made = sr.attacks.craft(source, target, scaler, method=method, epsilon=14.0 if number % 4 == 3 else 1.0, iterations=40)
+    made = sr.attacks.craft(
+        source, target, scaler, method=method, epsilon=14.0 if number % 4 == 3 else 1.0, iterations=40
+    )
     return Case(made.image, scaler, size, made.reached and not near, made.psnr_source)
 
 
@@ -132,7 +134,9 @@ def cases(group: str, photos: list[Picture], count: int, folder: Path | None) ->
     """The first ``count`` of a group."""
     make = GROUPS[group]
     for number in range(count):
-        path = folder / f"{group.replace(' ', '_')}-{number}.npz" if folder and make not in (photograph, drawn) else None
+        path = (
+            folder / f"{group.replace(' ', '_')}-{number}.npz" if folder and make not in (photograph, drawn) else None
+        )
         if path is not None and path.exists():
             with np.load(path) as saved:
                 yield Case(
