@@ -1,8 +1,8 @@
 """Image resizing that image-scaling attacks cannot exploit.
 
 ``secure_resize.resize`` is the robust resize; ``secure_resize.integrations`` has the drop-in transforms for torchvision
-and tf.data. Importing this package imports numpy and nothing else; ``attacks``, ``audit``, ``detect`` and ``evaluate``
-are imported when they are first asked for.
+and tf.data. Importing this package imports numpy and nothing else; ``attacks``, ``audit``, ``detect``, ``evaluate`` and
+``scan`` are imported when they are first asked for.
 """
 
 import importlib
@@ -24,7 +24,7 @@ from .reconstruction.info import ReconstructionInfo, reconstruction_info
 from .scaling import resize
 
 if TYPE_CHECKING:
-    from . import attacks, audit, detect, evaluate
+    from . import attacks, audit, detect, evaluate, scan
     from .detect import inspect
 
 __all__ = [
@@ -66,6 +66,7 @@ __all__ = [
     "register_scaler",
     "resize",
     "scaling_operator",
+    "scan",
 ]
 __version__ = "0.1.0"
 
@@ -77,7 +78,7 @@ if (Path(__file__).parent.parent / "integrations" / "torchvision").is_dir():
 if not TYPE_CHECKING:  # for a type checker every name would be there
 
     def __getattr__(name):
-        if name in ("attacks", "audit", "detect", "evaluate"):
+        if name in ("attacks", "audit", "detect", "evaluate", "scan"):
             return importlib.import_module(f"{__name__}.{name}")
         if name == "inspect":
             return importlib.import_module(f"{__name__}.detect").inspect

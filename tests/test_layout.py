@@ -51,7 +51,6 @@ LAYERS = [
     {"reconstruction.keys"},
     {"reconstruction.filters"},
     {"reconstruction.info"},
-    {"integration_support"},
     {
         "attacks",
         "attacks.craft",
@@ -89,7 +88,7 @@ LAYERS = [
     {"audit.trace.live.hook", "audit.trace.live.geometry", "audit.trace.live.labels", "audit.trace.live.records"},
     {"audit.trace.live.importlib_bootstrap", "audit.trace.live.imports"},
     {"audit.trace.live.frames"},
-    {"audit.trace.live.recorder"},
+    {"audit.trace.live.wrapping", "audit.trace.live.references", "audit.trace.live.recorder"},
     {
         "audit.trace.live.rows_arrays",
         "audit.trace.live.rows_pillow",
@@ -100,7 +99,8 @@ LAYERS = [
     {"audit.trace.hooks"},
     {"audit.trace.calls", "audit.trace.gains"},
     {"audit.trace.findings"},
-    {"audit.trace.run"},
+    {"audit.trace.run", "audit.trace.routing"},
+    {"integration_support"},
     {"audit.trace"},
     {
         "audit.lint.calls",
@@ -135,8 +135,16 @@ LAYERS = [
     {"evaluate.verdicts", "evaluate.options", "evaluate.classifier", "evaluate.formats", "evaluate.figures"},
     {"evaluate.run"},
     {"evaluate"},
+    {"scan.units"},
+    {"scan.archives", "scan.tables"},
+    {"scan.sources"},
+    {"scan.look", "scan.crew"},
+    {"scan.reader", "scan.ledger", "scan.move"},
+    {"scan.report", "scan.gallery", "scan.engines", "scan.clean"},
+    {"scan.run"},
+    {"scan"},
     {"cli.outcome", "cli.arguments", "cli.child", "cli.reporting"},
-    {"cli.demo", "cli.audit", "cli.probe", "cli.survey", "cli.lint", "cli.trace", "cli.evaluate"},
+    {"cli.demo", "cli.audit", "cli.probe", "cli.survey", "cli.lint", "cli.trace", "cli.scan", "cli.evaluate"},
     {"cli.app"},
     {"cli"},
     {"__main__"},
@@ -249,7 +257,7 @@ def test_everything_public_is_documented():
         assert inspect.getdoc(value) != inspect.getdoc(type(value)) or isinstance(value, dict), name
 
 
-@pytest.mark.parametrize("module", ["attacks", "detect", "evaluate"])
+@pytest.mark.parametrize("module", ["attacks", "detect", "evaluate", "scan"])
 def test_every_public_name_of_a_room_is_there(module):
     room = getattr(secure_resize, module)
     for name in room.__all__:

@@ -19,6 +19,7 @@ from .evaluate import evaluate
 from .lint import lint
 from .outcome import Exit, UsageError, hint
 from .probe import probe
+from .scan import scan
 from .survey import survey
 from .trace import trace
 
@@ -34,7 +35,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.register_install_completion_command()
-for command in (audit, demo, probe, survey, lint, trace, evaluate):
+for command in (audit, demo, probe, survey, lint, trace, scan, evaluate):
     app.command(command)
 
 
