@@ -72,18 +72,20 @@ class Model:
         powers = [(x**2).sum(0, keepdim=True)[None] for x in (read, unread)]
         means, floor = [x.mean() for x in powers], 3 * FLOOR
 
-        def stands_out(x: Any, power: Any, side: int, energies: bool) -> Any:
+        def stands_out(which: int, near: Any, side: int, energies: bool) -> Any:
+            image, power = ((read, powers[0]), (unread, powers[1]))[which]
             kept = slice(MARGIN, -MARGIN)
+            squares = power[..., kept, kept]
             if energies:
-                return side * avg_pool2d(power[..., kept, kept], side, 1)[0, 0]
-            return side**2 * (avg_pool2d(x[None, :, kept, kept], side, 1)[0] ** 2).sum(0)
+                return side * avg_pool2d((squares + 1e-6).sqrt(), side, 1)[0, 0] ** 2 / near
+            mean = (avg_pool2d(image[None, :, kept, kept], side, 1)[0] ** 2).sum(0)
+            return side**2 * mean / (near + torch.relu(avg_pool2d(squares, side, 1)[0, 0] - mean))
 
         found = {"phase": means[0] / (means[1] + 3)}
         for name, side, energies in ROWS:
-            near = [avg_pool2d(x, side + 2 * MARGIN, 1)[0, 0] for x in powers]
-            score = (stands_out(read, powers[0], side, energies) / (near[1] + floor + means[1])).amax()
-            other = stands_out(unread, powers[1], side, energies or side < LARGE)
-            chance = (other / (near[0] + floor + torch.minimum(*means))).amax()
+            near = [avg_pool2d(x, side + 2 * MARGIN, 1)[0, 0] + floor for x in powers]
+            score = stands_out(0, near[1] + means[1], side, energies).amax()
+            chance = stands_out(1, near[0] + torch.minimum(*means), side, energies or side < LARGE).amax()
             found[name] = score / chance.clamp(min=1).sqrt()
         found["certificate"] = self.moved(image, 0, 0) / (self.moved(image, self.step, -self.step) + 1)
         return {name: found[name] for name in self.limits}

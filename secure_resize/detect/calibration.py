@@ -2,8 +2,8 @@
 
 A table holds, for each cell (kind of scaler, bin of ratios) and detector, the scores that a half, a tenth, ... of clean
 pictures exceed. Between them p-values are interpolated, log against log. Rarer scores are held as multiples of the
-cell's last, for all cells together. Beyond those p-values follow a power law, its exponent two standard errors less steep than that of the
-largest scores (Hill 1975): an estimate.
+cell's last, for all cells together. Beyond those, p-values follow a power law whose exponent is two standard errors
+less steep than that of the largest scores (Hill, Ann. Stat. 3(5), 1975): an estimate.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ RARE = (0.01, 0.005, 0.002, 0.001, 0.0005)
 # Bins of ratios, each from the number to the next.
 RATIOS = (1.5, 2.2, 2.8, 3.6, 5.0, 7.0, 10.0)
 # Pictures that a cell needs, exceedances that a rare score needs, and those by which a tail is fitted.
-FEWEST, SEEN, TAIL = 40, 5, 60
+FEWEST, SEEN, TAIL = 40, 4, 60
 # No tail is taken to fall faster than this power of the score, nor slower.
 STEEPEST, SLOWEST = 6.0, 0.5
 

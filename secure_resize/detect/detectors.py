@@ -111,20 +111,25 @@ def _phases(view: View) -> _Phases:
 
 
 def _phase(side: int, power: bool, view: View) -> Measured:
-    """Over each window of ``side``: the mean of what stands out, squared, or (``power``) the mean of its squares."""
+    """Over each window of ``side``: the mean of what stands out, squared, or (``power``) of how much it does, squared.
+
+    The mean's square is divided by the variance in the window as well, as in Student's t: a single dot has no mean.
+    """
     known, floor = _phases(view), FLOOR * view.source.shape[2]
     near = box_mean(known.energies[1], side + 2 * MARGIN)
     near += np.float32(floor + known.means[1])
-    found = known.energies[0] if power else known.read
-    score, place = peak(_stands_out(found, side, power) / near)
+    score, place = peak(_stands_out(known.read, known.energies[0], near, side, power))
     place = place[0] + MARGIN + 1, place[1] + MARGIN + 1
     return Measured(score / math.sqrt(_by_chance(known, side, power, floor)), (*place, side, side))
 
 
-def _stands_out(image: FloatArray, side: int, power: bool) -> FloatArray:
+def _stands_out(image: FloatArray, squares: FloatArray, near: FloatArray, side: int, power: bool) -> FloatArray:
+    """Of all windows, against ``near``; ``squares`` is the energy of ``image``."""
+    squares = inner(squares, MARGIN)
     if power:
-        return box_mean(inner(image, MARGIN), side) * np.float32(side)
-    return energy(box_mean(inner(image, MARGIN), side)) * np.float32(side**2)
+        return np.square(box_mean(np.sqrt(squares), side)) * np.float32(side) / near
+    mean = energy(box_mean(inner(image, MARGIN), side))
+    return mean * np.float32(side**2) / (near + np.maximum(box_mean(squares, side) - mean, 0))
 
 
 def _by_chance(known: _Phases, side: int, power: bool, floor: float) -> float:
@@ -136,8 +141,8 @@ def _by_chance(known: _Phases, side: int, power: bool, floor: float) -> float:
     if side not in known.by_chance:
         near = box_mean(known.energies[0], side + 2 * MARGIN)
         near += np.float32(floor + min(known.means))
-        clean = known.energies[1] if power else known.unread
-        known.by_chance[side] = max(1.0, peak(_stands_out(clean, side, power) / near)[0])
+        found = _stands_out(known.unread, known.energies[1], near, side, power)
+        known.by_chance[side] = max(1.0, peak(found)[0])
     return known.by_chance[side]
 
 

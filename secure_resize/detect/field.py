@@ -38,7 +38,7 @@ def _restored(view: View) -> npt.NDArray[np.uint8]:
 def _cosine(a: FloatArray, b: FloatArray) -> float:
     """One minus the cosine of two vectors: 0 for the same direction."""
     length = float(np.linalg.norm(a) * np.linalg.norm(b))
-    return 1 - float(a.ravel() @ b.ravel()) / length if length else 0.0
+    return max(0.0, 1 - float(a.ravel() @ b.ravel()) / length) if length else 0.0
 
 
 def _ssim(a: npt.NDArray[np.uint8], b: npt.NDArray[np.uint8]) -> float:
@@ -86,7 +86,7 @@ def _down_up_mse(view: View) -> Measured:
 
 @register_detector("down_up_psnr", source="K21", summary="PSNR of A and up(down(A)), in dB below 100")
 def _down_up_psnr(view: View) -> Measured:
-    return Measured(100 + 10 * math.log10(max(_squared(view.source, _restored(view)), 1e-9) / 255**2))
+    return Measured(100 + 10 * math.log10(max(_squared(view.source, _restored(view)) / 255**2, 1e-10)))
 
 
 @register_detector("down_up_ssim", source="K21", summary="one minus the SSIM of A and up(down(A))")
