@@ -1,6 +1,6 @@
 """How many attacked pictures are found, and how many clean ones by mistake? Prints Markdown tables.
 
-    python benchmarks/detection.py PHOTOS [--part known unknown field adaptive speed] [--cache DIR] [--share 1.0]
+    python benchmarks/detection.py PHOTOS [--part clean attacked unknown field adaptive speed] [--cache DIR]
 
 PHOTOS is a folder of pictures of 321 pixels a side at least, which the calibration was not made of (that was made of
 scikit-image's photographs and of drawn pictures with other seeds). Clean: parts of them, 192 to 320 pixels a side,
@@ -52,7 +52,8 @@ def heading(*columns: str) -> str:
     return f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}"
 
 
-def known(photos: list[Picture], share: float, cache: Path | None) -> None:
+def clean(photos: list[Picture], share: float, cache: Path | None) -> None:
+    """Clean pictures, scaler and size known."""
     print(heading("clean", "pictures", "found", "rate", "95 %"))
     every: list[bool] = []
     for group, count in CLEAN.items():
@@ -64,7 +65,10 @@ def known(photos: list[Picture], share: float, cache: Path | None) -> None:
             print(line(name.replace("_", " "), found), flush=True)
             every += found
     print(line("**all**", every))
-    print()
+
+
+def attacked(photos: list[Picture], share: float, cache: Path | None) -> None:
+    """Attacked pictures, scaler and size known."""
     print(heading("attacked", "pictures", "found", "rate", "95 %"))
     for group, count in ATTACKED.items():
         found, again, kinds = [], [], {}
@@ -101,12 +105,12 @@ def mosaic(photos: list[Picture], rng: np.random.Generator) -> Picture:
 
 def unknown(photos: list[Picture], share: float, cache: Path | None) -> None:
     """Neither scaler nor size is known."""
-    clean: list[bool] = []
+    mistaken: list[bool] = []
     for number in range(int(400 * share)):
         rng = np.random.default_rng([60, number])
         drawn = list(FAMILIES.values())[number // 2 % len(FAMILIES)]
         picture = drawn(rng, int(rng.integers(600, 1000))) if number % 2 else mosaic(photos, rng)
-        clean.append(inspect(picture).suspicious)
+        mistaken.append(inspect(picture).suspicious)
     found, after, sizes = [], [], []
     for number in range(int(120 * share)):
         rng = np.random.default_rng([70, number])
@@ -119,7 +123,7 @@ def unknown(photos: list[Picture], share: float, cache: Path | None) -> None:
         sizes.append(answer.size == (side, side))
         after.append(inspect(jpeg(made.image, 90)).suspicious)
     print(heading("neither scaler nor size known", "pictures", "found", "rate", "95 %"))
-    print(line("clean", clean))
+    print(line("clean", mistaken))
     print(line("whole", found))
     print(line("whole, size named as it is", sizes))
     print(line("whole, after JPEG of quality 90", after), flush=True)
@@ -177,7 +181,7 @@ def speed(photos: list[Picture], share: float, cache: Path | None) -> None:
 
 
 PARTS: dict[str, Callable[[list[Picture], float, Path | None], None]] = {
-    one.__name__: one for one in (known, unknown, field, adaptive, speed)
+    one.__name__: one for one in (clean, attacked, unknown, field, adaptive, speed)
 }
 
 

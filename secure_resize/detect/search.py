@@ -27,6 +27,8 @@ MOST, FREE = 4, 2
 NEAR = 3
 # Neighbouring frequencies: across, those that are summed; along, those that a peak is compared with on each side.
 ACROSS, ALONG = 3, 20
+# By how much more than its neighbours a frequency that is taken from the spectrum has to have.
+STRONG = 2.0
 # The largest ratio of a size that is taken from the spectrum.
 LARGEST_RATIO = 16
 
@@ -91,13 +93,9 @@ def _free(rows: FloatArray, cols: FloatArray, in_size: Size) -> list[Size]:
     best = []
     for strength, size in zip((rows, cols), in_size, strict=True):
         low, high = max(3, size // LARGEST_RATIO), min(size // 2, int(size / SMALLEST_RATIO))
-        peaks = [k for k in range(low, high) if strength[k] == strength[max(low, k - NEAR) : k + NEAR + 1].max()]
-        best.append([_middle(strength, k) for k in sorted(peaks, key=lambda k: -strength[k])[:FREE]])
+        # The hidden picture's own lowest frequencies lie on both sides of the one that is looked for.
+        around = np.convolve(strength, np.ones(5), mode="same")
+        strong = [k for k in range(low, high) if around[k] > 5 * STRONG]
+        peaks = [k for k in strong if around[k] == around[max(low, k - NEAR) : k + NEAR + 1].max()]
+        best.append(sorted(peaks, key=lambda k: -around[k])[:FREE])
     return [(h, w) for h in best[0] for w in best[1]]
-
-
-def _middle(strength: FloatArray, peak: int) -> int:
-    """The hidden picture's own lowest frequencies lie on both sides of the one that is looked for."""
-    around = np.arange(peak - 2, peak + 3)
-    weights = strength[around.clip(0, len(strength) - 1)]
-    return round(float((around * weights).sum() / weights.sum()))
