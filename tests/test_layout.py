@@ -135,6 +135,11 @@ LAYERS = [
     {"evaluate.verdicts", "evaluate.options", "evaluate.classifier", "evaluate.formats", "evaluate.figures"},
     {"evaluate.run"},
     {"evaluate"},
+    {"inspection.readings", "inspection.text"},
+    {"inspection.look"},
+    {"inspection.picture"},
+    {"inspection.work"},
+    {"inspection"},
     {"scan.units"},
     {"scan.archives", "scan.tables"},
     {"scan.sources"},
@@ -144,7 +149,18 @@ LAYERS = [
     {"scan.run"},
     {"scan"},
     {"cli.outcome", "cli.arguments", "cli.child", "cli.reporting"},
-    {"cli.demo", "cli.audit", "cli.probe", "cli.survey", "cli.lint", "cli.trace", "cli.scan", "cli.evaluate"},
+    {
+        "cli.demo",
+        "cli.audit",
+        "cli.harden",
+        "cli.probe",
+        "cli.survey",
+        "cli.lint",
+        "cli.trace",
+        "cli.inspect",
+        "cli.scan",
+        "cli.evaluate",
+    },
     {"cli.app"},
     {"cli"},
     {"__main__"},
@@ -180,8 +196,10 @@ def test_every_module_has_its_place():
 def test_dependencies_point_one_way():
     for name, path in modules():
         for imported in relative_imports(name, path):
-            if imported in ("__version__", EXTENSION) or (name == "cli.demo" and imported.startswith("integrations")):
-                continue  # the demo runs our transforms, lazily
+            if imported in ("__version__", EXTENSION) or (
+                name in ("cli.demo", "cli.harden") and imported.startswith("integrations")
+            ):
+                continue  # the demo runs our transforms, harden our hardeners; both lazily
             assert ORDER[imported] <= ORDER[name], f"{name} imports {imported}"
 
 
