@@ -127,9 +127,9 @@ def _stands_out(image: FloatArray, squares: FloatArray, near: FloatArray, side: 
     """Of all windows, against ``near``; ``squares`` is the energy of ``image``."""
     squares = inner(squares, MARGIN)
     if power:
-        return np.square(box_mean(np.sqrt(squares), side)) * np.float32(side) / near
+        return np.asarray(np.square(box_mean(np.sqrt(squares), side)) * np.float32(side) / near)
     mean = energy(box_mean(inner(image, MARGIN), side))
-    return mean * np.float32(side**2) / (near + np.maximum(box_mean(squares, side) - mean, 0))
+    return np.asarray(mean * np.float32(side**2) / (near + np.maximum(box_mean(squares, side) - mean, 0)))
 
 
 def _by_chance(known: _Phases, side: int, power: bool, floor: float) -> float:
