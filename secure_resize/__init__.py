@@ -1,8 +1,8 @@
 """Image resizing that image-scaling attacks cannot exploit.
 
 ``secure_resize.resize`` is the robust resize; ``secure_resize.integrations`` has the drop-in transforms for torchvision
-and tf.data. Importing this package imports numpy and nothing else; ``attacks``, ``audit`` and ``evaluate`` are imported
-when they are first asked for.
+and tf.data. Importing this package imports numpy and nothing else; ``attacks``, ``audit``, ``detect``, ``evaluate`` and
+``scan`` are imported when they are first asked for.
 """
 
 import importlib
@@ -13,6 +13,7 @@ from .core import backend
 from .core.kernels import KERNELS, Kernel, get_kernel, register_kernel
 from .core.operator import AxisOperator, Provenance, ScalingOperator, axis_operator, scaling_operator
 from .decoding import DecodeError, decode
+from .front_ends import FRONT_ENDS, FrontEnd
 from .measure.certificates import Certificate, least_attack, pair_certificate
 from .measure.clipping import Overshoot, overshoot
 from .measure.exposure import Exposure, exposure
@@ -23,15 +24,18 @@ from .reconstruction.info import ReconstructionInfo, reconstruction_info
 from .scaling import resize
 
 if TYPE_CHECKING:
-    from . import attacks, audit, evaluate
+    from . import attacks, audit, detect, evaluate, scan
+    from .detect import inspect
 
 __all__ = [
+    "FRONT_ENDS",
     "KERNELS",
     "SCALERS",
     "AxisOperator",
     "Certificate",
     "DecodeError",
     "Exposure",
+    "FrontEnd",
     "Kernel",
     "Overshoot",
     "ProbeError",
@@ -44,10 +48,12 @@ __all__ = [
     "axis_operator",
     "backend",
     "decode",
+    "detect",
     "evaluate",
     "exposure",
     "get_kernel",
     "get_scaler",
+    "inspect",
     "least_attack",
     "overshoot",
     "pair_certificate",
@@ -60,6 +66,7 @@ __all__ = [
     "register_scaler",
     "resize",
     "scaling_operator",
+    "scan",
 ]
 __version__ = "0.1.0"
 
@@ -71,8 +78,10 @@ if (Path(__file__).parent.parent / "integrations" / "torchvision").is_dir():
 if not TYPE_CHECKING:  # for a type checker every name would be there
 
     def __getattr__(name):
-        if name in ("attacks", "audit", "evaluate"):
+        if name in ("attacks", "audit", "detect", "evaluate", "scan"):
             return importlib.import_module(f"{__name__}.{name}")
+        if name == "inspect":
+            return importlib.import_module(f"{__name__}.detect").inspect
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

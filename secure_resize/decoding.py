@@ -23,7 +23,7 @@ from .core.kernels import get_kernel
 from .names import KernelName, Size
 from .scaling import check_size, resize
 
-__all__ = ["MAX_PIXELS", "DecodeError", "decode"]
+__all__ = ["MAX_PIXELS", "DecodeError", "decode", "set_upright", "whole_picture"]
 
 Image = npt.NDArray[np.uint8]
 Data = bytes | bytearray | memoryview
@@ -108,15 +108,9 @@ def decode(
     """
     wanted = check_size(size)
     get_kernel(kernel)
-    _check(mode, background, truncated, max_pixels)
-    data = _bytes(file)
-    try:
-        whole, orientation = _whole(data, mode, exif, background, truncated == "pad", max_pixels)
-    except (DecodeError, ImportError):
-        raise
-    # Whatever a plugin of Pillow's raises for a broken file: struct.error, zlib.error, SyntaxError, IndexError, ...
-    except Exception as error:
-        raise DecodeError(f"this file cannot be decoded: {type(error).__name__}: {error}") from error
+    whole, orientation = whole_picture(
+        file, mode=mode, exif=exif, background=background, truncated=truncated, max_pixels=max_pixels
+    )
     upright, turned = _UPRIGHT.get(orientation, (None, False))
     if upright and kernel != "area":  # whose bytes do not depend on which axis is scaled first
         whole, upright, turned = upright(whole), None, False
@@ -127,6 +121,37 @@ def decode(
         small = ((small.astype(np.uint32) + 128) // 257).astype(np.uint8)
         small = np.repeat(small[..., None], 3, axis=2) if mode == "RGB" else small
     return np.ascontiguousarray(small)
+
+
+def whole_picture(
+    file: Data | str | os.PathLike[str],
+    *,
+    mode: Literal["RGB", "L"] = "RGB",
+    exif: bool = True,
+    background: tuple[int, int, int] | None = (255, 255, 255),
+    truncated: Literal["error", "pad"] = "error",
+    max_pixels: int = MAX_PIXELS,
+) -> tuple[npt.NDArray[Any], int]:
+    """The whole picture as :func:`decode` scales it, as it lies in the file, and its orientation (1: it is upright).
+
+    uint8, 16-bit grey uint16, (H, W, 3) or (H, W); :func:`set_upright` turns it. Arguments and errors are those of
+    :func:`decode`; without ``exif`` the orientation is 1.
+    """
+    _check(mode, background, truncated, max_pixels)
+    data = _bytes(file)
+    try:
+        return _whole(data, mode, exif, background, truncated == "pad", max_pixels)
+    except (DecodeError, ImportError):
+        raise
+    # Whatever a plugin of Pillow's raises for a broken file: struct.error, zlib.error, SyntaxError, IndexError, ...
+    except Exception as error:
+        raise DecodeError(f"this file cannot be decoded: {type(error).__name__}: {error}") from error
+
+
+def set_upright(image: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
+    """A picture (H, W, ...) turned as EXIF's ``orientation`` asks for; a view. Unknown orientations turn nothing."""
+    turn = _UPRIGHT.get(orientation)
+    return image if turn is None else turn[0](image)
 
 
 def _check(mode: Any, background: Any, truncated: Any, max_pixels: Any) -> None:

@@ -28,7 +28,7 @@ with contextlib.suppress(ImportError):
 MYPY = """
 [mypy]
 strict = True
-[mypy-PIL.*,cv2.*,skimage.*,tensorflow.*,torch.*,torchvision.*]
+[mypy-PIL.*,cv2.*,keras.*,skimage.*,tensorflow.*,torch.*,torchvision.*]
 ignore_missing_imports = True
 follow_imports = skip
 """
@@ -63,7 +63,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if os.environ.get("SECURE_RESIZE_BACKEND") == "reference":
         for item in items:
             if item.get_closest_marker("once"):
-                item.add_marker(pytest.mark.skip(reason="never calls our core: run once, on the native one"))
+                item.add_marker(pytest.mark.skip(reason="does not depend on the core: run once, on the native one"))
 
 
 @pytest.fixture(autouse=True)

@@ -13,12 +13,13 @@ import pytest
 from pipelines.table import FOLDER, PIPELINES
 
 import secure_resize as sr
-from secure_resize.audit.pipeline import inputs, outputs, seeds
+from secure_resize.audit.pipeline import inputs, seeds
 from secure_resize.audit.pipeline.attack import levels_of
 from secure_resize.audit.pipeline.fix import MENDS, replacement
 from secure_resize.audit.pipeline.guilty import Guilty
 from secure_resize.audit.pipeline.target import TargetError, arguments
 from secure_resize.audit.trace import HOOKS
+from secure_resize.measure import outputs
 
 Image = pytest.importorskip("PIL.Image")
 cv2 = pytest.importorskip("cv2")

@@ -20,6 +20,8 @@ from secure_resize.measure.rounding import models, rounding
 from secure_resize.measure.scalers import SCALERS
 from secure_resize.scaling import PASS_ORDERS, resize_unchecked
 
+pytestmark = pytest.mark.once
+
 
 def axis(rows):
     dense = np.array(rows, float)

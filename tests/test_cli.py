@@ -10,6 +10,8 @@ import pytest
 import secure_resize as sr
 from secure_resize.cli import main
 
+pytestmark = pytest.mark.once
+
 pytest.importorskip("cyclopts")
 SIZES = ["--in", "32x48", "--out", "8x12"]
 

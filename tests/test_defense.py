@@ -165,7 +165,7 @@ def test_tensorflow(photo, method, defense, size):
     from secure_resize.integrations import tensorflow as srtf
 
     wanted = expected(photo, size, f"tensorflow:{method}", defense)
-    transform = srtf.Resize(size, method, defense=defense)
+    transform = srtf.Resize(size, method, defense=defense, dtype="uint8")
     assert np.array_equal(transform(tf.constant(photo)), wanted)
     dataset = tf.data.Dataset.from_tensors((photo, 3)).map(transform)
     [(image, label)] = list(dataset)

@@ -11,6 +11,8 @@ import secure_resize as sr
 from secure_resize import cli
 from secure_resize.cli import demo
 
+pytestmark = pytest.mark.once
+
 pytest.importorskip("skimage")
 
 

@@ -26,6 +26,8 @@ from secure_resize.measure.quality import rms
 from secure_resize.measure.scalers import SCALERS
 from secure_resize.scaling import resize_unchecked
 
+pytestmark = pytest.mark.once
+
 pytest.importorskip("skimage")
 pytest.importorskip("cv2")
 

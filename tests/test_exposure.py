@@ -13,6 +13,8 @@ from secure_resize.measure.probe import probe
 from secure_resize.measure.sampling import sampled_axis
 from secure_resize.measure.scalers import SCALERS
 
+pytestmark = pytest.mark.once
+
 
 def axis(rows):
     dense = np.array(rows, float)

@@ -15,6 +15,8 @@ from secure_resize.attacks.overshoot import Plane, hide
 from secure_resize.measure.coefficients import read, to_rgb, to_ycc
 from secure_resize.measure.decoders import DECODERS, get_decoder
 
+pytestmark = pytest.mark.once
+
 PIL = pytest.importorskip("PIL.Image")
 needs_coefficients = pytest.mark.skipif(find_spec("jpeglib") is None, reason="needs jpeglib")
 SCALED = [name for name, decoder in DECODERS.items() if decoder.scaled]

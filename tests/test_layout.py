@@ -19,13 +19,15 @@ from secure_resize.measure.blackbox import DTYPES, LAYOUTS
 from secure_resize.reconstruction.plan import METHODS
 from secure_resize.scaling import PASS_ORDERS
 
+pytestmark = pytest.mark.once
+
 PACKAGE = Path(secure_resize.__file__).parent
 # Each module may import those of the lines above it, and those of its own line.
 LAYERS = [
     {"registry", "names", "tables", "workers"},
     {"core.kernels"},
     {"core.taps", "core.selection"},
-    {"core.operator", "core", "core.reference", "core.native"},
+    {"core.operator", "core", "core.reference", "core.native", "core.native.views"},
     {"scaling"},
     {"decoding"},
     {"measure"},
@@ -34,19 +36,21 @@ LAYERS = [
     {"measure.exposure"},
     {"measure.decoders", "measure.progressive"},
     {"measure.coefficients"},
-    {"measure.clipping"},
+    {"measure.clipping", "measure.outputs"},
     {"measure.blackbox"},
     {"measure.regions", "measure.recover", "measure.verify"},
     {"measure.probe"},
     {"measure.certificates"},
     {"measure.survey"},
     {"measure.plots"},
+    {"front_ends.rows", "front_ends.rules"},
+    {"front_ends.services", "front_ends.libraries", "front_ends.processors", "front_ends.read"},
+    {"front_ends"},
     {"reconstruction"},
     {"reconstruction.plan"},
     {"reconstruction.keys"},
     {"reconstruction.filters"},
     {"reconstruction.info"},
-    {"integration_support"},
     {
         "attacks",
         "attacks.craft",
@@ -61,6 +65,13 @@ LAYERS = [
         "attacks.decoders",
         "attacks.inexact",
     },
+    {"detect.targets"},
+    {"detect.views", "detect.fields"},
+    {"detect.detectors"},
+    {"detect.calibration"},
+    {"detect.examining"},
+    {"detect.inspecting"},
+    {"detect"},
     {
         "audit.report",
         "audit.rules",
@@ -76,7 +87,7 @@ LAYERS = [
     {"audit.trace.live.hook", "audit.trace.live.geometry", "audit.trace.live.labels", "audit.trace.live.records"},
     {"audit.trace.live.importlib_bootstrap", "audit.trace.live.imports"},
     {"audit.trace.live.frames"},
-    {"audit.trace.live.recorder"},
+    {"audit.trace.live.wrapping", "audit.trace.live.references", "audit.trace.live.recorder"},
     {
         "audit.trace.live.rows_arrays",
         "audit.trace.live.rows_pillow",
@@ -87,7 +98,8 @@ LAYERS = [
     {"audit.trace.hooks"},
     {"audit.trace.calls", "audit.trace.gains"},
     {"audit.trace.findings"},
-    {"audit.trace.run"},
+    {"audit.trace.run", "audit.trace.routing"},
+    {"integration_support"},
     {"audit.trace"},
     {
         "audit.lint.calls",
@@ -108,7 +120,7 @@ LAYERS = [
         "audit.lint.values",
     },
     {"audit.lint"},
-    {"audit.pipeline", "audit.pipeline.lossless", "audit.pipeline.seeds", "audit.pipeline.outputs"},
+    {"audit.pipeline", "audit.pipeline.lossless", "audit.pipeline.seeds"},
     {"audit.pipeline.target", "audit.pipeline.inputs", "audit.pipeline.userpictures"},
     {"audit.pipeline.measure"},
     {"audit.pipeline.attack"},
@@ -122,8 +134,26 @@ LAYERS = [
     {"evaluate.verdicts", "evaluate.options", "evaluate.classifier", "evaluate.formats", "evaluate.figures"},
     {"evaluate.run"},
     {"evaluate"},
+    {"scan.units"},
+    {"scan.archives", "scan.tables"},
+    {"scan.sources"},
+    {"scan.look", "scan.crew"},
+    {"scan.reader", "scan.ledger", "scan.move"},
+    {"scan.report", "scan.gallery", "scan.engines", "scan.clean"},
+    {"scan.run"},
+    {"scan"},
     {"cli.outcome", "cli.arguments", "cli.child", "cli.reporting"},
-    {"cli.demo", "cli.audit", "cli.probe", "cli.survey", "cli.lint", "cli.trace", "cli.evaluate"},
+    {
+        "cli.demo",
+        "cli.audit",
+        "cli.harden",
+        "cli.probe",
+        "cli.survey",
+        "cli.lint",
+        "cli.trace",
+        "cli.scan",
+        "cli.evaluate",
+    },
     {"cli.app"},
     {"cli"},
     {"__main__"},
@@ -159,8 +189,10 @@ def test_every_module_has_its_place():
 def test_dependencies_point_one_way():
     for name, path in modules():
         for imported in relative_imports(name, path):
-            if imported in ("__version__", EXTENSION) or (name == "cli.demo" and imported.startswith("integrations")):
-                continue  # the demo runs our transforms, lazily
+            if imported in ("__version__", EXTENSION) or (
+                name in ("cli.demo", "cli.harden") and imported.startswith("integrations")
+            ):
+                continue  # the demo runs our transforms, harden our hardeners; both lazily
             assert ORDER[imported] <= ORDER[name], f"{name} imports {imported}"
 
 
@@ -236,7 +268,7 @@ def test_everything_public_is_documented():
         assert inspect.getdoc(value) != inspect.getdoc(type(value)) or isinstance(value, dict), name
 
 
-@pytest.mark.parametrize("module", ["attacks", "evaluate"])
+@pytest.mark.parametrize("module", ["attacks", "detect", "evaluate", "scan"])
 def test_every_public_name_of_a_room_is_there(module):
     room = getattr(secure_resize, module)
     for name in room.__all__:

@@ -54,6 +54,18 @@ def test_precision_and_recall_over_the_corpus():
     assert right / (right + len(missed)) >= 0.98, missed
 
 
+@pytest.mark.parametrize(
+    "call",
+    ["map(cv2.resize, [image], [(9, 9)])", "pool.submit(cv2.resize, image, (9, 9), interpolation=cv2.INTER_CUBIC)"],
+)
+def test_what_map_and_submit_call_is_found_and_left_to_its_author(call, tmp_path):
+    path = tmp_path / "code.py"
+    path.write_text(f"import cv2\nimage = cv2.imread('a.png')[:99, :99]\nresult = {call}\n")
+    [finding] = [one for one in lint_text(path.read_text(), "code.py") if one.suppressed is None]
+    assert finding.place.line == 3
+    assert finding.fix is None
+
+
 def test_the_corpus_can_fail():
     """A linter that finds every call named resize, and one that finds nothing, are both far off."""
     cases = list(corpus())

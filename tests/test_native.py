@@ -28,6 +28,7 @@ _native = pytest.importorskip("secure_resize.core.native._native", reason="the C
 import native_fuzz  # noqa: E402
 
 from secure_resize.core import native  # noqa: E402
+from secure_resize.core.native.views import view_of  # noqa: E402
 
 LEVELS = native.levels()
 PILLOW_KERNELS = [name for name, kernel in KERNELS.items() if not kernel.integrated]
@@ -68,6 +69,11 @@ LAYOUTS: dict[str, Callable[[Array], Array]] = {
     "bottom up": lambda image: np.ascontiguousarray(image[:, ::-1])[:, ::-1],
     "right to left": lambda image: np.ascontiguousarray(image[:, :, ::-1])[:, :, ::-1],
     "planar": lambda image: np.moveaxis(np.ascontiguousarray(np.moveaxis(image, 3, 1)), 1, 3),
+    "channels backwards": lambda image: np.ascontiguousarray(image[..., ::-1])[..., ::-1],
+    "backwards, and some of them": lambda image: inside(image[..., ::-1], *3 * [(0, 0)], (0, 1))[..., ::-1],
+    "transposed": lambda image: np.ascontiguousarray(image.swapaxes(1, 2)).swapaxes(1, 2),
+    "turned by 90 degrees": lambda image: np.rot90(np.ascontiguousarray(np.rot90(image, 1, (1, 2))), -1, (1, 2)),
+    "every other column": lambda image: np.repeat(image, 2, axis=2)[:, :, ::2],
     "Fortran": np.asfortranarray,
     "unaligned": unaligned,
     "read-only": lambda image: np.frombuffer(image.tobytes(), image.dtype).reshape(image.shape),
@@ -218,6 +224,50 @@ def test_any_strides_give_the_same_bytes_and_are_not_written_to(dtype, kernel):
     np.testing.assert_array_equal(np.broadcast_to(image[:, :1], image.shape)[:, 5], image[:, 0])
     constant = np.broadcast_to(image[:, :1], image.shape)  # a row stride of 0
     np.testing.assert_array_equal(resize(constant, (32, 40)), resize(constant.copy(), (32, 40)))
+
+
+COPIED = {"contiguous", "every other row", "every other column", "Fortran", "unaligned", "read-only"}
+
+
+@pytest.mark.parametrize("name", sorted(LAYOUTS.keys() - COPIED))
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_a_view_is_read_where_it_lies(name, dtype, monkeypatch):
+    """Nothing is copied but the result."""
+    image = random_image((1, 640, 480, 3), dtype)
+    axes = area_taps(640, 64), area_taps(480, 48)
+    copied = []
+    contiguous = native._contiguous
+    monkeypatch.setattr(native, "_contiguous", lambda one: copied.append(one.size) or contiguous(one))
+    view = LAYOUTS[name](image)
+    assert view.flags.c_contiguous is False
+    np.testing.assert_array_equal(native.apply_area(view, *axes), reference.apply_area(image, *axes))
+    assert copied in ([], [64 * 48 * 3])
+
+
+def test_channels_that_may_not_be_there_are_not_read():
+    """The last pixel's fourth byte lies outside of what numpy was given."""
+    memory = np.full(64 * 64 * 4 - 1, 7, np.uint8)
+    image = np.ndarray((1, 64, 64, 3), np.uint8, buffer=memory, strides=(64 * 64 * 4, 64 * 4, 4, 1))
+    assert view_of(image, exact=True) is None
+    assert (native.apply_area(image, area_taps(64, 8), area_taps(64, 8)) == 7).all()
+
+
+def test_arrange_refuses_what_it_cannot_copy():
+    image = np.zeros((1, 4, 4, 3), np.uint8)
+    for other in (image[0], image[:, :3], image.astype(np.uint16)):
+        with pytest.raises(ValueError, match="of the same shape and dtype"):
+            native.arrange(image, np.ascontiguousarray(other))
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 17])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5])
+def test_arrange_copies_every_order(width, channels):
+    room = random_image((2, 3, width + 2, channels + 2), "uint8")
+    for step, order in itertools.product((1, -1), (1, -1)):
+        view = room[:, ::-1, 1:-1, 1:-1][:, :, ::step, ::order]
+        out = np.empty(view.shape, np.uint8)
+        native.arrange(view, out)
+        np.testing.assert_array_equal(out, view)
 
 
 @pytest.mark.skipif(backend() == "reference", reason="resize() runs the numpy reference")

@@ -15,6 +15,8 @@ from secure_resize.attacks.payload import (
 )
 from secure_resize.measure.scalers import SCALERS
 
+pytestmark = pytest.mark.once
+
 pytest.importorskip("cv2")
 SIZE = (112, 112)
 SAMPLING = ["opencv:linear", "opencv:nearest", "torch:bilinear"]

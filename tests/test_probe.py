@@ -10,6 +10,8 @@ from secure_resize.measure.probe import LAYOUTS, ProbeError, predict, probe
 from secure_resize.measure.scalers import SCALERS, Scaler
 from secure_resize.scaling import resize_unchecked
 
+pytestmark = pytest.mark.once
+
 # Shrinking by an integer, by no integer, by an odd integer (whose outputs lie on pixels' centres), one axis up and one
 # down, and axes of one pixel.
 SIZES = [((48, 56), (12, 14)), ((50, 67), (17, 21)), ((35, 49), (7, 7)), ((52, 44), (17, 57)), ((36, 1), (9, 1))]
@@ -22,7 +24,6 @@ def limit(scaler, sizes):
     return 0.5 + 0.5 + sum(deviation.levels for deviation in scaler.deviations(*sizes))
 
 
-@pytest.mark.once
 @pytest.mark.slow
 @pytest.mark.parametrize("sizes", SIZES, ids=lambda sizes: "x".join(map(str, sum(sizes, ()))))
 @pytest.mark.parametrize("name", SCALERS)

@@ -10,6 +10,8 @@ import pytest
 
 from secure_resize.cli import main
 
+pytestmark = pytest.mark.once
+
 pytest.importorskip("cv2")
 
 TARGETS = """

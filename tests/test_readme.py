@@ -19,6 +19,8 @@ import secure_resize as sr
 from secure_resize.measure import survey
 from secure_resize.measure.scalers import SCALERS
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parent.parent
 if not (ROOT / "README.md").exists():
     pytest.skip("not a checkout", allow_module_level=True)

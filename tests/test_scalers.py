@@ -11,6 +11,8 @@ import secure_resize as sr
 from secure_resize.measure.scalers import DEVIATIONS, SCALERS, Scaler, get_scaler, load, register_scaler
 from secure_resize.scaling import resize_unchecked
 
+pytestmark = pytest.mark.once
+
 IMAGE = np.random.default_rng(1).integers(0, 256, (37, 50, 3), np.uint8)
 SIZE = (9, 14)
 # Written out as a user of the library would: an independent check that the names mean what they say.

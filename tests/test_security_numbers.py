@@ -11,6 +11,8 @@ from secure_resize.attacks import HIDDEN_DB, REACHED_DB
 from secure_resize.measure.rounding import models, rounding
 from secure_resize.scaling import REFUSED_DB
 
+pytestmark = pytest.mark.once
+
 PAGE = Path(sr.__file__).parent.parent / "SECURITY.md"
 
 

@@ -11,6 +11,8 @@ from secure_resize.measure.sampling import sampled_axis
 from secure_resize.measure.scalers import SCALERS
 from secure_resize.measure.solver import Between, Near, dual_value, least_change, reach
 
+pytestmark = pytest.mark.once
+
 
 def operators():
     """Kernels that average at every ratio, and sampling filters with and without outputs that share pixels."""

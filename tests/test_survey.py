@@ -10,6 +10,8 @@ from secure_resize.cli import main
 from secure_resize.measure import survey
 from secure_resize.measure.scalers import SCALERS
 
+pytestmark = pytest.mark.once
+
 PIPELINE = """
 import numpy as np
 

@@ -9,17 +9,48 @@ import tensorflow as tf
 
 from secure_resize.integration_support import check_size
 
-__all__ = ["Dims", "Method", "Path", "Tensor"]
+__all__ = ["Dims", "InvalidInput", "Method", "Path", "Tensor"]
 
 Tensor = Any  # tensorflow is not typed
 Dim = Any  # a size: an int where it is known when the function is traced, else a scalar int64 tensor
 Dims = tuple[Dim, Dim]  # (height, width)
 Path: TypeAlias = Literal["auto", "host", "graph"]
-Method: TypeAlias = Literal["area", "bilinear", "bicubic", "lanczos3", "lanczos", "box", "hamming", "nearest"]
+Method: TypeAlias = Literal[
+    "area",
+    "bilinear",
+    "bicubic",
+    "gaussian",
+    "lanczos3",
+    "lanczos5",
+    "mitchellcubic",
+    "nearest",
+    "lanczos",
+    "box",
+    "hamming",
+]
 
 PATHS = ("auto", "host", "graph")
-NARROW = (tf.float16, tf.bfloat16)  # resized in float32
-DTYPES = (tf.uint8, tf.uint16, tf.float32, *NARROW)
+# Those that TensorFlow's own resizes take.
+DTYPES = (
+    tf.uint8,
+    tf.float32,
+    tf.int8,
+    tf.int16,
+    tf.uint16,
+    tf.int32,
+    tf.int64,
+    tf.float16,
+    tf.bfloat16,
+    tf.float64,
+)
+EXACT = (tf.uint8, tf.uint16)  # whose results are integer arithmetic by definition
+
+
+class InvalidInput(tf.errors.InvalidArgumentError, ValueError, TypeError):  # type: ignore[misc]
+    """An image or a size that cannot be: TensorFlow raises one of these three, depending on where it finds it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(None, None, message)
 
 
 def check_path(path: str) -> None:
@@ -28,39 +59,33 @@ def check_path(path: str) -> None:
         raise ValueError(f"unknown path {path!r}; valid: {', '.join(PATHS)}")
 
 
-def chosen_path(path: str) -> str:
-    """``"host"`` or ``"graph"``: what ``"auto"`` means here and now, and any other valid path itself."""
-    check_path(path)
-    if path != "auto":
-        return path
-    if tf.executing_eagerly():
-        return "host"
-    # tf.data names the graphs of its functions "Dataset_map_..."; if it ever did not, this would choose graph: slower,
-    # but the same bytes.
-    return "host" if getattr(tf.compat.v1.get_default_graph(), "name", "").startswith("Dataset") else "graph"
-
-
 def as_images(images: Any) -> Tensor:
     """``images`` as a dense tensor of a valid dtype, of rank 3 or 4, or checked to be when the graph runs."""
-    if isinstance(images, tf.RaggedTensor | tf.SparseTensor):
-        raise TypeError(f"images must be dense, got {type(images).__name__}; resize them one by one, before batching")
+    if isinstance(images, tf.SparseTensor):
+        raise InvalidInput("images must be dense or ragged, got SparseTensor; convert with tf.sparse.to_dense")
     images = tf.convert_to_tensor(images)
     if images.dtype not in DTYPES:
         valid = ", ".join(dtype.name for dtype in DTYPES)
-        raise TypeError(f"images must be of dtype {valid}, got {images.dtype.name}; convert with tf.cast")
+        raise InvalidInput(f"images must be of dtype {valid}, got {images.dtype.name}; convert with tf.cast")
     message = "images must have shape (H, W, C) or (N, H, W, C), got"
     if images.shape.rank is None:
         rank = tf.rank(images)
         with tf.control_dependencies([tf.debugging.Assert((rank == 3) | (rank == 4), [message, tf.shape(images)])]):
             return tf.identity(images)
     if images.shape.rank not in (3, 4):
-        raise ValueError(f"{message} {images.shape}")
+        raise InvalidInput(f"{message} {images.shape}")
     return images
 
 
-def as_exact(images: Tensor) -> Tensor:
-    """Images of a dtype that the core has: half precision as float32."""
-    return tf.cast(images, tf.float32) if images.dtype in NARROW else images
+def as_result(dtype: Any, images: tf.DType, method: str) -> tf.DType:
+    """The result's dtype: TensorFlow's rule where ``dtype`` is None, else ``dtype``, or InvalidInput."""
+    if dtype is None:
+        return images if method == "nearest" else tf.float32
+    dtype = tf.as_dtype(dtype)
+    if dtype == images or (dtype.is_floating and dtype in DTYPES and method != "nearest"):
+        return dtype
+    valid = images.name if method == "nearest" else f"float32, float64, float16, bfloat16 or the images' {images.name}"
+    raise InvalidInput(f"dtype must be {valid}, got {dtype.name}; cast the result, rounding as it is to be rounded")
 
 
 def as_size(size: Any) -> Dims:
@@ -69,17 +94,25 @@ def as_size(size: Any) -> Dims:
     if not (
         isinstance(size, tensors) or (isinstance(size, list | tuple) and any(isinstance(n, tensors) for n in size))
     ):
-        return check_size(size)
+        return checked_size(size)
     size = tf.convert_to_tensor(size)
     if not size.dtype.is_integer or not size.shape.is_compatible_with([2]):
-        raise ValueError(f"size must be an integer tensor of shape (2,), got {size.dtype.name} of shape {size.shape}")
+        raise InvalidInput(f"size must be an integer tensor of shape (2,), got {size.dtype.name} of shape {size.shape}")
     known = tf.get_static_value(size, partial=True)
     known = [None, None] if known is None else list(known)
     if None not in known:
-        return check_size(known)
+        return checked_size(known)
     size = tf.ensure_shape(tf.cast(size, tf.int64), [2])
     height, width = (size[i] if n is None else int(n) for i, n in enumerate(known))
     return height, width
+
+
+def checked_size(size: Any) -> tuple[int, int]:
+    """:func:`secure_resize.integration_support.check_size` with the errors of this integration."""
+    try:
+        return check_size(size)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(str(error)) from None
 
 
 def fitted(size: Dims, in_size: Dims) -> Dims:
@@ -87,7 +120,7 @@ def fitted(size: Dims, in_size: Dims) -> Dims:
     if all(isinstance(n, int) for n in (*size, *in_size)):
         height, width = (np.float32(max(n, 1)) for n in in_size)
         scale = np.minimum(np.float32(size[0]) / height, np.float32(size[1]) / width)
-        return check_size((int(np.round(scale * height)), int(np.round(scale * width))))
+        return checked_size((int(np.round(scale * height)), int(np.round(scale * width))))
     height, width = (tf.cast(n, tf.float32) for n in in_size)
     scale = tf.minimum(tf.cast(size[0], tf.float32) / height, tf.cast(size[1], tf.float32) / width)
     return tf.cast(tf.round(scale * height), tf.int64), tf.cast(tf.round(scale * width), tf.int64)

@@ -19,6 +19,7 @@ def decode_and_resize(
     method: Method = "area",
     *,
     channels: int = 3,
+    dtype: Any = tf.uint8,
     path: Path = "auto",
     name: str | None = None,
 ) -> Tensor:
@@ -38,13 +39,17 @@ def decode_and_resize(
         As for :func:`resize`; on the graph path it can be exported.
     channels
         3 for RGB, 1 for grey.
+    dtype
+        The result's: as no function of TensorFlow does this, it is uint8, that of the file, like that of
+        :func:`secure_resize.decode`. ``tf.float32`` gives unrounded values, what :func:`resize` makes of the decoded
+        image.
     name
         Name scope of the operations.
 
     Returns
     -------
-    uint8 (h, w, channels); for JPEG files the bytes of ``secure_resize.decode(..., exif=False)`` (of RGB): TensorFlow
-    knows no EXIF orientation. A PNG file's alpha is dropped; of an animation this is the first frame.
+    (h, w, channels) of ``dtype``; for JPEG files in uint8 the bytes of ``secure_resize.decode(..., exif=False)`` (of
+    RGB): TensorFlow knows no EXIF orientation. A PNG file's alpha is dropped; of an animation this is the first frame.
 
     Raises
     ------
@@ -55,11 +60,15 @@ def decode_and_resize(
     if channels not in (1, 3):
         raise ValueError(f"channels must be 1 or 3, got {channels!r}")
     with tf.name_scope(name or "secure_decode"):
-        contents = tf.convert_to_tensor(contents, tf.string)
-        image = tf.cond(
-            tf.io.is_jpeg(contents),
-            lambda: tf.io.decode_jpeg(contents, channels=channels, dct_method="INTEGER_ACCURATE"),
-            lambda: tf.io.decode_image(contents, channels=channels, expand_animations=False),
-        )
+        image = decoded(tf.convert_to_tensor(contents, tf.string), channels)
         image = tf.ensure_shape(image, [None, None, channels])
-        return resize(image, size, method, path=path)
+        return resize(image, size, method, dtype=dtype, path=path)
+
+
+def decoded(contents: Tensor, channels: int) -> Tensor:
+    """uint8 (H, W, channels) of a file's bytes: JPEG by the accurate inverse DCT, of an animation the first frame."""
+    return tf.cond(
+        tf.io.is_jpeg(contents),
+        lambda: tf.io.decode_jpeg(contents, channels=channels, dct_method="INTEGER_ACCURATE"),
+        lambda: tf.io.decode_image(contents, channels=channels, expand_animations=False),
+    )

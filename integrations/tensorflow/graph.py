@@ -1,7 +1,12 @@
-"""Path ``"graph"``: the same bytes by TensorFlow operations alone, for sizes known to the trace or only to the run."""
+"""Path ``"graph"``: the same by TensorFlow operations alone, for sizes known to the trace or only to the run.
+
+Integer results are the core's bytes, of the core's weights. Floating ones are those of TensorFlow's own antialiased
+operations, where it has them; XLA, which has not, gets the weights instead.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -17,26 +22,55 @@ from secure_resize.integration_support import (
     check_kernel,
 )
 
-from . import namespace as xp
-from .arguments import Dim, Dims, Tensor, dim_of, size_of
+from . import namespace as xp, weights
+from .arguments import Dim, Dims, InvalidInput, Tensor, as_tensor, dim_of, size_of
+from .where import compiled
 
 __all__ = ["resize"]
 
 
-def resize(images: Tensor, size: Dims, kernel: sr.Kernel) -> Tensor:
-    """uint8, uint16 or float32 images (..., H, W, C) resized to ``size``; float32 differentiable."""
+def resize(images: Tensor, size: Dims, method: str, *, exact: bool) -> Tensor:
+    """Images (..., H, W, C) resized to ``size``: ``exact``, uint8 and uint16 by integer arithmetic, else float32.
+
+    Floating images have gradients; of TensorFlow's own operations, but for area, of the first order.
+    """
     images, size = _bounded(images, size)
     in_size, channels = size_of(images), dim_of(images, -1)
-    _check_kernel(kernel, in_size, size)
     batch = tf.reshape(images, [-1, *in_size, channels])
-    rows, cols = (_taps(n_in, n_out, kernel, images.dtype) for n_in, n_out in zip(in_size, size, strict=True))
-    if images.dtype == tf.float32:
-        result = _apply_float(batch, rows, cols)
-    elif kernel.integrated:
-        result = _apply_area(batch, rows, cols)
+    if not exact and method in weights.METHODS and not compiled():
+        result = _apply_stock(tf.cast(batch, tf.float32), in_size, size, method)
     else:
-        result = _apply_fixed(batch, rows, cols)
+        result = _apply_taps(batch if exact else tf.cast(batch, tf.float32), in_size, size, method)
     return tf.reshape(result, tf.concat([tf.shape(images, tf.int64)[:-3], [*size, channels]], 0))
+
+
+def _apply_stock(batch: Tensor, in_size: Dims, size: Dims, method: str) -> Tensor:
+    """float32, by TensorFlow's own operation and its gradient; that of ResizeArea, which there is not, is ours."""
+    wanted = tf.cast(as_tensor(size), tf.int32)
+    if method == "area":
+        rows, cols = (_stock_taps(n_in, n_out, method) for n_in, n_out in zip(in_size, size, strict=True))
+        return _with_gradient(lambda x: tf.raw_ops.ResizeArea(images=x, size=wanted), rows, cols)(batch)
+    return tf.raw_ops.ScaleAndTranslate(
+        images=batch,
+        size=wanted,
+        scale=tf.cast(wanted, tf.float32) / tf.cast(as_tensor(in_size), tf.float32),
+        translation=tf.zeros([2]),
+        kernel_type=weights.METHODS[method].operation,
+        antialias=True,
+    )
+
+
+def _apply_taps(batch: Tensor, in_size: Dims, size: Dims, method: str) -> Tensor:
+    """By the weights themselves: uint8 and uint16 as the core, float32 as the core or TensorFlow."""
+    if batch.dtype == tf.float32 and method in weights.METHODS:
+        rows, cols = (_stock_taps(n_in, n_out, method) for n_in, n_out in zip(in_size, size, strict=True))
+        return _apply_float(batch, rows, cols)
+    kernel = sr.get_kernel(method)
+    _check_kernel(kernel, in_size, size)
+    rows, cols = (_taps(n_in, n_out, kernel, batch.dtype) for n_in, n_out in zip(in_size, size, strict=True))
+    if batch.dtype == tf.float32:
+        return _apply_float(batch, rows, cols)
+    return _apply_area(batch, rows, cols) if kernel.integrated else _apply_fixed(batch, rows, cols)
 
 
 def _check_kernel(kernel: sr.Kernel, in_size: Dims, size: Dims) -> None:
@@ -58,7 +92,7 @@ def _bounded(images: Tensor, size: Dims) -> tuple[Tensor, Dims]:
     bounds = f"an axis has 1 to {MAX_AXIS} pixels, an image up to {MAX_PIXELS}, and a channel; got images of shape"
     if isinstance(valid, bool):
         if not valid:
-            raise ValueError(f"{bounds} {images.shape}, size ({size[0]}, {size[1]})")
+            raise InvalidInput(f"{bounds} {images.shape}, size ({size[0]}, {size[1]})")
         return images, size
     with tf.control_dependencies([tf.debugging.Assert(valid, [bounds, tf.shape(images), "size", *size])]):
         height, width = (n if isinstance(n, int) else tf.identity(n) for n in size)
@@ -69,12 +103,17 @@ def _bounded(images: Tensor, size: Dims) -> tuple[Tensor, Dims]:
 
 
 def _apply_float(batch: Tensor, rows: Taps, cols: Taps) -> Tensor:
-    """float32. The gradient is written down: that of a loop would keep what every tap has read."""
+    return _with_gradient(lambda x: tf.cast(_apply(_apply(x, rows, 1), cols, 2), tf.float32), rows, cols)(batch)
+
+
+def _with_gradient(forward: Callable[[Tensor], Tensor], rows: Taps, cols: Taps) -> Callable[[Tensor], Tensor]:
+    """``forward``, with its gradient written down: that of a loop would keep what every tap has read."""
 
     def gradient(y: Tensor) -> Tensor:
         return tf.cast(_apply(_apply(y, cols, 2, transposed=True), rows, 1, transposed=True), tf.float32)
 
-    return tf.custom_gradient(lambda x: (tf.cast(_apply(_apply(x, rows, 1), cols, 2), tf.float32), gradient))(batch)
+    apply: Callable[[Tensor], Tensor] = tf.custom_gradient(lambda x: (forward(x), gradient))
+    return apply
 
 
 def _apply_area(batch: Tensor, rows: Taps, cols: Taps) -> Tensor:
@@ -159,3 +198,17 @@ def _taps(n_in: Dim, n_out: Dim, kernel: sr.Kernel, dtype: tf.DType) -> Taps:
             found = axis_weights(xp.Array(n_in), xp.Array(n_out), kernel, dtype.name, xp)
         start, weights, unit = (getattr(part, "tensor", part) for part in found)
     return Taps(n_in, n_out, tf.cast(start, tf.int64), tf.cast(weights, tf.float64), tf.cast(unit, tf.int64))
+
+
+def _stock_taps(n_in: Dim, n_out: Dim, method: str) -> Taps:
+    """TensorFlow's weights; where the sizes are known only when the graph runs, ours, before its rounding."""
+    if isinstance(n_in, int) and isinstance(n_out, int):
+        axis = weights.axis_operator(n_in, n_out, method)
+        return Taps(n_in, n_out, tf.constant(axis.start), tf.constant(axis.weights), tf.constant(1, tf.int64))
+    kernel = weights.METHODS[method].kernel
+    if kernel is None:
+        raise ValueError(
+            f"XLA has no {method!r} for sizes that are known only when the graph runs, {n_in} to {n_out}; valid: "
+            f"{', '.join(name for name, row in weights.METHODS.items() if row.kernel)}"
+        )
+    return _taps(n_in, n_out, sr.get_kernel(kernel), tf.float32)

@@ -36,6 +36,7 @@ PICTURES = {
     "seen": "what the pipeline makes of the attack image",
     "clean": "what the pipeline makes of the source",
     "fixed": "what it makes of the attack image with the fix",
+    "difference": "what the pipeline makes of it less what robust scaling does; grey where they agree",
     "kernel": "the weights by which the pipeline reads the source",
     "frequency": "the pipeline's frequency response",
     "other": "",

@@ -1,6 +1,7 @@
 """The rules by which findings are named: a registry row each, with all that a report says of it.
 
-SR1xx: a call or class that samples (lint, trace). SR2xx: what was measured of a pipeline (audit). SR4xx: image files.
+SR1xx: a call or class that samples (lint, trace). SR2xx: what was measured of a pipeline (audit). SR4xx: image
+files and what holds them (inspect, scan).
 
 Each has a page, which ``python benchmarks/rule_pages.py CODE`` writes.
 """
@@ -330,5 +331,82 @@ RULES.add(
         "the pipeline.",
         "Decode in full and scale then: no Image.draft, no thumbnail on a file that was not loaded, no "
         "IMREAD_REDUCED_*, no ratio=; secure_resize.resize(image, size).",
+    )
+)
+
+# What inspect and scan find in image files and in what holds them.
+RULES.add(
+    Rule(
+        "SR401",
+        "Picture that a resize turns into another one",
+        "high",
+        8.8,
+        "What the resize makes of the picture is not what its mean makes of it, by more than clean pictures show: "
+        "another picture, a text or a trigger may be hidden in the few pixels that the resize reads, or in the "
+        "coefficients that a scaled decode reads.",
+        "Look at what the model would see. Keep the picture out, or scale it robustly: "
+        "secure_resize.resize(image, size), or secure_resize.decode(file, size) from the file.",
+    )
+)
+RULES.add(
+    Rule(
+        "SR402",
+        "File that is no picture, or a broken one",
+        "medium",
+        4.3,
+        "A file that is named or stored as a picture cannot be decoded: it is empty, cut short, corrupt, of another "
+        "kind, or cannot be read. Libraries show different things for such files, or stop.",
+        "Mend it or leave it out.",
+        tags=("AML.T0020", "AML.T0043"),
+    )
+)
+RULES.add(
+    Rule(
+        "SR403",
+        "Picture or archive that takes too much",
+        "medium",
+        5.3,
+        "A file promises more pixels or bytes, or takes more memory or time, than the limits allow: a decompression "
+        "bomb, or a picture that is too large for this machine.",
+        "Leave it out; if it is meant to be so large, raise the limit that is named.",
+        tags=("AML.T0029", "LLM10"),
+    )
+)
+RULES.add(
+    Rule(
+        "SR404",
+        "Archive or folder that is not what it should be",
+        "medium",
+        5.3,
+        "An entry of an archive, table or folder would lead elsewhere or mislead: an absolute path, one that climbs "
+        "out by .., a link, a device, a name with control characters or one that occurs twice, a picture that is a "
+        "path instead of its bytes, an archive that ends early. A reader that extracts it may write outside of its "
+        "folder, and readers differ in what they show.",
+        "Do not extract it. Ask who made it; pack the pictures anew.",
+        tags=("AML.T0010", "AML.T0020"),
+    )
+)
+RULES.add(
+    Rule(
+        "SR405",
+        "File that ends the process that reads it",
+        "high",
+        7.5,
+        "Decoding the file, or looking at it, ended the process twice: the decoder crashed, or the system ended it for "
+        "memory. A decoder that crashes on a crafted file may do more than that for its author.",
+        "Keep it away from every decoder that matters, and report it to the library's maintainers.",
+        tags=("AML.T0010", "AML.T0029"),
+    )
+)
+RULES.add(
+    Rule(
+        "SR406",
+        "Something that was not looked at, or not all of it",
+        "low",
+        2.0,
+        "A picture of many frames of which the first few were looked at, an archive inside an archive, a link to a "
+        "folder elsewhere: nothing is said of what was left out.",
+        "Scan it on its own, or leave it out.",
+        tags=("AML.T0020",),
     )
 )

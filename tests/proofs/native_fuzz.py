@@ -52,11 +52,13 @@ def random_image(rng: np.random.Generator, height: int, width: int) -> Array:
     dtype = np.dtype(str(rng.choice(["uint8", "uint8", "uint16", "float32"])))
     channels = int(rng.choice([1, 2, 3, 3, 4, 5, 17]))
     shape = [int(rng.integers(1, 3)), height, width, channels]
-    layout = rng.integers(6)
+    layout = rng.integers(10)
     if layout == 0:
         shape[1] *= 2  # every other row
     elif layout == 1:
         shape[2] += 5  # a crop
+    elif layout == 5:
+        shape[3] += 1  # a channel that is left out
     fill = rng.integers(3)
     if fill == 0:
         image = np.full(shape, 255, dtype) if dtype == np.uint8 else np.ones(shape, dtype)
@@ -78,6 +80,14 @@ def random_image(rng: np.random.Generator, height: int, width: int) -> Array:
     if layout == 4:  # planar: channels as images, of one channel
         planes = np.moveaxis(image, 3, 1)
         return np.ascontiguousarray(planes).reshape(-1, height, width, 1)
+    if layout == 5:
+        return image[..., :-1]
+    if layout == 6:
+        return image[..., ::-1]
+    if layout == 7:  # planar, seen as pixels
+        return np.moveaxis(np.ascontiguousarray(np.moveaxis(image, 3, 1)), 1, 3)
+    if layout == 8:  # turned by 90 degrees
+        return np.rot90(np.ascontiguousarray(np.rot90(image, 1, (1, 2))), -1, (1, 2))
     return image
 
 

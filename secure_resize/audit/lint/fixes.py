@@ -71,6 +71,8 @@ def fix_of(hit: Hit, judge: Judge, source: Source) -> Fix | None:
     node = hit.place.node
     if hit.evidence.get("blurred_before"):
         return None
+    if node.end_lineno == node.func.end_lineno and node.end_col_offset == node.func.end_col_offset:
+        return None  # a call that map or submit makes has no parentheses to write into
     fixed: tuple[str, str, str] | None = None
     if kind == "opencv":
         return _opencv(hit, judge, source)

@@ -415,6 +415,9 @@ class Judge:
         return {"call": row.name.lstrip("."), "scaling": scale.relation, **facts}
 
 
+ALIASING = ("partial", "partialmethod", "staticmethod", "getattr", "get", "dict", "import_module", "__import__")
+
+
 def _is_alias(binding: Binding, names: set[str]) -> bool:
     """Whether a name is bound to something that one of ``names`` stands in, and that can be called."""
     if binding.kind == "import":
@@ -426,7 +429,7 @@ def _is_alias(binding: Binding, names: set[str]) -> bool:
         return False
     if isinstance(node, ast.Call):
         called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        if called not in ("partial", "partialmethod", "getattr", "get", "dict", "import_module", "__import__"):
+        if called not in ALIASING:
             return False
     for one in ast.walk(node):
         word = one.attr if isinstance(one, ast.Attribute) else getattr(one, "id", getattr(one, "value", None))

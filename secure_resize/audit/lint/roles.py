@@ -8,6 +8,7 @@ import ast
 import re
 from collections.abc import Iterable
 
+from ..trace.live.labels import MASKS, words
 from .tree import CallSite, Scope
 from .values import Thunk
 
@@ -28,14 +29,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Words of names, in lower case. A mask or label map holds classes, which must not be mixed.
-MASKS = _words(
-    """
-    mask masks seg segm segmap segmaps segmentation segmentations semseg label labels lbl lbls labelmap trimap
-    annotation annotations annot panoptic instances classmap matte alpha mattes groundtruth gt bbox boxes anns
-    ann
-    """
-)
+# Words of names, in lower case, like MASKS.
 # What a network computes, or what is no picture at all.
 INNER = _words(
     """
@@ -69,11 +63,6 @@ LARGER = _words(
     """
 )
 BLURS = ("blur", "gaussian_filter", "boxfilter", "unsharp", "antialias_filter", "lowpass", "gaussianblur", "pyrdown")
-
-
-def words(name: str) -> list[str]:
-    """The words of an identifier, in lower case: ``pixelValues_2`` is pixel, values."""
-    return [one.lower() for one in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]
 
 
 def _named(name: str) -> str:

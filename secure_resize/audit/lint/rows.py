@@ -146,6 +146,7 @@ _METHODS = re.compile(
     rb"Transform\.(?:AFFINE|EXTENT|PERSPECTIVE|QUAD|MESH)|antialias\s*=|\bresample\s*="
 )
 _RESIZE = re.compile(rb"\bresize\b")
+_CONFIGURED = re.compile(rb"\btype[\"']?\s*[=:]\s*[\"'][\w.]*Resize[\"']")
 _PILLOW = re.compile(rb"NEAREST|nearest|\bBOX\b|resample|quantize|\.gif|[\"'][P1][\"']|,\s*0\s*\)")
 
 
@@ -191,6 +192,8 @@ def relevant(raw: bytes, package: str) -> bool:
     if any(one in raw for one in _HINTS) and _METHODS.search(raw):
         return True
     if b"resize" in raw and _RESIZE.search(raw) and _PILLOW.search(raw):
+        return True
+    if b"Resize" in raw and _CONFIGURED.search(raw):
         return True
     own = package.encode()
     if b"_Weights" in raw and b"video" in raw:

@@ -112,6 +112,7 @@ class _Walker:
         self.block: Path = ()
         self.blocks = 0
         self.labels: tuple[str, ...] = ()
+        self.bind(MMCV, Binding("import", 0, (), target="mmcv"))
 
     # Statements.
 
@@ -294,6 +295,8 @@ class _Walker:
         elif isinstance(node, (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)):
             self.comprehension(node)
         elif isinstance(node, ast.Dict):
+            keys = [one.value if isinstance(one, ast.Constant) else None for one in node.keys]
+            self.made(_configured(node, dict(zip(keys, node.values, strict=True))))
             for key, value in zip(node.keys, node.values, strict=True):
                 if key is not None:
                     self.expression(key)
@@ -315,9 +318,11 @@ class _Walker:
 
     def call(self, node: ast.Call) -> None:
         site = CallSite(node, self.scope, self.block, self.labels)
-        self.tree.calls.append(site)
-        last = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-        self.tree.by_name[last].append(site)
+        last = _last_name(node.func)
+        self.record(site, last)
+        self.made(_made_by(node, last))
+        if last == "dict" and not node.args:
+            self.made(_configured(node, {one.arg: one.value for one in node.keywords if one.arg}))
         if isinstance(node.func, ast.Attribute):  # image.resize(...).astype(...): still the same picture
             self.expression(node.func.value)
         else:  # Resizing(224, 224)(image) is still the picture too
@@ -327,6 +332,15 @@ class _Walker:
             self.labelled(one, kept)
         for keyword in node.keywords:
             self.labelled(keyword.value, (keyword.arg,) if keyword.arg else ())
+
+    def made(self, call: ast.Call | None) -> None:
+        """A call that is not written as one."""
+        if call is not None:
+            self.record(CallSite(call, self.scope, self.block, self.labels), _last_name(call.func))
+
+    def record(self, site: CallSite, name: str) -> None:
+        self.tree.calls.append(site)
+        self.tree.by_name[name].append(site)
 
     def comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> None:
         outer = self.scope
@@ -348,6 +362,73 @@ TRANSPARENT = {
     "list", "squeeze", "stack", "tensor", "to", "tuple", "uint8", "unsqueeze", "cvtColor", "permute", "transpose",
     "cast", "convert_to_tensor", "constant", "as_tensor", "rint", "round", "flip", "concat", "cat", "concatenate",
 }  # fmt: skip
+
+
+# Functions that call their first argument for each element of the others, and those that call it with the others; the
+# loop's own run_in_executor has its executor before it.
+MAPS = {"map", "imap", "imap_unordered", "map_async"}
+STARMAPS = {"starmap", "starmap_async"}
+SUBMITS = {"submit", "to_thread", "run_in_executor"}
+
+
+def _last_name(function: ast.expr) -> str:
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+
+
+def _made_by(node: ast.Call, name: str) -> ast.Call | None:
+    """The call that ``map(function, images, sizes)``, ``executor.submit(function, image, size)`` and the like make."""
+    if name not in MAPS | STARMAPS | SUBMITS:
+        return None
+    arguments = node.args[1:] if name == "run_in_executor" else node.args
+    if not arguments or not isinstance(arguments[0], (ast.Name, ast.Attribute)):
+        return None
+    rest, keywords = arguments[1:], []
+    if name in STARMAPS:
+        rest = []  # tuples, which nothing is known of
+    elif name in MAPS:
+        rest = [ast.copy_location(_element(one), one) for one in rest]
+    else:
+        keywords = node.keywords
+    return ast.copy_location(ast.Call(func=arguments[0], args=rest, keywords=keywords), arguments[0])
+
+
+# What OpenMMLab's configuration files name in {"type": name, ...}, and by which other keys they are told from others'.
+CONFIGURED = {"Resize", "RandomResize", "RandomChoiceResize"}
+KEYS = {"scale", "scales", "img_scale", "scale_factor", "keep_ratio", "ratio_range", "clip_object_border"}
+MMCV = "mmcv's registry"  # the name that the module has there, which no file can use
+
+
+def _configured(node: ast.expr, entries: dict[object, ast.expr]) -> ast.Call | None:
+    """The transform that ``dict(type="Resize", scale=(1333, 800), keep_ratio=True)`` becomes."""
+    kind = entries.get("type")
+    if not isinstance(kind, ast.Constant) or not isinstance(kind.value, str) or not KEYS & entries.keys():
+        return None
+    name = kind.value.rpartition(".")[2]
+    if name not in CONFIGURED:
+        return None
+    module = ast.Attribute(ast.Name(MMCV, ast.Load()), "transforms", ast.Load())
+    renamed = {"img_scale": "scale"}
+    keywords = [
+        ast.keyword(renamed.get(key, key), value)
+        for key, value in entries.items()
+        if isinstance(key, str) and key != "type"
+    ]
+    made = ast.Call(func=ast.Attribute(module, name, ast.Load()), args=[], keywords=keywords)
+    for one in (made, made.func, module, module.value):
+        ast.copy_location(one, node)
+    return made
+
+
+def _element(iterable: ast.expr) -> ast.expr:
+    """What a loop over ``iterable`` gives first."""
+    if isinstance(iterable, ast.BinOp) and isinstance(iterable.op, ast.Mult):  # [size] * n
+        iterable = iterable.right if isinstance(iterable.left, ast.Constant) else iterable.left
+    if isinstance(iterable, ast.Call) and _last_name(iterable.func) == "repeat" and iterable.args:
+        return iterable.args[0]
+    if isinstance(iterable, (ast.List, ast.Tuple)) and iterable.elts:
+        return iterable.elts[0]
+    first = ast.copy_location(ast.Constant(0), iterable)
+    return ast.Subscript(value=iterable, slice=first, ctx=ast.Load())
 
 
 def _target_names(target: ast.expr) -> Iterator[str]:

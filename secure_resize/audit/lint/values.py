@@ -356,7 +356,7 @@ class Resolver:
         if name == "dict":
             keywords = {one.arg: thunk._replace(node=one.value) for one in node.keywords if one.arg}
             return [Possible(Table(tuple(keywords.items())))]
-        if name in ("int", "float", "str", "tuple", "list", "cv2.UMat") and len(arguments) == 1:
+        if name in ("int", "float", "str", "tuple", "list", "staticmethod", "cv2.UMat") and len(arguments) == 1:
             return self.of(arguments[0], depth)
         if name.rpartition(".")[2] in ("InterpolationMode", "Resampling", "Resample") and len(arguments) == 1:
             return self.of(arguments[0], depth)

@@ -387,7 +387,7 @@ class Reader:
         return result
 
     def _same(self, result: Any) -> bool:
-        from .outputs import pictures
+        from ...measure.outputs import pictures
 
         now, before = pictures(result), pictures(self.last_result)
         return bool(now) and all(name in before and np.array_equal(one, before[name]) for name, one in now.items())

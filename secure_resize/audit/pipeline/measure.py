@@ -13,12 +13,12 @@ import numpy.typing as npt
 from ...core.operator import ScalingOperator
 from ...measure.blackbox import DTYPES, LAYOUTS, ProbeError, UnfaithfulError
 from ...measure.exposure import Exposure, exposure
+from ...measure.outputs import chosen, pictures
 from ...measure.probe import probe
 from ...measure.verify import natural_picture, pictures as test_pictures
 from . import seeds as random_sources
 from .inputs import MODES, Reader, Way, ways
 from .lossless import lossless
-from .outputs import chosen, pictures
 from .target import Target, TargetError
 
 __all__ = [

@@ -11,6 +11,7 @@ import hashlib
 from collections import Counter
 from functools import lru_cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from ..report import SEVERITIES, Edit, Finding, Report
@@ -21,12 +22,12 @@ from .pictures import Album
 __all__ = ["page"]
 
 
-def page(report: Report, exit_code: int) -> str:
-    """The page as text; the same report and pictures give the same bytes."""
+def page(report: Report, exit_code: int, folder: Path = Path()) -> str:
+    """The page as text; the same report and pictures give the same bytes. ``folder``: from which on pictures lie."""
     from ... import __version__
 
     template = _template()
-    album = Album()
+    album = Album(folder)
     text: str = template.render(
         version=__version__,
         report=report,

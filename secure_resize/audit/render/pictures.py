@@ -50,8 +50,8 @@ class Shown:
 class Album:
     """The pictures of one page; it counts what they take."""
 
-    def __init__(self) -> None:
-        self.left = _PAGE
+    def __init__(self, folder: Path = Path()) -> None:
+        self.left, self.folder = _PAGE, folder
 
     def of(self, evidence: Mapping[str, Any]) -> Iterator[Shown]:
         """The pictures that ``evidence`` names, in their order."""
@@ -61,7 +61,7 @@ class Album:
 
     def _shown(self, name: str, caption: str, path: str) -> Shown:
         try:
-            data, size = _png(Path(path), _LARGEST_DIAGRAM if name in DIAGRAMS else _LARGEST)
+            data, size = _png(self.folder / path, _LARGEST_DIAGRAM if name in DIAGRAMS else _LARGEST)
         except ImportError:
             return Shown(name, caption, path, reason="Pillow is not installed")
         except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for a file that is no picture

@@ -22,6 +22,7 @@ from ..taps import Taps
 from ._native import (
     MAX_WINDOW,
     Resizer,
+    arrange,
     fingerprint as fill_fingerprint,
     level,
     levels,
@@ -31,11 +32,13 @@ from ._native import (
     select_median as fill_median,
     select_random as fill_random,
 )
+from .views import View, reversed_taps, view_of
 
 __all__ = [
     "apply_area",
     "apply_fixed",
     "apply_float",
+    "arrange",
     "fingerprint",
     "level",
     "levels",
@@ -65,23 +68,19 @@ def use_level(name: str) -> Iterator[None]:
 
 def apply_area(image: Array, rows: Taps, cols: Taps, num_threads: int = 1) -> Array:
     """The exact mean over each output pixel's footprint, rounded half up; uint8 or uint16."""
-    resizer = _resizer("area", rows, cols, False, image.shape[3], image.itemsize, _level)
-    return _run(resizer, image, rows.n_out, cols.n_out, num_threads)
+    return _applied("area", image, rows, cols, False, num_threads)
 
 
 def apply_fixed(image: Array, rows: Taps | None, cols: Taps | None, rows_first: bool, num_threads: int = 1) -> Array:
     """Pillow's two passes with 22-bit taps, rounded to the image's integer dtype after each; uint8 or uint16."""
-    _, height, width, channels = image.shape
     if rows is None and cols is None:
         return np.array(image, order="C")
-    resizer = _resizer("fixed", rows or height, cols or width, rows_first, channels, image.itemsize, _level)
-    return _run(resizer, image, rows.n_out if rows else height, cols.n_out if cols else width, num_threads)
+    return _applied("fixed", image, rows, cols, rows_first, num_threads)
 
 
 def apply_float(image: Array, rows: Taps, cols: Taps, num_threads: int = 1) -> Array:
     """Both passes in float64, rounded to float32 once; float32. Only the taps of an output can make it non-finite."""
-    resizer = _resizer("float", rows, cols, True, image.shape[3], image.itemsize, _level)
-    return _run(resizer, image, rows.n_out, cols.n_out, num_threads)
+    return _applied("float", image, rows, cols, True, num_threads)
 
 
 def select_median(image: Array, out: Array, selection: Selection) -> None:
@@ -122,15 +121,40 @@ def _lines(image: Array) -> Array:
     return image if inside else np.ascontiguousarray(image)
 
 
-def _run(resizer: Resizer, image: Array, height: int, width: int, num_threads: int) -> Array:
-    n, _, columns, channels = image.shape
-    strides, item = image.strides, image.itemsize
-    if (strides[3] != item and channels > 1) or (strides[2] != item * channels and columns > 1):
-        image = np.ascontiguousarray(image)
-    elif item > 1 and not image.flags.aligned:
+def _applied(
+    kind: str, image: Array, rows: Taps | None, cols: Taps | None, rows_first: bool, num_threads: int
+) -> Array:
+    """One resize. An axis without taps keeps its size."""
+    item, channels = image.itemsize, image.shape[3]
+    strides = image.strides
+    if item > 1 and not image.flags.aligned:
         image = image.copy()
-    out = np.empty((n, height, width, channels), image.dtype)
+    elif (strides[3] != item and channels > 1) or (strides[2] != item * channels and image.shape[2] > 1):
+        view = view_of(image, exact=kind != "float")
+        if view is not None:
+            return _seen(view, kind, rows, cols, rows_first, num_threads)
+        image = _contiguous(image)
+    _, height, width, channels = image.shape
+    resizer = _resizer(kind, rows or height, cols or width, rows_first, channels, item, _level)
+    out = np.empty((len(image), rows.n_out if rows else height, cols.n_out if cols else width, channels), image.dtype)
     run(resizer, image, out, num_threads)
+    return out
+
+
+def _seen(view: View, kind: str, rows: Taps | None, cols: Taps | None, rows_first: bool, num_threads: int) -> Array:
+    if view.transposed:
+        rows, cols, rows_first = cols, rows, not rows_first
+    if view.turned and cols is not None:
+        cols = reversed_taps(cols)
+    if view.upturned and rows is not None:
+        rows = reversed_taps(rows)
+    return _contiguous(view.asked(_applied(kind, view.image, rows, cols, rows_first, num_threads)))
+
+
+def _contiguous(image: Array) -> Array:
+    """A copy; numpy's takes ten times as long for pixels of three bytes."""
+    out = np.empty(image.shape, image.dtype)
+    arrange(image, out)
     return out
 
 

@@ -328,6 +328,40 @@ static PyObject* module_fingerprint(PyObject* module, PyObject* args) {
     return result;
 }
 
+static void arrange_images(const Py_buffer* image, uint8_t* out) {
+    const Py_ssize_t *shape = image->shape, *strides = image->strides;
+    for (Py_ssize_t n = 0; n < shape[0]; n++) {
+        for (Py_ssize_t y = 0; y < shape[1]; y++) {
+            const uint8_t* row = (const uint8_t*)image->buf + n * strides[0] + y * strides[1];
+            arrange_row(row, strides[2], strides[3], out, shape[2], shape[3], (int)image->itemsize);
+            out += shape[2] * shape[3] * image->itemsize;
+        }
+    }
+}
+
+static PyObject* module_arrange(PyObject* module, PyObject* args) {
+    (void)module;
+    PyObject *image_object, *out_object, *result = NULL;
+    Py_buffer image = {0}, out = {0};
+    if (!PyArg_ParseTuple(args, "OO", &image_object, &out_object)) return NULL;
+    if (PyObject_GetBuffer(image_object, &image, PyBUF_STRIDED_RO) == 0 &&
+        PyObject_GetBuffer(out_object, &out, PyBUF_ND | PyBUF_WRITABLE) == 0) {
+        bool alike = image.ndim == 4 && out.ndim == 4 && image.itemsize == out.itemsize && image.itemsize <= 8;
+        for (int axis = 0; alike && axis < 4; axis++) alike = image.shape[axis] == out.shape[axis];
+        if (alike) {
+            Py_BEGIN_ALLOW_THREADS
+            arrange_images(&image, out.buf);
+            Py_END_ALLOW_THREADS
+            result = Py_NewRef(Py_None);
+        } else {
+            PyErr_SetString(PyExc_ValueError, "image and out must be (N, H, W, C) of the same shape and dtype");
+        }
+    }
+    if (image.obj != NULL) PyBuffer_Release(&image);
+    if (out.obj != NULL) PyBuffer_Release(&out);
+    return result;
+}
+
 static PyObject* module_level(PyObject* module, PyObject* unused) {
     (void)unused;
     return PyUnicode_FromString(level_name(((State*)PyModule_GetState(module))->level));
@@ -374,6 +408,7 @@ static PyMethodDef module_methods[] = {
     {"resizer", module_resizer, METH_VARARGS,
      "resizer(kind, rows, cols, rows_first, channels, itemsize, level) -> Resizer"},
     {"run", module_run, METH_VARARGS, "run(resizer, image, out, num_threads): resize image (N, H, W, C) into out."},
+    {"arrange", module_arrange, METH_VARARGS, "arrange(image, out): copy image (N, H, W, C), of any strides, to out."},
     {"select_median", module_select_median, METH_VARARGS,
      "select_median(image, out, rows, cols, half_rows, half_cols, network, level): reference.select_median of one "
      "image."},

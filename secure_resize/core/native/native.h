@@ -103,6 +103,10 @@ extern long alloc_live;
 /* pool.c: task(context, i, worker) for every i < tasks, on up to `num_threads` threads; worker < num_threads. */
 void pool_run(void (*task)(void* context, int64_t index, int worker), void* context, int64_t tasks, int num_threads);
 
+/* arrange.c: a row of pixels `step` bytes apart, channels `channel` bytes apart, into a contiguous one. */
+void arrange_row(const uint8_t* source, ptrdiff_t step, ptrdiff_t channel, uint8_t* out, int64_t width,
+                 int64_t channels, int itemsize);
+
 /* The implementations. */
 Status area_portable_prepare(Resizer* resizer);
 #define DECLARE_RUN(name)                                                                                   \

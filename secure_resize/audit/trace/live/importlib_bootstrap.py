@@ -11,34 +11,32 @@ import functools
 import sys
 import threading
 from collections.abc import Callable
-from time import perf_counter_ns
-from types import BuiltinFunctionType, CodeType, FunctionType
+from types import BuiltinFunctionType, CodeType, FrameType, FunctionType
 from typing import Any
 
-from .hook import Hook
+__all__ = ["FRAMES", "Around", "BuiltIn", "Inside", "is_wrapper", "nothing_more", "wrap"]
 
-__all__ = ["FRAMES", "BuiltIn", "is_wrapper", "nothing_more", "wrap"]
+# Makes a call: (original, arguments, keywords, the frame that calls) -> result.
+Around = Callable[[Any, tuple[Any, ...], dict[str, Any], FrameType], Any]
 
-Note = Callable[[Hook, tuple[Any, ...], dict[str, Any], Any, Any, int, Any], None]
 
-
-class _Inside(threading.local):
+class Inside(threading.local):
     """Whether this thread is inside of a wrapped function: what that one calls in turn is its own business."""
 
     active = False
 
 
-_INSIDE = _Inside()
-
-
 class nothing_more:
-    """Within it, calls are not recorded: what the library does to answer our own questions."""
+    """Within it, calls are passed on as they are: what the library does to answer our own questions."""
+
+    def __init__(self, inside: Inside) -> None:
+        self.inside = inside
 
     def __enter__(self) -> None:
-        self.before, _INSIDE.active = _INSIDE.active, True
+        self.before, self.inside.active = self.inside.active, True
 
     def __exit__(self, *raised: object) -> None:
-        _INSIDE.active = self.before
+        self.inside.active = self.before
 
 
 class BuiltIn:
@@ -46,24 +44,21 @@ class BuiltIn:
 
     autograph_info__: dict[str, Any] = {}  # noqa: RUF012 - by this, TensorFlow's AutoGraph leaves it as it is
 
-    def __init__(self, hook: Hook, original: Any, note: Note) -> None:
+    def __init__(self, original: Any, around: Around, inside: Inside) -> None:
         self._secure_resize_original = original
-        self._hook, self._note = hook, note
+        self._around, self._inside = around, inside
         for name in ("__module__", "__name__", "__qualname__", "__doc__", "__text_signature__"):
             setattr(self, name, getattr(original, name, None))
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:  # noqa: D102
-        if _INSIDE.active:
+        inside = self._inside
+        if inside.active:
             return self._secure_resize_original(*args, **kwargs)
-        _INSIDE.active = True
+        inside.active = True
         try:
-            begin = perf_counter_ns()
-            result = self._secure_resize_original(*args, **kwargs)
-            took = perf_counter_ns() - begin
-            self._note(self._hook, args, kwargs, result, None, took, sys._getframe(1))
+            return self._around(self._secure_resize_original, args, kwargs, sys._getframe(1))
         finally:
-            _INSIDE.active = False
-        return result
+            inside.active = False
 
     def __reduce__(self) -> str:
         return str(self.__name__)
@@ -80,35 +75,33 @@ class BuiltIn:
     __class__ = property(lambda self: BuiltinFunctionType)
 
 
-def wrap(hook: Hook, original: Any, note: Note) -> Any:
-    """What to put in the place of ``original``."""
+def wrap(original: Any, around: Around, inside: Inside, compiling: Callable[..., Any] | None = None) -> Any:
+    """What to put in the place of ``original``: each call of it is ``around``'s, unless this thread is ``inside``.
+
+    ``compiling``: what torch's compilers are to see instead; given for functions that they may read.
+    """
+    around = _as_of_here(around)
     if isinstance(original, BuiltinFunctionType):
-        return BuiltIn(hook, original, note)
-    prepare = hook.prepare
+        return BuiltIn(original, around, inside)
 
     def hooked(*args: Any, **kwargs: Any) -> Any:
-        if _INSIDE.active:
+        if inside.active:
             return original(*args, **kwargs)
-        _INSIDE.active = True
+        inside.active = True
         try:
-            before = None if prepare is None else prepare(args, kwargs)
-            begin = perf_counter_ns()
-            result = original(*args, **kwargs)
-            took = perf_counter_ns() - begin
-            note(hook, args, kwargs, result, before, took, sys._getframe(1))
+            return around(original, args, kwargs, sys._getframe(1))
         finally:
-            _INSIDE.active = False
-        return result
+            inside.active = False
 
     torch: Any = sys.modules.get("torch")
 
     def compiled(*args: Any, **kwargs: Any) -> Any:
         if torch.compiler.is_compiling():
-            return original(*args, **kwargs)
+            return compiling(*args, **kwargs)  # type: ignore[misc]
         return hooked(*args, **kwargs)
 
     wrapper = hooked
-    if hook.graphs:
+    if compiling is not None:
         # torch.jit.script reads the source of what __wrapped__ says, and looks its names up in the globals of what it
         # was given: so those have to be the original's. torch.compile follows the first branch.
         wrapper = FunctionType(compiled.__code__, original.__globals__, original.__name__, None, compiled.__closure__)
@@ -116,6 +109,13 @@ def wrap(hook: Hook, original: Any, note: Note) -> Any:
     wrapper.__defaults__ = None
     wrapper._secure_resize_original = original  # type: ignore[attr-defined]
     return wrapper
+
+
+def _as_of_here(around: Any) -> Around:
+    """The same function as if it stood in this file, for what the name of this file is good for."""
+    code = around.__code__.replace(co_filename=__file__)
+    FRAMES.add(code)
+    return FunctionType(code, around.__globals__, around.__name__, around.__defaults__, around.__closure__)
 
 
 def is_wrapper(value: Any) -> bool:

@@ -9,13 +9,15 @@ from typing import Any
 
 from .frames import Site, locate, site_of, user_frame
 from .hook import Hook, Sight
-from .importlib_bootstrap import nothing_more
+from .importlib_bootstrap import Inside, nothing_more
 from .labels import looks_like_labels
 from .records import FIELDS, ROOM, Writer
 
-__all__ = ["STARTED", "Recorder"]
+__all__ = ["INSIDE", "STARTED", "Recorder"]
 
 STARTED = "_secure_resize_started"  # an attribute of threads: where in the user's code they were started
+
+INSIDE = Inside()  # of the trace
 
 _SIZES = 256  # different in-sizes of one call that are told apart; further ones are rounded to 1/8 of an octave
 _KNOWN = 65536  # calls whose place is remembered
@@ -114,7 +116,7 @@ class Recorder:
 
     def _first(self, key: Any, hook: Hook, sight: Sight, frame: FrameType) -> int:
         """The place of a call that was not seen before."""
-        with self.lock, nothing_more():
+        with self.lock, nothing_more(INSIDE):
             if (known := self.known.get(key)) is not None:
                 return known
             at = (*key[:4], *key[5:], sight.options)  # all but the sizes

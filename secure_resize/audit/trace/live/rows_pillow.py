@@ -77,7 +77,8 @@ def _corner_steps(quad: Any, width: int, height: int) -> tuple[float, float]:
     return (down[0] ** 2 + down[1] ** 2) ** 0.5, (across[0] ** 2 + across[1] ** 2) ** 0.5
 
 
-def _transform_steps(method: int, data: Any, size: tuple[int, int]) -> tuple[float, float] | None:
+def transform_steps(method: int, data: Any, size: tuple[int, int]) -> tuple[float, float] | None:
+    """Steps of ``Image.transform(size, method, data)`` down and across, ``size`` being (height, width)."""
     height, width = size
     if method == 0:  # AFFINE
         return affine_steps(data[0], data[1], data[3], data[4])
@@ -101,7 +102,7 @@ def _transform(args: Arguments, kwargs: Keywords, result: Any) -> Sight | None:
     if not isinstance(method, int):
         return None
     size = (result.size[1], result.size[0])
-    over = stepped_over(_transform_steps(int(method), data, size), size)
+    over = stepped_over(transform_steps(int(method), data, size), size)
     resample = int(argument(args, kwargs, 4, "resample", NEAREST))
     return (
         None

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import sys
 import threading
-from types import FunctionType, ModuleType
+from time import perf_counter_ns
+from types import FrameType, ModuleType
 from typing import Any
 
 from . import rows_arrays, rows_pillow, rows_tensorflow, rows_torch
-from .hook import ROWS
-from .importlib_bootstrap import FRAMES, is_wrapper, wrap
-from .imports import Awaited, find
-from .recorder import STARTED as THREAD_STARTED, Recorder
+from .hook import ROWS, Hook
+from .importlib_bootstrap import FRAMES, wrap
+from .recorder import INSIDE, STARTED as THREAD_STARTED, Recorder
+from .wrapping import Wrapping
 
 __all__ = ["FOLDER", "STARTED", "Tracing"]
 
 FOLDER, STARTED = "SECURE_RESIZE_TRACE", "SECURE_RESIZE_TRACE_STARTED"
 LIBRARIES = (rows_arrays, rows_pillow, rows_tensorflow, rows_torch)  # whose rows are registered by importing them
-
-Wrappers = dict[int, tuple[Any, Any]]  # (original, wrapper) by the original's id
 
 
 class Tracing:
@@ -32,14 +30,11 @@ class Tracing:
     def __init__(self, folder: str) -> None:
         started = os.environ.pop(STARTED, None)
         self.recorder = Recorder(folder, tuple(json.loads(started)) if started else None)
-        self.undo: list[tuple[Any, str, Any, Any]] = []
-        self.wrappers: Wrappers = {}
-        self.awaited = Awaited(
-            {
-                **{row.module: self._arrived for row in ROWS.values()},
-                "multiprocessing.process": self._follow_processes,
-                "traceback": self._quiet_traceback,
-            }
+        self.wrapping = Wrapping(
+            ROWS.values(),
+            self._wrapped,
+            self.recorder.failure,
+            {"multiprocessing.process": self._follow_processes, "traceback": self._quiet_traceback},
         )
 
     def start(self) -> None:
@@ -48,60 +43,28 @@ class Tracing:
             raise RuntimeError("this process is being traced already; end that trace first")
         Tracing.active = self
         self.recorder.begin()
-        self.awaited.install()
-        if self.wrappers:
-            self._elsewhere(self.wrappers, list(sys.modules.values()))
+        self.wrapping.start()
         self._follow_threads()
         self._quiet_tracebacks()
         _follow_forks()
 
     def stop(self) -> None:
         """Put the originals back. What was seen stays in the folder."""
-        self.awaited.remove()
-        for holder, name, original, wrapper in reversed(self.undo):
-            if vars(holder).get(name) is wrapper:
-                setattr(holder, name, original)
-        self.undo.clear()
+        self.wrapping.stop()
         Tracing.active = None
 
-    def _replace(self, holder: Any, name: str, original: Any, wrapper: Any) -> None:
-        if isinstance(wrapper, FunctionType) and not is_wrapper(wrapper):  # one of this module's
-            FRAMES.add(wrapper.__code__)
-            functools.update_wrapper(wrapper, original)
-        setattr(holder, name, wrapper)
-        self.undo.append((holder, name, original, wrapper))
+    def _wrapped(self, row: Hook, original: Any) -> Any:
+        note, prepare = self.recorder.note, row.prepare
 
-    def _arrived(self, module: ModuleType, along: set[str]) -> None:
-        """Wrap the functions of ``module``, there and where the modules that came ``along`` hold them already."""
-        wrappers: Wrappers = {}
-        for row in ROWS.values():
-            if row.module != module.__name__ or (found := find(module, row.attribute)) is None:
-                continue
-            holder, name = found
-            original = vars(holder)[name]
-            if is_wrapper(original):
-                continue
-            try:
-                wrapper = wrap(row, original, self.recorder.note)
-                self._replace(holder, name, original, wrapper)
-            except Exception as error:
-                self.recorder.failure(f"{row.name} could not be wrapped: {type(error).__name__}: {error}")
-                continue
-            if isinstance(holder, ModuleType):  # a method has one place
-                wrappers[id(original)] = original, wrapper
-        self.wrappers |= wrappers
-        if wrappers and along:
-            self._elsewhere(wrappers, [one for name in along if (one := sys.modules.get(name)) is not None])
+        def around(original: Any, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType) -> Any:
+            before = None if prepare is None else prepare(args, kwargs)
+            begin = perf_counter_ns()
+            result = original(*args, **kwargs)
+            took = perf_counter_ns() - begin
+            note(row, args, kwargs, result, before, took, frame)
+            return result
 
-    def _elsewhere(self, wrappers: Wrappers, modules: list[ModuleType]) -> None:
-        """Modules may hold a function under names of their own, as by ``from cv2 import resize as shrink``."""
-        for module in modules:
-            if not isinstance(module, ModuleType) or str(vars(module).get("__name__")).startswith(str(__package__)):
-                continue
-            for name, value in list(vars(module).items()):
-                known = wrappers.get(id(value))
-                if known is not None and known[0] is value:
-                    self._replace(module, name, *known)
+        return wrap(original, around, INSIDE, original if row.graphs else None)
 
     def _follow_threads(self) -> None:
         """Remember where threads and processes are started: their own frames may hold none of the user's."""
@@ -111,7 +74,7 @@ class Tracing:
             vars(self)[THREAD_STARTED] = recorder.place_in_source(sys._getframe(1))
             start(self)
 
-        self._replace(threading.Thread, "start", start, thread_start)
+        self.wrapping.replace(threading.Thread, "start", start, thread_start)
 
     def _follow_processes(self, module: ModuleType, along: set[str]) -> None:
         process, recorder = vars(module)["BaseProcess"], self.recorder
@@ -126,19 +89,19 @@ class Tracing:
             finally:
                 os.environ.pop(STARTED, None)
 
-        self._replace(process, "start", start, process_start)
+        self.wrapping.replace(process, "start", start, process_start)
 
     def _quiet_tracebacks(self) -> None:
         """Frames of the wrappers are no part of what a script prints when it fails."""
         if sys.excepthook is sys.__excepthook__:
-            self._replace(sys, "excepthook", sys.excepthook, _excepthook)
+            self.wrapping.replace(sys, "excepthook", sys.excepthook, _excepthook)
         before = threading.excepthook
 
         def thread_hook(args: Any) -> None:
             _without_wrappers(args.exc_value)
             before(args)
 
-        self._replace(threading, "excepthook", before, thread_hook)
+        self.wrapping.replace(threading, "excepthook", before, thread_hook)
 
     def _quiet_traceback(self, module: ModuleType, along: set[str]) -> None:
         described = vars(module)["TracebackException"]
@@ -148,7 +111,7 @@ class Tracing:
             _without_wrappers(exc_value)
             original(self, exc_type, exc_value, _stripped(exc_traceback), **kwargs)
 
-        self._replace(described, "__init__", original, __init__)
+        self.wrapping.replace(described, "__init__", original, __init__)
 
 
 def _excepthook(kind: Any, value: Any, trace: Any) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...registry import Registry
+from ..registry import Registry
 
 __all__ = ["UNPATCHED", "Patches", "array_of", "chosen", "pictures"]
 

@@ -1,0 +1,192 @@
+"""torch: its own antialiased filters for its sampling ones, the exact mean for nearest, grids sampled larger."""
+
+from __future__ import annotations
+
+import math
+import sys
+from functools import lru_cache
+from typing import Any
+
+from secure_resize.integration_support import axis_operator, tracing
+
+from .arrays import factor_of, scale_axes
+from .routes import LABELS, Answer, Call, Done, Left, route
+
+ANTIALIASED = ("bilinear", "bicubic")
+NEAREST = ("nearest", "nearest-exact")
+ACTIVATIONS = Left("inside a network, of no picture", harmless=True)
+_CHANNELS = 4  # that a picture has at most
+
+
+def _torch() -> Any:
+    return sys.modules["torch"]
+
+
+def _interpolate_compiling(
+    input: Any,
+    size: Any = None,
+    scale_factor: Any = None,
+    mode: str = "nearest",
+    align_corners: Any = None,
+    recompute_scale_factor: Any = None,
+    antialias: bool = False,
+    *,
+    original: Any,
+) -> Any:
+    """What torch's compilers see: torch's own operations alone, and sizes known to them."""
+    plain = original(input, size, scale_factor, mode, align_corners, recompute_scale_factor, antialias)
+    if antialias or input.dim() != 4 or input.shape[1] > _CHANNELS or not input.is_floating_point():
+        return plain
+    before, after = input.shape[-2:], plain.shape[-2:]
+    if after[0] >= before[0] and after[1] >= before[1]:
+        return plain
+    if mode in ("bilinear", "bicubic") and not align_corners:
+        return original(input, size, scale_factor, mode, align_corners, recompute_scale_factor, True)
+    if mode == "area" and before[0] % after[0] == 0 and before[1] % after[1] == 0:
+        return plain
+    return _mean(input, tuple(after))
+
+
+def _out_size(call: Call, before: tuple[int, ...]) -> tuple[int, ...]:
+    size, scale = call.argument(1, "size"), call.argument(2, "scale_factor")
+    if size is not None:
+        return (
+            tuple(map(int, size))
+            if isinstance(size, (tuple, list)) or hasattr(size, "__len__")
+            else (int(size),) * len(before)
+        )
+    factors = tuple(scale) if isinstance(scale, (tuple, list)) else (scale,) * len(before)
+    return tuple(math.floor(float(n) * float(f)) for n, f in zip(before, factors, strict=True))
+
+
+@route("torch.nn.functional.interpolate", compiling=_interpolate_compiling)
+def interpolate(call: Call) -> Answer:
+    """``torch.nn.functional.interpolate``."""
+    torch, image, mode = _torch(), call.argument(0, "input"), call.argument(3, "mode", "nearest")
+    if not isinstance(image, torch.Tensor) or image.dim() not in (4, 5) or call.argument(6, "antialias", False):
+        return None
+    before = tuple(image.shape[2:])
+    after = _out_size(call, before)
+    if all(m >= n for n, m in zip(before, after, strict=True)):
+        return None
+    if mode == "area" and all(n % m == 0 for n, m in zip(before, after, strict=True)):
+        return None
+    answer = _role(call, image, mode, after)
+    if answer is not None:
+        return answer
+    floating = image.is_floating_point()
+    # (With align_corners, torch's antialiased windows slip off the image: 5 dB from 32 to 8 pixels.)
+    if mode in ANTIALIASED and floating and image.dim() == 4 and not call.argument(4, "align_corners"):
+        return Done(call.with_argument(6, "antialias", True).stock(), f"{mode}, antialias=True")
+    if floating:
+        by: str = {"bicubic": "bicubic", "bilinear": "bilinear", "trilinear": "bilinear"}.get(mode, "area")
+        return Done(_mean(image, after, by), by)
+    call.stock()  # refuses what torch refuses
+    if _without_pixels(image):
+        return Left("a tensor without pixels")
+    kernel: Any = mode if mode in ANTIALIASED else "area"
+    shape = (*image.shape[:2], *after)
+    small = torch.from_numpy(scale_axes(image.detach().cpu().numpy(), shape, kernel)).to(image.device)
+    return Done(_laid_out(small, image), kernel)
+
+
+def _role(call: Call, image: Any, mode: str, after: tuple[int, ...]) -> Answer:
+    """Why the call is left as it is, if it is."""
+    if image.grad_fn is not None or image.shape[1] > _CHANNELS:
+        return ACTIVATIONS
+    if mode in NEAREST and not _without_pixels(image):
+        size = tuple(min(n, m) for n, m in zip(image.shape[-2:], after[-2:], strict=True))
+        plane = image.detach().cpu()
+        known = plane.float() if plane.dtype in (_torch().bfloat16, _torch().float16) else plane
+        if call.names_a_mask() or (image.shape[1] == 1 and call.is_labels(known.numpy(), size)):
+            return LABELS
+    return None
+
+
+def _without_pixels(image: Any) -> bool:
+    return image.device.type == "meta" or type(image).__name__ in ("FakeTensor", "FunctionalTensor")
+
+
+def _laid_out(result: Any, like: Any) -> Any:
+    """In the memory format of ``like``."""
+    torch = _torch()
+    if result.dim() == 4 and like.is_contiguous(memory_format=torch.channels_last) and not like.is_contiguous():
+        return result.contiguous(memory_format=torch.channels_last)
+    return result
+
+
+@lru_cache(maxsize=64)
+def _matrix(n_in: int, n_out: int, kernel: str) -> Any:
+    return _torch().from_numpy(axis_operator(n_in, n_out, kernel).dense())
+
+
+def _mean(image: Any, size: tuple[int, ...], kernel: str = "area") -> Any:
+    """A floating tensor (N, C, ..., H, W) scaled along its last axes, by matrices: on any device, differentiable."""
+    torch = _torch()
+    exact = torch.float64 if image.dtype == torch.float64 else torch.float32
+    out = image.to(exact)
+    for place, length in enumerate(size):
+        axis = image.dim() - len(size) + place
+        if image.shape[axis] != length:
+            matrix = _constant(int(image.shape[axis]), int(length), kernel).to(image.device, exact)
+            out = torch.movedim(torch.movedim(out, axis, -1) @ matrix.T, -1, axis)
+    return out.to(image.dtype).contiguous()
+
+
+def _constant(n_in: int, n_out: int, kernel: str) -> Any:
+    torch = _torch()
+    if torch.compiler.is_compiling():
+        return _area_matrix(n_in, n_out)
+    return _matrix(n_in, n_out, kernel)
+
+
+def _area_matrix(n_in: int, n_out: int) -> Any:
+    """The kernel ``"area"`` in torch's operations, which its compilers follow: what an output covers of each pixel."""
+    torch = _torch()
+    begin = torch.arange(n_out, dtype=torch.float64)[:, None] * n_in / n_out
+    pixel = torch.arange(n_in, dtype=torch.float64)
+    covered = torch.minimum(begin + n_in / n_out, pixel + 1) - torch.maximum(begin, pixel)
+    return covered.clamp(min=0) * n_out / n_in
+
+
+@route("torch.nn.functional.grid_sample")
+def grid_sample(call: Call) -> Answer:
+    """``torch.nn.functional.grid_sample``: the grid is interpolated, and what it samples averaged."""
+    torch, image, grid = _torch(), call.argument(0, "input"), call.argument(1, "grid")
+    mode, corners = call.argument(2, "mode", "bilinear"), bool(call.argument(4, "align_corners", False))
+    if not isinstance(image, torch.Tensor) or image.dim() != 4 or 0 in grid.shape or 1 in grid.shape[1:3]:
+        return None
+    if image.grad_fn is not None or image.shape[1] > _CHANNELS or grid.grad_fn is not None:
+        return None  # a network's own business, where it is learned
+    size, steps = tuple(grid.shape[1:3]), _steps(grid.detach(), image.shape[2:], corners)
+    if tracing().stepped_over(steps, size) is None:
+        return None
+    answer = _role(call, image, mode, size)
+    if answer is not None:
+        return answer
+    factors = factor_of(steps[0]), factor_of(steps[1])
+    larger = _larger(grid, factors)
+    moved = call.with_argument(1, "grid", larger)
+    if mode == "nearest":
+        moved = moved.with_argument(2, "mode", "bilinear")
+    return Done(torch.nn.functional.avg_pool2d(moved.stock(), factors), "sampled larger, then area")
+
+
+def _steps(grid: Any, in_size: Any, corners: bool) -> tuple[float, float]:
+    scale = grid.new_tensor([(n - corners) / 2 for n in (in_size[1], in_size[0])])
+    pixels = grid * scale
+    across = (pixels[:, :, 1:] - pixels[:, :, :-1]).norm(dim=-1)
+    down = (pixels[:, 1:] - pixels[:, :-1]).norm(dim=-1)
+    return float(down.amax()), float(across.amax())
+
+
+def _larger(grid: Any, factors: tuple[int, int]) -> Any:
+    """A grid (N, H, W, 2) interpolated linearly ``factors`` times as large, its border continued."""
+    torch = _torch()
+    for axis, factor in ((1, factors[0]), (2, factors[1])):
+        count = grid.shape[axis]
+        at = (torch.arange(count * factor, device=grid.device) - (factor - 1) / 2) / factor
+        low = at.floor().clamp(0, count - 2).long()
+        share = (at - low).to(grid.dtype).reshape([-1 if k == axis else 1 for k in range(4)])
+        grid = torch.lerp(grid.index_select(axis, low), grid.index_select(axis, low + 1), share)
+    return grid

@@ -1,0 +1,32 @@
+"""Find attacked pictures: is what a scaler makes of a picture another one than a person sees?
+
+:func:`examine` is one picture against scalers and sizes, :func:`inspect` the same from a file with everything that may
+be meant; :data:`DETECTORS` holds the detectors, :func:`calibrate` fits them to clean pictures of yours.
+"""
+
+from .calibration import Calibration, calibrate, shipped
+from .detectors import DETECTORS, Detector, Measured, register_detector
+from .examining import RATE, examine
+from .inspecting import UNKNOWN_RATE, inspect
+from .targets import KINDS, SIZES, Suspicion, Target, plausible_targets
+from .views import View
+
+__all__ = [
+    "DETECTORS",
+    "KINDS",
+    "RATE",
+    "SIZES",
+    "UNKNOWN_RATE",
+    "Calibration",
+    "Detector",
+    "Measured",
+    "Suspicion",
+    "Target",
+    "View",
+    "calibrate",
+    "examine",
+    "inspect",
+    "plausible_targets",
+    "register_detector",
+    "shipped",
+]

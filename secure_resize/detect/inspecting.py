@@ -1,0 +1,99 @@
+"""``inspect``: one picture or file, in one call."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..front_ends import select_front_ends
+from ..measure.scalers import load
+from .calibration import Calibration
+from .examining import RATE, examine
+from .targets import KINDS, Image, Suspicion, Target, plausible_targets
+
+__all__ = ["UNKNOWN_RATE", "inspect"]
+
+# Where nobody says which scaler and size, there are many to try.
+UNKNOWN_RATE = 0.01
+
+
+def inspect(
+    image: Image | bytes | str | os.PathLike[str],
+    size: Sequence[int] | None = None,
+    *,
+    scaler: str | Sequence[str] | None = None,
+    front_end: str | Sequence[str] | None = None,
+    calibration: Calibration | None = None,
+    rate: float | None = None,
+) -> Suspicion:
+    """Is another picture hidden in this one, to come out once it is scaled down?
+
+    >>> import numpy as np, secure_resize as sr
+    >>> sr.inspect(np.full((600, 800, 3), 200, np.uint8), (224, 224), scaler="opencv:linear").suspicious
+    False
+
+    Parameters
+    ----------
+    image
+        uint8 (H, W) or (H, W, C), or a file's path or bytes, which Pillow opens (upright, RGB).
+    size
+        (height, width) of what the model gets; by default every size that models are fed with is tried.
+    scaler
+        Names of scalers; by default one for each way of sampling is tried.
+    front_end
+        Names in ``FRONT_ENDS``, or patterns of them: their rules for the size, and their scalers unless ``scaler`` is
+        given.
+    calibration, rate
+        As in :func:`~secure_resize.detect.examine`; the rate is 0.001, or 0.01 where size or scaler have to be tried.
+
+    Returns
+    -------
+    The suspicion of the target that the picture is most suspicious of. Nothing that could be attacked is no suspicion.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As :func:`~secure_resize.detect.examine`; a file that is no picture.
+    """
+    picture, data = _opened(image)
+    in_size = (picture.shape[0], picture.shape[1])
+    scalers = KINDS if scaler is None else (scaler,) if isinstance(scaler, str) else tuple(scaler)
+    if front_end is not None:
+        if size is not None:
+            raise TypeError("size and front_end exclude each other: a front end has its own rule for the size")
+        targets = _front_ends((front_end,) if isinstance(front_end, str) else front_end, in_size, scaler)
+    elif size is None:
+        targets = plausible_targets(in_size, scalers=scalers)
+    else:
+        targets = [Target(one, (size[0], size[1])) for one in scalers]
+    if not targets:
+        return Suspicion(False, 0.0, 0.0, 1.0, "", "", in_size, note="smaller than what models are fed with")
+    known = rate if rate is not None else RATE if len(targets) == 1 else UNKNOWN_RATE
+    return examine(picture, targets, calibration=calibration, file=data, rate=known)[0]
+
+
+def _front_ends(names: Sequence[str], in_size: tuple[int, int], scaler: Any) -> list[Target]:
+    """Sizes and scalers of the front ends' rows, each once."""
+    found = []
+    for row in select_front_ends(tuple(names)):
+        scalers = row.scalers if scaler is None else (scaler,) if isinstance(scaler, str) else scaler
+        found += [Target(one, size) for size in row.sizes(*in_size) for one in scalers]
+    return list(dict.fromkeys(found))
+
+
+def _opened(image: Any) -> tuple[Image, bytes | None]:
+    """The picture, and the bytes it came from."""
+    if isinstance(image, np.ndarray):
+        return image, None
+    data = image if isinstance(image, bytes) else Path(image).read_bytes()
+    pillow, operations = load("PIL.Image"), load("PIL.ImageOps")
+    try:
+        with pillow.open(io.BytesIO(data)) as picture:
+            return np.asarray(operations.exif_transpose(picture).convert("RGB")), data
+    except (OSError, SyntaxError, ValueError, pillow.DecompressionBombError) as error:
+        raise ValueError(f"no picture that Pillow can read: {error}") from None

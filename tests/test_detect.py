@@ -1,0 +1,240 @@
+"""Finding attacked pictures: every detector's row, what an answer holds, and calibration."""
+
+import json
+
+import numpy as np
+import pytest
+
+import secure_resize as sr
+from secure_resize.attacks.payload import local_trigger
+from secure_resize.detect import DETECTORS, Suspicion, Target, View, calibrate, examine, inspect, plausible_targets
+from secure_resize.detect.calibration import Calibration, cell_of, interval, shipped
+from secure_resize.detect.fields import box_mean
+
+pytest.importorskip("cv2")
+TARGET = Target("opencv:linear", (64, 64))
+
+
+@pytest.fixture(scope="module")
+def source(photos):
+    return np.ascontiguousarray(photos["astronaut.png"][100:356, 100:356])
+
+
+@pytest.fixture(scope="module")
+def other(photos):
+    return sr.resize(np.ascontiguousarray(photos["coffee.png"][:384, :384]), (64, 64))
+
+
+@pytest.fixture(scope="module")
+def attacked(source, other):
+    return sr.attacks.craft(source, other, TARGET.scaler, iterations=60).image
+
+
+@pytest.mark.parametrize("method", ["strong", "strong_rms", "weak", "nearest", "least", "counter"])
+@pytest.mark.parametrize("scaler", ["opencv:nearest", "pillow:nearest", "opencv:linear", "opencv:cubic"])
+def test_every_attack_is_found_and_its_picture_shown(source, other, method, scaler):
+    crafted = sr.attacks.craft(source, other, scaler, method=method, iterations=60)
+    found = examine(crafted.image, [Target(scaler, (64, 64))])[0]
+    assert found.suspicious
+    assert found.p_value <= 0.001
+    assert found.score >= found.threshold > 0
+    assert sr.attacks.psnr(found.hidden, other) >= 25 or not crafted.reached
+    assert (found.scaler, found.size) == (scaler, (64, 64))
+
+
+@pytest.mark.parametrize("name", ["astronaut.png", "coffee.png", "chelsea.png", "page.png", "grass.png", "rocket.jpg"])
+@pytest.mark.parametrize("scaler", ["opencv:nearest", "opencv:linear", "opencv:cubic", "opencv:lanczos4"])
+def test_clean_pictures_are_not_found(photos, name, scaler):
+    picture = photos[name]
+    size = round(picture.shape[0] / 3.7), round(picture.shape[1] / 3.7)
+    found = examine(picture, [Target(scaler, size)])[0]
+    assert not found.suspicious
+    assert found.p_value > 0.001
+
+
+def test_the_box_lies_on_the_trigger(source):
+    wanted, (top, left, height, width) = local_trigger(sr.get_scaler(TARGET.scaler)(source, (64, 64)), place=(40, 20))
+    crafted = sr.attacks.craft(source, wanted, TARGET.scaler, iterations=60)
+    found = examine(crafted.image, [TARGET])[0]
+    assert found.suspicious
+    y, x, h, w = found.box
+    assert y < 4 * (top + height)
+    assert y + h > 4 * top
+    assert x < 4 * (left + width)
+    assert x + w > 4 * left
+    assert h <= 40
+    assert w <= 40
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_a_row_says_the_same_twice_and_more_of_an_attack(source, attacked, name):
+    row = DETECTORS[name]
+    first, again, clean = (row.measure(View(x, TARGET)) for x in (attacked, attacked.copy(), source))
+    assert first == again
+    assert np.isfinite(first.score)
+    assert first.score > clean.score
+
+
+def test_arrays_of_any_layout_and_channels(attacked):
+    grey = np.ascontiguousarray(attacked[..., 1])
+    found = examine(grey, [TARGET])[0]
+    assert found.suspicious
+    assert found.hidden.shape == (64, 64)
+    turned = np.asfortranarray(attacked)
+    assert examine(turned, [TARGET])[0].to_dict() == examine(attacked, [TARGET])[0].to_dict()
+    alpha = np.dstack([attacked, np.full(attacked.shape[:2], 255, np.uint8)])
+    assert examine(alpha, [TARGET])[0].hidden.shape == (64, 64, 4)
+
+
+@pytest.mark.parametrize(
+    ("image", "error", "message"),
+    [
+        (np.zeros((9, 9, 3)), TypeError, "uint8 array, got float64"),
+        ([[1]], TypeError, "uint8 array, got list"),
+        (np.zeros((3, 3, 3, 3), np.uint8), ValueError, r"shape \(H, W\) or \(H, W, C\)"),
+        (np.zeros((0, 9), np.uint8), ValueError, "shape"),
+        (np.zeros((9, 9, 5), np.uint8), ValueError, "1 to 4 channels"),
+    ],
+)
+def test_bad_images_are_refused(image, error, message):
+    with pytest.raises(error, match=message):
+        examine(image, [TARGET])
+
+
+def test_bad_arguments_are_refused(source):
+    with pytest.raises(ValueError, match="unknown scaler 'opencv:liner'"):
+        Target("opencv:liner", (8, 8))
+    with pytest.raises(TypeError, match="size must be a pair"):
+        Target("opencv:linear", 8)
+    with pytest.raises(ValueError, match="at least one target"):
+        examine(source, [])
+    with pytest.raises(TypeError, match=r"Target\(scaler, size\), got tuple"):
+        examine(source, [("opencv:linear", (8, 8))])
+    with pytest.raises(ValueError, match="rate must lie between"):
+        examine(source, [TARGET], rate=1)
+    with pytest.raises(ValueError, match="unknown detector 'phase4'; valid detectors: phase3"):
+        DETECTORS["phase4"]
+    with pytest.raises(TypeError, match="exclude each other"):
+        inspect(source, (8, 8), front_end="x")
+    with pytest.raises(ValueError, match="unknown front end 'x'; valid front ends: "):
+        inspect(source, front_end="x")
+    with pytest.raises(ValueError, match="no picture that Pillow can read"):
+        inspect(b"no picture")
+
+
+def test_what_cannot_hide_anything_is_not_suspicious_and_says_why(source):
+    for scaler in ("opencv:area", "secure_resize:area", "pillow:bicubic", "tensorflow:area"):
+        if sr.SCALERS[scaler].library == "tensorflow":
+            continue
+        found = examine(source, [Target(scaler, (64, 64))])[0]
+        assert not found.suspicious
+        assert "averages all pixels" in found.note
+    found = examine(source, [Target("opencv:linear", (512, 512))])[0]
+    assert "not scaled down" in found.note
+    assert found.p_value == 1
+
+
+def test_the_rate_is_divided_among_the_targets(source, attacked):
+    one = examine(attacked, [TARGET])[0]
+    many = examine(attacked, [TARGET, *(Target("opencv:nearest", (60 + k, 60)) for k in range(3))])
+    same = next(found for found in many if (found.scaler, found.size) == (TARGET.scaler, TARGET.size))
+    assert same.p_value == pytest.approx(min(1, 4 * one.p_value))
+    assert same.threshold > one.threshold
+    assert [found.p_value for found in many] == sorted(found.p_value for found in many)
+
+
+def test_an_answer_is_json(attacked):
+    found = examine(attacked, [TARGET])[0]
+    assert isinstance(found, Suspicion)
+    table = json.loads(json.dumps(found.to_dict()))
+    assert table["suspicious"] is True
+    assert table["size"] == [64, 64]
+    assert table["box"] == list(found.box)
+    assert "hidden" not in table
+
+
+def test_plausible_targets_are_smaller_than_the_picture():
+    targets = plausible_targets((600, 800))
+    assert Target("opencv:linear", (224, 224)) in targets
+    assert Target("pillow:nearest", (224, 299)) in targets
+    assert all(600 / one.size[0] >= 1.5 and 800 / one.size[1] >= 1.5 for one in targets)
+    assert plausible_targets((300, 300)) == []
+    assert plausible_targets((90, 90), sizes=[(30, 30)], scalers=["opencv:cubic"]) == [Target("opencv:cubic", (30, 30))]
+
+
+def test_inspect_reads_files_as_they_are(tmp_path, attacked):
+    from PIL import Image
+
+    path = tmp_path / "a.png"
+    Image.fromarray(attacked).save(path)
+    for given in (attacked, path, str(path), path.read_bytes()):
+        found = inspect(given, (64, 64), scaler="opencv:linear")
+        assert found.suspicious
+        assert found.size == (64, 64)
+    front = inspect(np.kron(attacked, np.ones((4, 4, 1), np.uint8)), front_end="claude*")
+    assert max(front.size) <= 2576
+    small = inspect(attacked[:200, :200])
+    assert not small.suspicious
+    assert "smaller than" in small.note
+
+
+# Calibration.
+
+
+def test_p_values_fall_with_the_score_and_thresholds_are_their_inverse():
+    table = shipped()
+    for name in table.detectors(TARGET, (256, 256)):
+        scores = np.geomspace(1e-3, 1e9, 400)
+        p_values = [table.p_value(name, TARGET, (256, 256), score) for score in scores]
+        assert p_values == sorted(p_values, reverse=True)
+        assert p_values[0] == 1
+        for p_value in (0.1, 0.01, 1e-3, 1e-5):
+            threshold = table.threshold(name, TARGET, (256, 256), p_value)
+            assert table.p_value(name, TARGET, (256, 256), threshold) == pytest.approx(p_value, rel=1e-6)
+
+
+def test_a_calibration_of_ones_own_is_saved_and_loaded(tmp_path, photos):
+    rng = np.random.default_rng(0)
+    picture = photos["chelsea.png"]
+    places = rng.integers(0, 200, (45, 2))
+    parts = [np.ascontiguousarray(picture[y : y + 96, x : x + 96]) for y, x in places]
+    target = Target("opencv:linear", (24, 24))
+    table = calibrate(parts, [target], source="a cat")
+    table.save(tmp_path / "c.json")
+    loaded = Calibration.load(tmp_path / "c.json")
+    assert loaded.source == "a cat"
+    assert loaded.pictures == {"linear 3.6": 45}
+    assert loaded.save(tmp_path / "d.json") is None
+    assert (tmp_path / "c.json").read_bytes() == (tmp_path / "d.json").read_bytes()
+    assert not examine(parts[0], [target], calibration=loaded)[0].suspicious
+    with pytest.raises(ValueError, match="not calibrated for opencv:nearest 24x24"):
+        examine(parts[0], [Target("opencv:nearest", (24, 24))], calibration=loaded)
+    with pytest.raises(ValueError, match=r"39 pictures for 'linear 3.6', at least 40"):
+        calibrate(parts[:39], [target])
+    (tmp_path / "c.json").write_text("{}")
+    with pytest.raises(ValueError, match="holds no calibration"):
+        Calibration.load(tmp_path / "c.json")
+
+
+def test_the_shipped_calibration_covers_every_kind_and_ratio():
+    table = shipped()
+    for scaler in ("opencv:nearest", "opencv:linear", "opencv:cubic", "opencv:lanczos4"):
+        for ratio in (1.6, 2.5, 3, 4, 6, 8, 12):
+            assert cell_of(Target(scaler, (40, 40)), (round(40 * ratio),) * 2) in table.cells
+    assert min(table.pictures.values()) >= 100
+
+
+def test_intervals_are_clopper_and_pearsons():
+    pytest.importorskip("scipy")
+    assert interval(0, 5000) == (0.0, pytest.approx(1 - 0.025 ** (1 / 5000)))
+    low, high = interval(5, 100)
+    assert (round(low, 4), round(high, 4)) == (0.0164, 0.1128)
+    assert interval(7, 7)[1] == 1
+
+
+def test_windows_are_means():
+    planes = np.random.default_rng(0).normal(size=(2, 12, 14)).astype(np.float32)
+    for side in (3, 5, 7, 9, 11):
+        windows = np.lib.stride_tricks.sliding_window_view(planes, (side, side), (1, 2))
+        # float32 sums of up to 121 numbers
+        np.testing.assert_allclose(box_mean(planes, side), windows.mean((3, 4)), atol=1e-6)
