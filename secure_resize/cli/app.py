@@ -19,6 +19,7 @@ from .evaluate import evaluate
 from .lint import lint
 from .outcome import Exit, UsageError, hint
 from .probe import probe
+from .run import run as run_routed
 from .scan import scan
 from .survey import survey
 from .trace import trace
@@ -37,6 +38,7 @@ app = App(
 app.register_install_completion_command()
 for command in (audit, demo, probe, survey, lint, trace, scan, evaluate):
     app.command(command)
+app.command(run_routed, name="run")
 
 
 def run(arguments: Sequence[str]) -> int:
