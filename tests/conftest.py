@@ -28,7 +28,7 @@ with contextlib.suppress(ImportError):
 MYPY = """
 [mypy]
 strict = True
-[mypy-PIL.*,cv2.*,skimage.*,tensorflow.*,torch.*,torchvision.*]
+[mypy-PIL.*,cv2.*,keras.*,skimage.*,tensorflow.*,torch.*,torchvision.*]
 ignore_missing_imports = True
 follow_imports = skip
 """

@@ -60,11 +60,15 @@ def decode_and_resize(
     if channels not in (1, 3):
         raise ValueError(f"channels must be 1 or 3, got {channels!r}")
     with tf.name_scope(name or "secure_decode"):
-        contents = tf.convert_to_tensor(contents, tf.string)
-        image = tf.cond(
-            tf.io.is_jpeg(contents),
-            lambda: tf.io.decode_jpeg(contents, channels=channels, dct_method="INTEGER_ACCURATE"),
-            lambda: tf.io.decode_image(contents, channels=channels, expand_animations=False),
-        )
+        image = decoded(tf.convert_to_tensor(contents, tf.string), channels)
         image = tf.ensure_shape(image, [None, None, channels])
         return resize(image, size, method, dtype=dtype, path=path)
+
+
+def decoded(contents: Tensor, channels: int) -> Tensor:
+    """uint8 (H, W, channels) of a file's bytes: JPEG by the accurate inverse DCT, of an animation the first frame."""
+    return tf.cond(
+        tf.io.is_jpeg(contents),
+        lambda: tf.io.decode_jpeg(contents, channels=channels, dct_method="INTEGER_ACCURATE"),
+        lambda: tf.io.decode_image(contents, channels=channels, expand_animations=False),
+    )

@@ -31,7 +31,8 @@ _ORANGE = (255, 80, 0)
 class Row:
     """What is known of one picture: ``answer`` by :data:`FIELDS`, or None where it could not be looked at.
 
-    ``troubles`` are findings of their own. ``pictures``: PNG files by name, of a suspicious one. A row with neither
+    ``troubles`` are findings of their own. ``pictures``: PNG files by name, of a suspicious one, and
+    ``size``: (height, width) of it, by which ``box`` is meant. A row with neither
     answer nor troubles is a file that is no picture and does not say that it is one.
     """
 
@@ -39,6 +40,7 @@ class Row:
     answer: Mapping[str, Any] | None = None
     troubles: tuple[Trouble, ...] = ()
     pictures: Mapping[str, bytes] = field(default_factory=dict)
+    size: tuple[int, int] | None = None
 
     @property
     def suspicious(self) -> bool:
@@ -121,17 +123,16 @@ class Look:
         if data is None or (isinstance(data, bytes) and not item.declared and not looks_like_an_image(data)):
             return Row(item.id, None, tuple(troubles))
         try:
-            answer, pictures = self._worst(data, troubles)
+            return self._worst(item.id, data, troubles)
         except MemoryError:
             troubles.append(_too_much_memory(self.limits))
             return Row(item.id, None, tuple(troubles))
         except DecodeError as error:
             troubles.append(_undecodable(error, self.limits))
             return Row(item.id, None, tuple(troubles))
-        return Row(item.id, answer, tuple(troubles), pictures)
 
-    def _worst(self, data: Any, troubles: list[Trouble]) -> tuple[dict[str, Any] | None, dict[str, bytes]]:
-        """The answer about the view of the picture that is the most suspicious one."""
+    def _worst(self, id: str, data: Any, troubles: list[Trouble]) -> Row:
+        """The row of the view of the picture that is the most suspicious one."""
         worst: tuple[Suspicion, Image] | None = None
         file = data if isinstance(data, bytes) else None
         seen_any = False
@@ -146,10 +147,10 @@ class Look:
                     worst = found, image
             file = None  # the coefficients are those of all views
         if worst is None:
-            return (dict(_NOTHING) if seen_any else None), {}
-        answer = _plain(worst[0])
-        shown = self.pictures and answer["suspicious"]
-        return answer, (drawn(worst[1], worst[0]) if shown else {})
+            return Row(id, dict(_NOTHING) if seen_any else None, tuple(troubles))
+        found, image = worst
+        pictures = drawn(image, found) if self.pictures and found.suspicious else {}
+        return Row(id, _plain(found), tuple(troubles), pictures, (image.shape[0], image.shape[1]))
 
     def _targets(self, image: Image) -> list[Target]:
         scalers = self.scalers or KINDS
