@@ -90,6 +90,11 @@ def robust(processor: Processor) -> Processor:
             f"{type(processor).__name__}"
         )
     copied = copy.copy(processor)
+    for name in ("train_transforms", "val_transforms"):  # timm's, of TimmWrapperImageProcessor
+        if hasattr(copied, name):
+            from . import timm
+
+            setattr(copied, name, timm.robust(getattr(copied, name)))
     object.__setattr__(copied, "__class__", robust_class(type(processor)))
     return copied
 

@@ -260,7 +260,13 @@ def test_a_warp_keeps_its_place(photos):
 # --- no path that samples -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", FIXED)
+# Each takes seconds to be asked of, or is a near copy of one beside it.
+SLOW = {"SmallestMaxSize", "RandomSizedCrop", "RandomSizedBBoxSafeCrop", "CropAndPad"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in FIXED]
+)
 def test_robust_where_albumentations_is_not(name):
     arguments, out_size = FIXED[name]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from time import perf_counter_ns
 from types import FrameType, FunctionType, ModuleType
 from typing import Any, Literal
@@ -15,10 +17,14 @@ from secure_resize.integration_support import tracing
 from .importing import ENVIRONMENT, environment
 from .routes import Answer, Call, Done, Left, Route, routes_of
 
-__all__ = ["MODES", "Mode", "PatchWarning", "Patching"]
+__all__ = ["MODES", "Mode", "PatchWarning", "Patching", "routing"]
 
 Mode = Literal["enforce", "warn"]
 MODES: tuple[Mode, ...] = ("enforce", "warn")
+
+
+# Whether this thread or task runs within routing().
+_WITHIN: ContextVar[bool] = ContextVar("secure_resize.routing", default=False)
 
 
 class PatchWarning(UserWarning):
@@ -36,6 +42,7 @@ class Patching:
         self.inside = self.tracing.Inside()
         self.contexts: list[tuple[tuple[str, ...], Mode]] = []
         self.modes: dict[str, Mode] = {}  # by the route's name; enforce before warn
+        self.standing: dict[str, Mode] = {}  # all routes, once anything runs within routing()
         self.wrapped: dict[str, Any] = {}  # the wrappings, by the route's name
         self.pairs: dict[str, list[tuple[Any, Any]]] = {}
         self.said: set[Any] = set()
@@ -70,8 +77,19 @@ class Patching:
             assert active is not None
             active.contexts.remove((libraries, mode))
             active._follow()
-            if not active.contexts:
+            if not active.contexts and not active.standing:
                 cls.active = None
+
+    @classmethod
+    def stand(cls) -> None:
+        """Open all routes, for those who run within :func:`routing`."""
+        if cls.active is not None and cls.active.standing:
+            return
+        with cls.lock:
+            if cls.active is None:
+                cls.active = cls()
+            cls.active.standing = {one.name: "enforce" for one in routes_of(())}
+            cls.active._follow()
 
     def _follow(self) -> None:
         """Wrap and unwrap what the contexts that are open ask for."""
@@ -80,8 +98,9 @@ class Patching:
             for one in routes_of(libraries):
                 if mode == "enforce" or one.name not in wanted:
                     wanted[one.name] = one, mode
-        self._unwrap([name for name in self.wrapped if name not in wanted])
         self.modes = {name: mode for name, (_, mode) in wanted.items()}
+        wanted |= {one.name: (one, "enforce") for one in routes_of(()) if one.name in self.standing}
+        self._unwrap([name for name in self.wrapped if name not in wanted])
         new = [one for name, (one, _) in wanted.items() if name not in self.wrapped]
         if new:
             self._wrap(new)
@@ -182,7 +201,7 @@ class Patching:
 
     def modes_of(self) -> dict[str, Mode]:
         """The mode of each route that is on, at this moment."""
-        return self.modes
+        return self.standing if _WITHIN.get() else self.modes
 
     def _answer(self, one: Route, original: Any, args: Any, kwargs: Any, frame: FrameType) -> Answer:
         try:
@@ -250,6 +269,20 @@ def _done(answer: Answer) -> str:
     if answer is None:
         return ""
     return f"replaced: {answer.by}" if isinstance(answer, Done) else f"left: {answer.why}"
+
+
+@contextlib.contextmanager
+def routing() -> Iterator[None]:
+    """What is called within, by this thread or task, is routed as by ``patched()``; what others call is not.
+
+    The routes are opened once a process, which takes a second or two, and stay open.
+    """
+    Patching.stand()
+    token = _WITHIN.set(True)
+    try:
+        yield
+    finally:
+        _WITHIN.reset(token)
 
 
 def _compiling(compiled: Callable[..., Any], original: Any, modes: Callable[[], dict[str, Mode]], name: str) -> Any:

@@ -17,6 +17,7 @@ from .audit import audit
 from .demo import demo
 from .evaluate import evaluate
 from .harden import harden
+from .inspect import inspect
 from .lint import lint
 from .outcome import Exit, UsageError, hint
 from .probe import probe
@@ -37,7 +38,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.register_install_completion_command()
-for command in (audit, harden, demo, probe, survey, lint, trace, scan, evaluate):
+for command in (audit, harden, demo, probe, survey, lint, trace, inspect, scan, evaluate):
     app.command(command)
 app.command(run_routed, name="run")
 
