@@ -298,7 +298,7 @@ def _cells(function: Any) -> list[Any]:
     """The cells of a wrapper, and of the functions in them that are ours."""
     cells = list(getattr(function, "__closure__", None) or ())
     inner = [one.cell_contents for one in cells if isinstance(one.cell_contents, FunctionType)]
-    ours = [one for one in inner if "secure_resize" in one.__code__.co_filename]
+    ours = [one for one in inner if str(one.__module__).startswith("secure_resize.")]
     return [*cells, *(cell for one in ours for cell in _cells(one))]
 
 
