@@ -253,8 +253,8 @@ def test_a_warp_keeps_its_place(photos):
     arguments = {"scale": {"x": 0.3, "y": 0.45}, "rotate": 25, "translate_px": {"x": 11, "y": -7}}
     wanted = make(stock, "Affine", arguments)(image=photo)["image"].astype(int)
     got = make(ours, "Affine", arguments)(image=photo)["image"].astype(int)
-    assert np.abs(got - wanted).mean() < 1
-    assert np.abs(got - np.roll(wanted, 1, axis=1)).mean() > 2 * np.abs(got - wanted).mean()
+    # 0.55 without the half pixel by which the centres of a shrunk image's pixels move.
+    assert np.abs(got - wanted).mean() < 0.2
 
 
 # --- no path that samples -----------------------------------------------------------------------------------------
