@@ -18,6 +18,7 @@ What of albumentations still samples where it shrinks an image is in :data:`NOT_
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,8 +35,9 @@ except ImportError as error:
     raise ImportError(
         "secure_resize.integrations.albumentations needs albumentations: pip install albumentations"
     ) from error
+if "area_for_downscale" not in inspect.signature(_stock.Resize).parameters:
+    raise ImportError("secure_resize.integrations.albumentations needs albumentations 2.0.8, its last release")
 _crops = _support.load("albumentations.augmentations.crops.functional")
-_geometric = _support.load("albumentations.augmentations.geometric.functional")
 
 Array = npt.NDArray[Any]
 INTER_AREA = _support.load("cv2").INTER_AREA

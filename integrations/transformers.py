@@ -69,7 +69,9 @@ class RobustMixin:
 def robust(processor: Processor) -> Processor:
     """A copy of an image, video or multimodal processor that does not sample, of a subclass of its class.
 
-    ValueError for a processor that warps images, TypeError for what is no processor of images.
+    ValueError for a processor that warps images, TypeError for what is no processor of images. A processor of somebody
+    else's that scales through another library (``cv2`` in remote code) is not reached by this: see what
+    ``secure_resize.probe`` says of it.
     """
     if isinstance(processor, RobustMixin):
         return processor
@@ -90,6 +92,11 @@ def robust(processor: Processor) -> Processor:
             f"{type(processor).__name__}"
         )
     copied = copy.copy(processor)
+    for name in ("train_transforms", "val_transforms"):  # timm's, of TimmWrapperImageProcessor
+        if hasattr(copied, name):
+            from . import timm
+
+            setattr(copied, name, timm.robust(getattr(copied, name)))
     object.__setattr__(copied, "__class__", robust_class(type(processor)))
     return copied
 

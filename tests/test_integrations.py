@@ -49,3 +49,26 @@ from secure_resize.integrations import harden
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 1
     assert "ImportError: this build of secure_resize has no harden" in run.stderr
+
+
+def test_a_library_that_is_not_there_is_said_in_one_line():
+    code = """
+import sys
+for integration, module, message in (
+    ("opencv", "cv2", "needs the module 'cv2': pip install opencv-python (or opencv-python-headless)"),
+    ("albumentations", "albumentations", "needs albumentations: pip install albumentations"),
+    ("transformers", "transformers", "needs transformers: pip install transformers"),
+):
+    before, sys.modules[module] = sys.modules.get(module), None
+    try:
+        __import__(f"secure_resize.integrations.{integration}")
+    except ImportError as error:
+        assert str(error) == f"secure_resize.integrations.{integration} {message}", error
+    else:
+        raise AssertionError(integration)
+    del sys.modules[module]
+    if before is not None:
+        sys.modules[module] = before
+"""
+    pytest.importorskip("cv2")
+    subprocess.run([sys.executable, "-c", code], check=True)

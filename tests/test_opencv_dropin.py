@@ -318,7 +318,9 @@ def test_every_other_name_is_opencvs():
 # --- no axis that samples --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("interpolation", AVERAGING)
+@pytest.mark.parametrize(
+    "interpolation", [*list(AVERAGING)[:3], *(pytest.param(i, marks=pytest.mark.slow) for i in list(AVERAGING)[3:])]
+)
 @pytest.mark.parametrize(("in_size", "out_size"), [((223, 110), (50, 25)), ((200, 27), (28, 28))], ids=str)
 def test_robust_where_opencv_is_not(interpolation, in_size, out_size):
     """The second pair is INTER_AREA's trap: one axis shrinks by seven and the other grows by one pixel."""

@@ -20,6 +20,7 @@ from torch.nn import functional
 import secure_resize as sr
 from secure_resize.integrations import transformers as ours
 
+pytestmark = pytest.mark.once
 IN_SIZE = (150, 230)
 SIZE = {"height": 56, "width": 56}
 # Processors that sample: class, configuration, and the picture in what they give.
@@ -66,7 +67,13 @@ def photo_fixture(photos):
 # --- no path that samples -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", SAMPLING)
+# Near copies of those beside them.
+SLOW = {"PPDocLayoutV2ImageProcessor", "PPDocLayoutV3ImageProcessor", "ZoeDepthImageProcessorPil", "CLIPImageProcessor"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in SAMPLING]
+)
 def test_robust_where_stock_is_not(photo, name):
     processor, key = make(name), SAMPLING[name][1]
     out_size = picture(processor, photo, key).shape[-2:]
@@ -246,6 +253,19 @@ def test_a_multimodal_processor_has_robust_parts(tmp_path, photo):
     processor.save_pretrained(tmp_path / "saved")
     loaded = ours.AutoProcessor.from_pretrained(tmp_path / "saved")
     assert np.array_equal(loaded(images=photo, return_tensors="np")["pixel_values"], wanted)
+
+
+def test_timms_pipelines_are_timms(photo):
+    timm = pytest.importorskip("timm")
+    config = {"input_size": (3, 48, 48), "crop_pct": 0.9, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+    processor = transformers.TimmWrapperImageProcessor({**config, "interpolation": "bicubic"})
+    robust, image = ours.robust(processor), PIL.Image.fromarray(photo)
+    assert torch.equal(robust(image)["pixel_values"], processor(image)["pixel_values"])
+    assert isinstance(processor.val_transforms.transforms[0], timm.data.transforms_factory.transforms.Resize)
+    assert "integrations.timm" in type(robust.val_transforms.transforms[0]).__module__
+    assert "integrations" not in type(processor.val_transforms.transforms[0]).__module__
+    with pytest.raises(ValueError, match="interpolation='nearest' reads one pixel"):
+        ours.robust(transformers.TimmWrapperImageProcessor({**config, "interpolation": "nearest"}))
 
 
 def test_video_processors(photo):

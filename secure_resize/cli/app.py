@@ -17,9 +17,11 @@ from .audit import audit
 from .demo import demo
 from .evaluate import evaluate
 from .harden import harden
+from .inspect import inspect
 from .lint import lint
 from .outcome import Exit, UsageError, hint
 from .probe import probe
+from .run import run as run_routed
 from .scan import scan
 from .survey import survey
 from .trace import trace
@@ -36,8 +38,9 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 app.register_install_completion_command()
-for command in (audit, harden, demo, probe, survey, lint, trace, scan, evaluate):
+for command in (audit, harden, demo, probe, survey, lint, trace, inspect, scan, evaluate):
     app.command(command)
+app.command(run_routed, name="run")
 
 
 def run(arguments: Sequence[str]) -> int:
