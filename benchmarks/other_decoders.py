@@ -85,10 +85,8 @@ def first_scans() -> None:
     early = crafted.data[: scans[3]] + b"\xff\xd9"
     shown = sr.decode(early, target.shape[:2])
     early_db, whole_db = psnr(shown, target), psnr(sr.decode(crafted.data, target.shape[:2]), target)
-    print(
-        f"The first 3 of {len(scans)} scans of a crafted progressive file, as a preview shows them: {early_db:.1f} dB to"
-    )
-    print(f"to the target; all of it, robustly scaled: {whole_db:.1f} dB.\n")
+    print(f"The first 3 of {len(scans)} scans of a crafted progressive file, as a preview has them: to the target")
+    print(f"{early_db:.1f} dB; all of it, robustly scaled: {whole_db:.1f} dB.\n")
 
 
 # Full decoders.
