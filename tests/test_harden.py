@@ -375,3 +375,87 @@ def test_the_command_ends_with_a_line(tmp_path, target, code):
     assert run.returncode == code
     assert len(run.stderr.splitlines()) == 1
     assert not run.stdout
+
+
+# Anybody's functions and classes.
+
+CODE = """
+import cv2
+from cv2 import resize as shrink
+from torchvision.transforms import v2
+
+def helper(image): return shrink(image, (32, 32))
+def preprocess(image): return helper(image)
+TRANSFORM = v2.Compose([v2.ToImage(), v2.Resize((32, 32), antialias=False)])
+def by_global(image): return TRANSFORM(image)
+def clean(image): return image[::-1]
+
+class Box:
+    def __init__(self, size): self.size = size
+    def __call__(self, image): return cv2.resize(image, (self.size, self.size))
+    def __repr__(self): return f"Box({self.size})"
+
+class Data:
+    def __init__(self, image): self.image = image
+    def __len__(self): return 2
+    def __getitem__(self, index): return cv2.resize(self.image, (32, 32))
+
+class Mine:
+    def __init__(self): self.resize = v2.Resize((32, 32), antialias=False)
+    def __call__(self, image): return self.resize(image)
+"""
+
+
+@pytest.fixture
+def users(tmp_path, monkeypatch):
+    pytest.importorskip("cv2")
+    (tmp_path / "users_code.py").write_text(CODE)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module("users_code")
+    del sys.modules["users_code"]
+
+
+def test_functions_run_with_their_calls_routed_and_nobody_elses(users):
+    image = noise(96, 128, 3)
+    expected = sr.resize(image, (32, 32), kernel="bilinear")
+    stock = users.preprocess(image)
+    for hardened in (harden(users.preprocess), harden(users.Box(32)), harden(functools.partial(users.helper))):
+        assert np.array_equal(hardened(image), expected)
+        assert np.array_equal(pickle.loads(pickle.dumps(hardened))(image), expected)
+    assert not np.array_equal(stock, expected)
+    assert np.array_equal(users.preprocess(image), stock)
+    assert np.array_equal(users.Box(32)(image), stock)
+    by_global = harden(users.by_global)(image).numpy().transpose(1, 2, 0)
+    assert np.abs(by_global.astype(int) - expected).max() <= 1  # torch's own antialiasing rounds otherwise
+    assert harden(users.clean) is users.clean
+    assert harden(users.preprocess).__name__ == "preprocess"
+
+
+def test_objects_keep_their_class_and_their_state(users):
+    box, data = users.Box(32), users.Data(noise(96, 128, 3))
+    hardened = harden(box)
+    assert isinstance(hardened, users.Box)
+    assert repr(hardened) == "Box(32)"
+    hardened.size = 16
+    assert hardened(data.image).shape == (16, 16, 3)
+    assert box.size == 32
+    loader = torch.utils.data.DataLoader(harden(data), batch_size=2, num_workers=1, multiprocessing_context="fork")
+    batch = next(iter(loader)).numpy()
+    assert np.array_equal(batch[1], sr.resize(data.image, (32, 32), kernel="bilinear"))
+    mine = harden(users.Mine())  # whose code says resize of its own transform
+    assert type(mine) is users.Mine
+    assert type(mine.resize) is ours.Resize
+
+
+def test_networks_are_not_routed(users):
+    class Network(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Conv2d(3, 3, 1)
+
+        def forward(self, x):
+            return self.layer(torch.nn.functional.interpolate(x, (8, 8)))
+
+    network = Network()
+    with pytest.warns(HardenWarning, match="interpolate; a network with weights"):
+        assert harden(network) is network

@@ -65,7 +65,8 @@ class _Harden:
             A transform, a list or a Compose of them however nested, a preset, a data set or a loader, a processor, a
             model with a resize inside, a function: whatever a row of :data:`HARDENERS` knows, and whatever holds it.
         kernel
-            For every resize; by default the antialiased one of the interpolation that each has.
+            For every resize; by default the antialiased one of the interpolation that each has. Keras, transformers and
+            routed functions keep theirs.
 
         Returns
         -------

@@ -56,7 +56,7 @@ def retyped(value: Any, dropped_in: type, **attributes: Any) -> Any:
     for name, parameter in inspect.signature(dropped_in.__init__).parameters.items():  # type: ignore[misc]
         if name not in stock and parameter.kind is parameter.KEYWORD_ONLY and not hasattr(dropped_in, name):
             known.setdefault(name, parameter.default)
-    known.update({name: one for name, one in attributes.items() if name in known})
+    known.update({name: one for name, one in attributes.items() if name in known or hasattr(dropped_in, name)})
     new.__class__ = dropped_in
     for holder in (known, *(one for one in known.values() if isinstance(one, dict))):
         for name, one in holder.items():

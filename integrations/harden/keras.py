@@ -51,6 +51,8 @@ def layer_decision(value: Any, asked: Asked) -> Decision | None:
     nearest = str(getattr(value, "interpolation", "")) == "nearest"
     if asked.labels and nearest:
         return kept(value, "nearest on label maps is as it should be")
+    if kind.__name__ == "CenterCrop" and drop_in_of(kind, DROP_INS) is not None:
+        return replaced(drop_in_of(kind, DROP_INS).from_config(value.get_config()), "it resizes what is smaller")
     if hasattr(value, "antialias") and hasattr(value, "interpolation"):
         if value.antialias and not nearest:
             return kept(value, "it antialiases")
@@ -73,8 +75,6 @@ def _rebuilt(value: Any, asked: Asked, nearest: bool) -> Decision:
     config = {**value.get_config(), "antialias": True}
     if nearest:
         config["interpolation"] = "bilinear"
-    if asked.kernel is not None and kind is not type(value):
-        config["kernel"] = asked.kernel
     try:
         new = kind.from_config(config)
     except Exception as error:  # of a class that is not what its configuration says

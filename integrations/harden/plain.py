@@ -120,7 +120,10 @@ def _word(
     if found:
         return min(found)
     for one in _reached(function, names):
-        if isinstance(one, types.FunctionType):
+        name = getattr(one, "__name__", "")
+        if name in WORDS and callable(one):  # under a name that the user gave it
+            word: str | None = name
+        elif isinstance(one, types.FunctionType):
             word = _word(one, asked, attributes, deep - 1, seen) if _is_users(one) else None
         else:
             word = f"a {type(one).__name__} that scales" if _inside(one, asked, seen) else None

@@ -18,7 +18,8 @@ DROP_INS = {
     "torchvision.transforms.v2": "torchvision.v2",
     "torchvision.transforms.transforms": "torchvision.v1",
     "torchvision.transforms._presets": "torchvision.presets",
-    "torchvision.models.detection.transform": "torchvision.detection",
+    "torchvision.transforms.functional": "torchvision.functional_v1",
+    "torchvision.models.detection.transform": "torchvision.presets",
 }
 # Move and mix pixels at the scale that they have, whatever their arguments: nothing to replace.
 KEEP_SCALE = (
@@ -62,6 +63,8 @@ def _mode(interpolation: Any) -> str:
 
 
 def _why(value: Any, mode: str) -> str:
+    if type(value).__name__ in MAY_SHRINK:
+        return "it samples wherever it shrinks a picture"
     if mode.startswith("nearest"):
         return f"{mode} reads one pixel for each output; averaged by area (label maps belong in tv_tensors.Mask)"
     if mode == "box":
