@@ -13,8 +13,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .harden import harden as harden  # type: ignore[import-not-found, import-untyped, unused-ignore]
-    from .patch import patched as patched  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    from .harden import harden as harden
+    from .patch import patched as patched
 
 __all__ = ["harden", "patched"]
 

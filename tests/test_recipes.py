@@ -19,6 +19,7 @@ from PIL import Image
 import secure_resize as sr
 from secure_resize.integrations import recipes
 
+pytestmark = pytest.mark.once
 SIZE = (20, 30)
 
 

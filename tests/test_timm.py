@@ -21,6 +21,7 @@ from timm.data import transforms as timm_transforms
 import secure_resize as sr
 from secure_resize.integrations import timm as ours
 
+pytestmark = pytest.mark.once
 INTERPOLATIONS = ["bilinear", "bicubic", "lanczos", "hamming", "random"]
 PIPELINES = {
     "eval": {},

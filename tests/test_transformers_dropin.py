@@ -20,6 +20,7 @@ from torch.nn import functional
 import secure_resize as sr
 from secure_resize.integrations import transformers as ours
 
+pytestmark = pytest.mark.once
 IN_SIZE = (150, 230)
 SIZE = {"height": 56, "width": 56}
 # Processors that sample: class, configuration, and the picture in what they give.

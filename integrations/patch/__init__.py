@@ -11,15 +11,19 @@ up-scalings, calls at the same size and those that are robust already are left t
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any, TypeVar
 
-from . import opencv, pillow, torch  # noqa: F401 - registers the routes
+from secure_resize.integration_support import tracing
+
+from . import opencv, pillow, scientific, tensorflow, torch  # noqa: F401 - registers the routes
+from .importing import ENVIRONMENT, read_environment
 from .patching import MODES, Mode, Patching, PatchWarning
 from .routes import LIBRARIES, ROUTES, Route, routes_of
 
-__all__ = ["LIBRARIES", "MODES", "ROUTES", "PatchWarning", "Route", "patched"]
+__all__ = ["LIBRARIES", "MODES", "ROUTES", "PatchWarning", "Route", "arrived", "begin", "patched"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -78,3 +82,17 @@ class patched:
                 return function(*args, **kwargs)
 
         return within  # type: ignore[return-value]
+
+
+def begin() -> None:
+    """Route in this process from now on, as its environment says (``secure-resize run``, or a block of a parent)."""
+    folder = os.environ.get("SECURE_RESIZE_TRACE")
+    recorder = tracing().Recorder(folder) if folder and os.path.isdir(folder) else None
+    for libraries, mode in read_environment(os.environ.get(ENVIRONMENT, "")):
+        Patching.enter(libraries, mode, recorder)  # type: ignore[arg-type]
+
+
+def arrived(module: ModuleType, along: set[str]) -> None:
+    """A module was imported for which an import began before :func:`begin`."""
+    if Patching.active is not None:
+        Patching.active.arrived(module, along)

@@ -73,15 +73,15 @@ def supersampled(size: tuple[int, int], factors: tuple[int, int], tile: Callable
 
 _VALUES = 64  # that a map of labels has at most
 _SAME = 0.8  # the share of neighbours in a row that are equal, at least
-_SHARE = 0.15  # of what an output covers that has its label, at least
-_STRAY = 0.005  # the share of outputs for which that need not hold
+_AROUND = 3  # of the nine pixels around one that is picked, itself among them, that have its label, at least
+_STRAY = 0.002  # the share of outputs for which that need not hold
 
 
 def looks_like_labels(pixels: Array, size: tuple[int, ...]) -> bool:
     """Whether pixels (..., H, W) to be scaled to ``size`` (height, width) are few whole numbers, in areas.
 
-    All of them are looked at, and whether the label that nearest takes is one that much of its footprint has: a
-    picture that hides another one from nearest is none that passes.
+    All of them are looked at, and whether a pixel that nearest takes has neighbours of its label: a picture that hides
+    another one from nearest, which reads single pixels, does not pass.
     """
     if pixels.ndim < 2 or pixels.size == 0:
         return False
@@ -101,13 +101,16 @@ def _same(planes: Array) -> float:
 
 
 def _stray(plane: Array, size: tuple[int, ...]) -> float:
-    """The share of outputs whose label, by nearest at the middle, is rare in what they cover."""
-    at = [np.minimum((np.arange(m) * n + n // 2) // m, n - 1) for n, m in zip(plane.shape, size, strict=True)]
-    back = [np.arange(n) * m // n for n, m in zip(plane.shape, size, strict=True)]
+    """The share of outputs for which nearest picks, at the middle or at the corner, a pixel that stands alone."""
     worst = 0.0
-    corner = [np.arange(m) * n // m for n, m in zip(plane.shape, size, strict=True)]
-    for picked in (plane[np.ix_(*at)], plane[np.ix_(*corner)]):
-        same = (plane == picked[np.ix_(*back)]).astype(np.uint8) * np.uint8(255)
-        share = scale_axes(same, (size[0], size[1]))
-        worst = max(worst, float((share < 255 * _SHARE).mean()))
+    axes = list(zip(plane.shape, size, strict=True))
+    for shift in (0, 1):
+        at = [np.minimum((np.arange(m) * n + shift * n // 2) // m, n - 1) for n, m in axes]
+        picked = plane[np.ix_(*at)]
+        alike = np.zeros(picked.shape, int)
+        for down in (-1, 0, 1):
+            for across in (-1, 0, 1):
+                near = [np.clip(one + by, 0, n - 1) for one, by, n in zip(at, (down, across), plane.shape, strict=True)]
+                alike += plane[np.ix_(*near)] == picked
+        worst = max(worst, float((alike < _AROUND).mean()))
     return worst

@@ -8,7 +8,8 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from types import FrameType, FunctionType
+from time import perf_counter_ns
+from types import FrameType, FunctionType, ModuleType
 from typing import Any, Literal
 
 from secure_resize.integration_support import tracing
@@ -58,7 +59,9 @@ class Patching:
         with cls.lock:
             if cls.active is None:
                 cls.active = cls()
-            cls.active.recorder = recorder or cls.active.recorder
+            if recorder is not None:
+                cls.active.recorder = recorder
+                _follow_forks()
             cls.active.contexts.append((libraries, mode))
             try:
                 cls.active._follow()
@@ -118,7 +121,7 @@ class Patching:
         for one in new:
             self.wrapped[one.name].start()
         for place in self._swap(fresh):
-            self._warn(f"a reference to a routed function cannot be replaced: {place}", "", 0)
+            self._failed(f"a reference to a routed function cannot be replaced: {place}")
 
     def _swap(self, pairs: list[tuple[Any, Any]]) -> list[str]:
         """References that were taken earlier; where it could not be done."""
@@ -142,7 +145,10 @@ class Patching:
         self._swap(pairs)
 
     def _failed(self, text: str) -> None:
-        self._warn(text, "", 0)
+        if self.recorder is not None:
+            self.recorder.failure(text)
+        else:
+            self._warn(text, "", 0)
 
     def _pass_on(self) -> None:
         """To the processes that are started from now on, by their environment."""
@@ -157,6 +163,13 @@ class Patching:
             else:
                 os.environ[name] = value
 
+    def arrived(self, module: ModuleType, along: set[str]) -> None:
+        """Wrap what ``module`` holds, where its import was not awaited."""
+        with self.lock:
+            for wrapping in self.wrapped.values():
+                if module.__name__ in {row.module for row in wrapping.rows}:
+                    wrapping.arrived(module, along)
+
     # A call.
 
     def _wrapper(self, one: Route, original: Any) -> Any:
@@ -165,19 +178,19 @@ class Patching:
 
         def around(original: Any, args: tuple[Any, ...], kwargs: dict[str, Any], frame: FrameType) -> Any:
             mode = modes().get(name)
-            if mode == "enforce":
-                answer = self._answer(one, original, args, kwargs, frame)
-                if isinstance(answer, Done):
-                    return answer.result
-                result = original(*args, **kwargs)
-                if answer is not None:
-                    self._say(one, answer, frame)
-                return result
             if mode is None:
                 return original(*args, **kwargs)
             before = None if prepare is None else prepare(args, kwargs)
-            result = original(*args, **kwargs)
-            self._look(one, args, kwargs, result if prepare is None else (before, result), frame)
+            began = perf_counter_ns()
+            answer = self._answer(one, original, args, kwargs, frame) if mode == "enforce" else None
+            result = answer.result if isinstance(answer, Done) else original(*args, **kwargs)
+            if self.recorder is not None:
+                took = perf_counter_ns() - began
+                self.recorder.note(hook, args, kwargs, result, before, took, frame, _done(answer))
+            elif isinstance(answer, Left):
+                self._say(one, answer, frame)
+            elif mode == "warn":
+                self._look(one, args, kwargs, result if prepare is None else (before, result), frame)
             return result
 
         compiling = None
@@ -192,7 +205,7 @@ class Patching:
 
     def _answer(self, one: Route, original: Any, args: Any, kwargs: Any, frame: FrameType) -> Answer:
         try:
-            return one.replace(Call(original, args, kwargs, lambda: self._names_a_mask(frame)))
+            return one.replace(Call(original, args, kwargs, lambda: self._names_a_mask(frame), self._routed))
         except Exception as error:
             # What the library does not take either raises its own error next; what it takes and we do not is said.
             return Left(f"it could not be replaced: {type(error).__name__}: {error}")
@@ -232,6 +245,13 @@ class Patching:
         said = "a map of labels, for which nearest is right" if labels else f"{gain.verdict}, {figure}"
         self._warn(f"{one.hook.shown} ({flags}) {sizes}: {said}", path, line)
 
+    def _routed(self, function: Callable[[], Any]) -> Any:
+        self.inside.active = False
+        try:
+            return function()
+        finally:
+            self.inside.active = True
+
     def _names_a_mask(self, frame: FrameType) -> bool:
         return bool(self.tracing.names_a_mask(frame, self.tracing.user_frame(frame)))
 
@@ -242,6 +262,13 @@ class Patching:
 
     def _warn(self, text: str, path: str, line: int) -> None:
         warnings.warn_explicit(text, PatchWarning, path or "<secure_resize>", line)
+
+
+def _done(answer: Answer) -> str:
+    """An answer as the records have it."""
+    if answer is None:
+        return ""
+    return f"replaced: {answer.by}" if isinstance(answer, Done) else f"left: {answer.why}"
 
 
 @contextlib.contextmanager
@@ -271,5 +298,21 @@ def _cells(function: Any) -> list[Any]:
     """The cells of a wrapper, and of the functions in them that are ours."""
     cells = list(getattr(function, "__closure__", None) or ())
     inner = [one.cell_contents for one in cells if isinstance(one.cell_contents, FunctionType)]
-    ours = [one for one in inner if "secure_resize" in one.__code__.co_filename]
+    ours = [one for one in inner if str(one.__module__).startswith("secure_resize.")]
     return [*cells, *(cell for one in ours for cell in _cells(one))]
+
+
+_forks_followed = False
+
+
+def _follow_forks() -> None:
+    """A forked child writes files of its own."""
+    global _forks_followed
+    if not _forks_followed and hasattr(os, "register_at_fork"):
+        _forks_followed = True
+        os.register_at_fork(after_in_child=_forked)
+
+
+def _forked() -> None:
+    if Patching.active is not None and Patching.active.recorder is not None:
+        Patching.active.recorder.forked()

@@ -11,9 +11,9 @@ from secure_resize.integration_support import tracing
 from .arrays import factor_of, scale_axes, supersampled
 from .routes import LABELS, Answer, Call, Done, Left, route
 
-NEAREST, LANCZOS, BILINEAR, BICUBIC, BOX, HAMMING = range(6)
+NEAREST, LANCZOS, BILINEAR, BICUBIC, BOX, HAMMING, _MKS2013, MKS2021 = range(8)
 # Filters that Pillow widens, and that leave nothing out at any ratio.
-WIDENED = (LANCZOS, BILINEAR, BICUBIC, HAMMING)
+WIDENED = (LANCZOS, BILINEAR, BICUBIC, HAMMING, MKS2021)
 FORCED = ("1", "P")  # modes in which Pillow takes NEAREST whatever it is asked for
 # Colours are averaged weighted by their alpha, as Pillow does: a transparent pixel's colour must not bleed.
 PREMULTIPLIED = {"RGBA": "RGBa", "LA": "La"}

@@ -43,6 +43,8 @@ class Call:
     kwargs: dict[str, Any]
     # Whether the names around the call say that it scales a mask.
     names_a_mask: Callable[[], bool] = field(default=lambda: False)
+    # Runs a function whose own calls are routed in turn.
+    routed: Callable[[Callable[[], Any]], Any] = field(default=lambda function: function())
 
     def is_labels(self, pixels: Any, size: tuple[int, ...]) -> bool:
         """Whether ``pixels``, an array (..., H, W) that nearest was asked for, is a map of labels."""
@@ -57,6 +59,10 @@ class Call:
         if len(self.args) > place:
             return replace(self, args=(*self.args[:place], value, *self.args[place + 1 :]))
         return replace(self, kwargs={**self.kwargs, name: value})
+
+    def through(self) -> Any:
+        """The library's own, with what it calls in turn routed."""
+        return self.routed(self.stock)
 
     def stock(self) -> Any:
         """The library's own result."""
@@ -99,6 +105,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "keras": ("PIL", "tensorflow", "torch"),
     "kornia": ("kornia", "torch"),
     "scipy": ("scipy",),
+    "simplejpeg": ("simplejpeg",),
     "skimage": ("scipy", "skimage"),
     "tensorflow": ("tensorflow",),
     "torch": ("torch",),

@@ -190,3 +190,15 @@ def _larger(grid: Any, factors: tuple[int, int]) -> Any:
         share = (at - low).to(grid.dtype).reshape([-1 if k == axis else 1 for k in range(4)])
         grid = torch.lerp(grid.index_select(axis, low), grid.index_select(axis, low + 1), share)
     return grid
+
+
+@route("torch.compile")
+def compile(call: Call) -> Answer:
+    """``torch.compile``: follows what stands in the place of the functions."""
+    return None
+
+
+@route("torch.jit.load", "torch.jit.script")
+def scripted(call: Call) -> Answer:
+    """TorchScript: runs without Python."""
+    return Left("a scripted model runs without Python, as it was written")

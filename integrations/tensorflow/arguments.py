@@ -74,6 +74,8 @@ def as_images(images: Any) -> Tensor:
             return tf.identity(images)
     if images.shape.rank not in (3, 4):
         raise InvalidInput(f"{message} {images.shape}")
+    if 0 in images.shape.as_list()[-3:]:
+        raise InvalidInput(f"image is empty: shape {images.shape}")
     return images
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import torch
 from torchvision.transforms import InterpolationMode, functional as _stock
+from torchvision.transforms.v2.functional._geometry import _compute_resized_output_size
 from torchvision.tv_tensors import Mask
 
 from secure_resize.integration_support import Defense, KernelName
@@ -37,6 +39,11 @@ def resize(
     _check(interpolation)
     if isinstance(img, Mask):
         return _stock.resize(img, size, interpolation, max_size, antialias)
+    if defense != "robust" and isinstance(img, torch.Tensor):
+        scaler = _v2.check_defense(defense, interpolation, kernel)
+        new_size = _compute_resized_output_size(list(img.shape[-2:]), size, max_size)
+        reconstructed = _v2.reconstruct(img, new_size, scaler=str(scaler), method=defense)
+        return _stock.resize(reconstructed, new_size, interpolation, antialias=False)
     options: dict[str, Any] = {"kernel": kernel, "defense": defense, "path": path}
     _v2.warn_of_antialias(antialias if defense == "robust" else None)
     return _v2.resize(img, size, interpolation, max_size, None, **options)

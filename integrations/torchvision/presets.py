@@ -13,7 +13,7 @@ import functools
 from typing import Any, NoReturn
 
 import torch
-from torchvision.models import Weights
+from torchvision.models import WeightsEnum
 from torchvision.models.detection import transform as _detection
 from torchvision.transforms import InterpolationMode, _presets
 
@@ -49,15 +49,17 @@ def robust(preset: Any, *, kernel: KernelName | None = None, defense: Defense = 
         Anything else.
     """
     options = {"kernel": kernel, "defense": defense}
-    if isinstance(preset, Weights):
+    if isinstance(preset, WeightsEnum):
         return robust(preset.transforms(), **options)  # type: ignore[arg-type]
-    if isinstance(preset, functools.partial) and preset.func in ROBUST:
-        return functools.partial(_construct, preset.func, options, *preset.args, **preset.keywords)
+    factory = preset.func if isinstance(preset, functools.partial) else preset
+    if isinstance(factory, type) and factory in ROBUST:
+        given = (preset.args, preset.keywords) if isinstance(preset, functools.partial) else ((), {})
+        return functools.partial(_construct, factory, options, *given[0], **given[1])
+    if isinstance(factory, type) and factory in WITHOUT_RESIZE:
+        return preset
     if type(preset) in ROBUST:
         return _converted(preset, options)
     if isinstance(preset, (*ROBUST.values(), *WITHOUT_RESIZE)):
-        return preset
-    if isinstance(preset, functools.partial) and preset.func in WITHOUT_RESIZE:
         return preset
     if isinstance(preset, torch.nn.Module) and isinstance(getattr(preset, "transform", None), tuple(ROBUST)):
         model = copy.copy(preset)

@@ -21,6 +21,7 @@ from .inspect import inspect
 from .lint import lint
 from .outcome import Exit, UsageError, hint
 from .probe import probe
+from .run import run as run_routed
 from .scan import scan
 from .survey import survey
 from .trace import trace
@@ -39,6 +40,7 @@ app = App(
 app.register_install_completion_command()
 for command in (audit, harden, demo, probe, survey, lint, trace, inspect, scan, evaluate):
     app.command(command)
+app.command(run_routed, name="run")
 
 
 def run(arguments: Sequence[str]) -> int:

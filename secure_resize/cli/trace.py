@@ -15,7 +15,7 @@ from .arguments import FailOn
 from .outcome import Exit, UsageError
 from .reporting import Format, Reporting
 
-__all__ = ["trace"]
+__all__ = ["end_by", "trace"]
 
 
 def trace(
@@ -59,11 +59,11 @@ def trace(
     Reporting(format=format, report=report).emit(found, stream=sys.stderr, code=code)
     sys.stderr.flush()
     if ended < 0:
-        _end_by(-ended)
+        end_by(-ended)
     return code
 
 
-def _end_by(number: int) -> None:
+def end_by(number: int) -> None:
     """End as the script did, by a signal."""
     signal.signal(number, signal.SIG_DFL) if number not in (signal.SIGKILL, signal.SIGSTOP) else None
     os.kill(os.getpid(), number)

@@ -44,7 +44,7 @@ def printable(text: str, keep: str = "") -> str:
 
 def exit_word(report: Report, code: int) -> str:
     """What the exit code ``code`` says; of a script that was run, its code is its own."""
-    if report.tool == "trace" and code == report.facts.get("exit_code"):
+    if report.tool in ("trace", "run") and code == report.facts.get("exit_code"):
         return "as the script ended"
     return EXIT_CODES.get(code, "unknown")
 

@@ -19,6 +19,7 @@ _HANDED_ON = {
     "wrapper", "inner", "__call__", "fixed_func", "decorate_context", "fetch",
     "error_handler", "op_dispatch_handler", "wrapped", "decorated", "func_wrapper", "resize_fn",
 }  # fmt: skip
+LABELS = "left: a map of labels, for which nearest is right"
 _THROUGH = 4  # names that are said of the frames between
 
 
@@ -27,7 +28,8 @@ class Call:
     """One call of the user's code. ``sizes``: times seen by (in-size, out-size); ``traced`` counts graphs made.
 
     ``site`` is (file, line, function); ``own`` tells whether that is the line that the call comes from, or else where
-    its thread or process was started. ``between`` are the library's frames, innermost first.
+    its thread or process was started. ``done``: what was done about it, where calls are routed (``"replaced: area"``,
+    ``"left: why"``). ``between`` are the library's frames, innermost first.
     """
 
     hook: Hook
@@ -36,6 +38,7 @@ class Call:
     own: bool
     dtype: str
     channels: int | None
+    done: str
     between: list[tuple[str, int, str]]
     sizes: dict[Sizes, int] = field(default_factory=dict)
     count: int = 0
@@ -48,7 +51,14 @@ class Call:
     @property
     def labels(self) -> bool:
         """Whether every one that was looked at was a map of labels, scaled by the nearest that was asked for."""
+        if self.done:
+            return self.done == LABELS
         return 0 < self.looked == self.looked_like_labels
+
+    @property
+    def replaced(self) -> bool:
+        """Whether something robust was called in its place."""
+        return self.done.startswith("replaced")
 
     @property
     def activations(self) -> bool:
@@ -135,18 +145,18 @@ def put_together(records: Iterable[Mapping[str, Any]]) -> Seen:
 
 def _order(call: Call) -> tuple[Any, ...]:
     path, line, _ = call.site or ("", 0, "")
-    return path, line, call.hook.name, str(call.options), call.dtype, call.channels or 0, call.own
+    return path, line, call.hook.name, str(call.options), call.dtype, call.channels or 0, call.own, call.done
 
 
 def _add(calls: dict[Any, Call], record: Mapping[str, Any]) -> None:
     hook = HOOKS[record["hook"]]
     options, site = tuple(record["options"]), record["site"] and tuple(record["site"])
     dtype = record["dtype"].removeprefix("torch.").removeprefix("<dtype: '").removesuffix("'>")
-    key = (hook.name, options, site, record["own"], dtype, record["channels"])
+    key = (hook.name, options, site, record["own"], dtype, record["channels"], record.get("done", ""))
     call = calls.get(key)
     if call is None:
         between = [(path, line, function) for path, line, function in record["between"]]
-        call = calls[key] = Call(hook, options, site, record["own"], dtype, record["channels"], between)
+        call = calls[key] = Call(hook, options, site, record["own"], *key[4:], between)
     times, took, looked, labels = record["counts"]
     sizes: Sizes = (tuple(record["in"]), tuple(record["out"]))
     if record["graph"]:

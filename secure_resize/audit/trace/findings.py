@@ -41,19 +41,29 @@ NOTES = {
 }
 
 
-def make_report(seen: Seen, *, seconds: float, facts: dict[str, Any] | None = None, probing: float = 60.0) -> Report:
-    """The report on what was seen in ``seconds`` of wall-clock time; ``probing``: seconds that measuring may take."""
+def make_report(
+    seen: Seen, *, seconds: float, facts: dict[str, Any] | None = None, probing: float = 60.0, tool: str = "trace"
+) -> Report:
+    """The report on what was seen in ``seconds`` of wall-clock time; ``probing``: seconds that measuring may take.
+
+    Calls that were replaced are listed and are no findings.
+    """
     gains, folder = Gains(probing), os.getcwd()
     findings, rows = [], []
     for call in (one for one in seen.calls if one.kind != "unseen"):
         gain, measured = _worst(gains, call)
         row = _row(call, gain, measured, seconds, folder)
         rows.append(row)
-        if not call.labels and gain.verdict != "robust" and not (gain.verdict == "unknown" and call.kind == "warp"):
+        if (
+            not call.labels
+            and not call.replaced
+            and gain.verdict != "robust"
+            and not (gain.verdict == "unknown" and call.kind == "warp")
+        ):
             findings.append(_finding(call, gain, row, folder))
     findings.sort(key=lambda one: (one.place.path, one.place.line or 0, one.code, one.message))
     return Report(
-        "trace",
+        tool,
         tuple(findings),
         {"secure-resize": __version__, "python": platform.python_version(), **dict(sorted(seen.versions.items()))},
         len(rows),
@@ -105,6 +115,7 @@ def _row(call: Call, gain: Gain, measured: int, seconds: float, folder: str) -> 
     path, line, function = call.site or ("<unknown>", None, "")
     notes = [text for name, text in NOTES.items() if getattr(call, name, False)]
     notes += [NOTES["graph"]] * bool(call.traced)
+    notes += [call.done] * bool(call.done)
     notes += [] if call.own else ["the line is where its thread or process was started"]
     took = call.nanoseconds / 1e9
     return {
@@ -133,6 +144,7 @@ def _row(call: Call, gain: Gain, measured: int, seconds: float, folder: str) -> 
         "verdict": gain.verdict,
         "measured": gain.how + (f", the worst of {measured} of {len(call.sizes)} sizes" if len(call.sizes) > 1 else ""),
         "rule": _rule(call),
+        "done": call.done,
         "notes": notes,
     }
 
@@ -224,7 +236,7 @@ def _table(rows: list[dict[str, Any]]) -> dict[str, Any]:
             "traced" if row["count"] is None else row["count"],
             "" if row["share_of_time"] is None else f"{100 * row['share_of_time']:.1f}",
             "" if row["stealth_gain_db"] is None else f"{row['stealth_gain_db'] + 0.0:.1f}",
-            "labels" if row["labels"] else row["verdict"],
+            row["done"] or ("labels" if row["labels"] else row["verdict"]),
         ]
         for row in rows
     ]

@@ -20,6 +20,7 @@ from ..report import Report
 from .calls import put_together
 from .findings import make_report
 from .live.records import read
+from .live.route import PATCH
 from .live.start import FOLDER
 
 __all__ = ["environment", "run_traced"]
@@ -34,8 +35,12 @@ def environment(folder: str, before: Mapping[str, str] | None = None) -> dict[st
     return {**around, "PYTHONPATH": os.pathsep.join(paths), FOLDER: folder}
 
 
-def run_traced(arguments: Sequence[str], *, probing: float = 60.0) -> tuple[int, Report]:
+def run_traced(
+    arguments: Sequence[str], *, probing: float = 60.0, tool: str = "trace", routed: str | None = None
+) -> tuple[int, Report]:
     """Run ``python *arguments`` and return how it ended, as ``subprocess`` says it, and the report.
+
+    ``routed``: route calls instead of only looking, as the variable ``SECURE_RESIZE_PATCH`` says it.
 
     It is the same interpreter, with this process' standard streams. Signals that this process is sent, the script is
     sent; Ctrl-C reaches both.
@@ -43,7 +48,10 @@ def run_traced(arguments: Sequence[str], *, probing: float = 60.0) -> tuple[int,
     folder = tempfile.mkdtemp(prefix="secure-resize-trace-")
     try:
         begin = time.monotonic()
-        ended = _run([sys.executable, *arguments], environment(folder))
+        variables = environment(folder)
+        if routed is not None:
+            variables[PATCH] = routed
+        ended = _run([sys.executable, *arguments], variables)
         seconds = time.monotonic() - begin
         seen = put_together(read(folder))
     finally:
@@ -51,7 +59,7 @@ def run_traced(arguments: Sequence[str], *, probing: float = 60.0) -> tuple[int,
     if not seen.processes:
         seen.failures.append("nothing was seen: Python started without site (-S, -I, -E?), or ended before the trace")
     facts = {"command": [str(one) for one in arguments], "exit_code": ended}
-    return ended, make_report(seen, seconds=seconds, facts=facts, probing=probing)
+    return ended, make_report(seen, seconds=seconds, facts=facts, probing=probing, tool=tool)
 
 
 def _run(command: Sequence[str], variables: Mapping[str, str]) -> int:

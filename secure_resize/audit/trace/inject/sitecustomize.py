@@ -1,16 +1,19 @@
 """Python imports this as it starts, from a folder at the front of PYTHONPATH: the trace begins before the script does.
 
-It takes its folder out of ``sys.path`` again, starts the trace, and runs the ``sitecustomize`` that would have been
-imported without it. Whatever goes wrong with the trace, the script is run as if there were none.
+It takes its folder out of ``sys.path`` again, starts the trace, or what routes calls, and runs the ``sitecustomize``
+that would have been imported without it. Whatever goes wrong with the trace, the script is run as if there were none;
+without what routes calls, a library that would be routed cannot be imported.
 """
 
 import importlib.machinery
 import importlib.util
 import os
 import sys
+from types import ModuleType
 
 
-def _start(folder: str) -> None:
+def _live(module: str) -> ModuleType:
+    """A module of the folder ``live``, which stands on its own."""
     live = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "live")
     name = "_secure_resize_live"
     spec = importlib.util.spec_from_file_location(
@@ -21,7 +24,7 @@ def _start(folder: str) -> None:
     package = importlib.util.module_from_spec(spec)
     sys.modules[name] = package
     spec.loader.exec_module(package)
-    importlib.import_module(f"{name}.start").Tracing(folder).start()
+    return importlib.import_module(f"{name}.{module}")
 
 
 def _run_the_other() -> None:
@@ -37,9 +40,11 @@ def _run_the_other() -> None:
 
 
 _folder = os.environ.get("SECURE_RESIZE_TRACE")
-if _folder and os.path.isdir(_folder):
+if os.environ.get("SECURE_RESIZE_PATCH"):
+    _live("route").await_libraries(_folder if _folder and os.path.isdir(_folder) else None)
+elif _folder and os.path.isdir(_folder):
     try:
-        _start(_folder)
+        _live("start").Tracing(_folder).start()
     except Exception as error:
         try:
             with open(os.path.join(_folder, f"{os.getpid()}-0.lines"), "a", encoding="utf-8") as _file:

@@ -40,8 +40,9 @@ class Awaited:
         """What the other finders find, with a loader that says when it is done."""
         if name not in self.arrived:
             return None
-        for finder in sys.meta_path:
-            if finder is not self and hasattr(finder, "find_spec"):
+        # (Those behind this one: others that await would ask it in turn.)
+        for finder in sys.meta_path[sys.meta_path.index(self) + 1 :] if self in sys.meta_path else ():
+            if hasattr(finder, "find_spec"):
                 spec = finder.find_spec(name, path, target)
                 if spec is not None:
                     self._listen(spec, self.arrived[name])

@@ -22,6 +22,7 @@ MASKS = _words(
     """
 )
 
+_AUTOGRAPH = "__autograph_generated_file"
 _VALUES = 64  # that a map of labels has at most (in what is looked at of it)
 _SAME = 0.8  # the share of neighbours in a row that are equal, at least
 _ROWS, _COLUMNS = 16, 256  # how much is looked at
@@ -84,6 +85,8 @@ def names_a_mask(frame: FrameType, user: FrameType | None) -> bool:
     """
     at: FrameType | None = frame
     while at is not None and at is not user:
+        if _AUTOGRAPH in at.f_code.co_filename:  # TensorFlow's translation of the user's own code
+            return not MASKS.isdisjoint(_called(at))
         if not MASKS.isdisjoint(words(at.f_code.co_name)):
             return True
         at = at.f_back
@@ -108,6 +111,8 @@ def _called(frame: FrameType) -> list[str]:
         return []
     if not isinstance(call, ast.Call):
         return []
+    if isinstance(call.func, ast.Attribute) and call.func.attr == "converted_call" and len(call.args) > 1:
+        call = ast.Call(call.args[0], getattr(call.args[1], "elts", []), [])
     given = call.args[:1] or [one.value for one in call.keywords if one.arg in ("src", "input", "image", "images")]
     if isinstance(call.func, ast.Attribute):
         given.append(call.func.value)

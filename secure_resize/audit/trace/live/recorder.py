@@ -56,16 +56,20 @@ class Recorder:
         before: Any,
         took: int,
         frame: FrameType,
+        done: str = "",
     ) -> None:
-        """One call of a wrapped function, which took ``took`` ns; whatever fails in here is no matter of the script."""
+        """One call of a wrapped function, which took ``took`` ns; whatever fails in here is no matter of the script.
+
+        ``done``: what was done about it.
+        """
         try:
             try:
-                self._note(hook, args, kwargs, result, before, took, frame)
+                self._note(hook, args, kwargs, result, before, took, frame, done)
             except RecursionError:  # of a script that is at its limit
                 limit = sys.getrecursionlimit()
                 sys.setrecursionlimit(limit + 500)
                 try:
-                    self._note(hook, args, kwargs, result, before, took, frame)
+                    self._note(hook, args, kwargs, result, before, took, frame, done)
                 finally:
                     _set_limit(limit)
         except Exception as error:
@@ -80,6 +84,7 @@ class Recorder:
         before: Any,
         took: int,
         frame: FrameType,
+        done: str,
     ) -> None:
         sight = hook.read(args, kwargs, result if hook.prepare is None else (before, result))
         if sight is None:
@@ -87,22 +92,29 @@ class Recorder:
         at = user_frame(frame)
         outer = at or frame
         code = outer.f_code
-        key: Any = (hook.name, code.co_filename, code.co_firstlineno, outer.f_lasti, sight)
+        key: Any = (hook.name, code.co_filename, code.co_firstlineno, outer.f_lasti, sight, done)
         if at is None:
             key = (*key, threading.get_ident())
         place = self.known.get(key)
         if place is None:
-            place = self._first(key, hook, sight, frame)
-        self._count(place, took, hook, args, kwargs, sight)
+            place = self._first(key, hook, sight, frame, done)
+        self._count(place, took, hook, args, kwargs, sight, not done)
 
     def _count(
-        self, place: int, took: int, hook: Hook, args: tuple[Any, ...], kwargs: dict[str, Any], sight: Sight
+        self,
+        place: int,
+        took: int,
+        hook: Hook,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        sight: Sight,
+        looks: bool,
     ) -> None:
         first, counters = FIELDS * place, self._writer().counters
         counters[first] += 1
         counters[first + 1] += took
         seen = counters[first]
-        if sight.nearest and not sight.graph and (seen <= _LOOKS or not seen & (seen - 1)):
+        if looks and sight.nearest and not sight.graph and (seen <= _LOOKS or not seen & (seen - 1)):
             pixels = hook.pixels(args, kwargs)
             counters[first + 2] += 1
             counters[first + 3] += looks_like_labels(pixels, sight.channels)
@@ -114,7 +126,7 @@ class Recorder:
             writer.begin(self.started)
         return writer
 
-    def _first(self, key: Any, hook: Hook, sight: Sight, frame: FrameType) -> int:
+    def _first(self, key: Any, hook: Hook, sight: Sight, frame: FrameType, done: str) -> int:
         """The place of a call that was not seen before."""
         with self.lock, nothing_more(INSIDE):
             if (known := self.known.get(key)) is not None:
@@ -148,6 +160,7 @@ class Recorder:
                         "options": sight.options,
                         "graph": sight.graph,
                         "own": own,
+                        "done": done,
                     }
                 )
                 self._version(hook.module.partition(".")[0])

@@ -1,7 +1,8 @@
-"""Pillow. (torchvision, Keras' load_img, timm and transformers call it.)"""
+"""Pillow, and JPEG files through simplejpeg. (torchvision, Keras' load_img, timm and transformers call it.)"""
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from .geometry import affine_steps, projective_steps, stepped_over
@@ -126,3 +127,21 @@ def _draft(args: Arguments, kwargs: Keywords, results: Any) -> Sight | None:
         return None
     factor = round(max(before[0] / after[0], before[1] / after[1]))
     return Sight((before[1], before[0]), (after[1], after[0]), "uint8", len(image.getbands()), (factor,))
+
+
+@hook(
+    "simplejpeg.decode_jpeg",
+    "simplejpeg",
+    "decode_jpeg",
+    "SR109",
+    lambda factor: (f"decodes 1/{factor} of a JPEG file", "", "decode"),
+)
+def _simplejpeg(args: Arguments, kwargs: Keywords, result: Any) -> Sight | None:
+    if not argument(args, kwargs, 4, "min_height", 0) and not argument(args, kwargs, 5, "min_width", 0):
+        return None
+    read: Any = sys.modules["simplejpeg"].decode_jpeg_header
+    before, after = read(argument(args, kwargs, 0, "data"))[:2], result.shape
+    if after[0] >= before[0] and after[1] >= before[1]:
+        return None
+    factor = round(max(before[0] / after[0], before[1] / after[1]))
+    return Sight((before[0], before[1]), (after[0], after[1]), "uint8", after[2], (factor,))

@@ -186,4 +186,5 @@ def _planes(image: Any, result: Any, options: tuple[Any, ...], nearest: bool) ->
 
 
 unseen("torch.compile", "torch", "compile", "what is compiled runs without the functions that are wrapped")
+unseen("torch.jit.script", "torch.jit._script", "script", "a scripted function runs without Python")
 unseen("torch.jit.load", "torch.jit._serialization", "load", "a scripted model runs without Python")

@@ -33,7 +33,7 @@ class Wrapping:
         self.rows, self.make, self.failed = tuple(rows), make, failed
         self.undo: list[tuple[Any, str, Any, Any]] = []
         self.wrappers: Wrappers = {}
-        self.awaited = Awaited({**{row.module: self._arrived for row in self.rows}, **(more or {})})
+        self.awaited = Awaited({**{row.module: self.arrived for row in self.rows}, **(more or {})})
 
     def start(self) -> None:
         """Wrap what is imported, and what will be."""
@@ -57,7 +57,7 @@ class Wrapping:
         setattr(holder, name, wrapper)
         self.undo.append((holder, name, original, wrapper))
 
-    def _arrived(self, module: ModuleType, along: set[str]) -> None:
+    def arrived(self, module: ModuleType, along: set[str]) -> None:
         """Wrap the functions of ``module``, there and where the modules that came ``along`` hold them already."""
         wrappers: Wrappers = {}
         for row in self.rows:
