@@ -68,6 +68,7 @@ LAYERS = [
     {"detect.targets"},
     {"detect.views", "detect.fields"},
     {"detect.detectors"},
+    {"detect.certificate", "detect.field", "detect.search"},
     {"detect.calibration"},
     {"detect.examining"},
     {"detect.inspecting"},

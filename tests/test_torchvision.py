@@ -16,7 +16,7 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2 as stock
 
 import secure_resize as sr
-from secure_resize.integrations.torchvision import functional, v2
+from secure_resize.integrations.torchvision import kinds, pil, v2
 
 ROBUST = [name for name, kernel in sr.KERNELS.items() if kernel.robust]
 SIZES = [(20, 31), (80, 40), (61, 30), (90, 120), (10, 80)]  # of 61 × 87; in the last Pillow 13 scales rows first
@@ -35,14 +35,16 @@ def photo_fixture(photos):
 
 # --- the inputs ---------------------------------------------------------------------------------------------------
 
-PIL_8BIT_MODES = [mode for mode in functional.PIL_MODES if mode not in ("I;16", "F")]
+PIL_8BIT_MODES = [mode for mode in kinds.PIL_MODES if mode[0] not in "IF"]
 # The others are resized in the form that Pillow has inside, premultiplied or offset.
-PIL_PLAIN_MODES = [mode for mode in functional.PIL_MODES if mode not in ("RGBA", "LA", "LAB")]
+PIL_PLAIN_MODES = [mode for mode in kinds.PIL_MODES if mode not in ("RGBA", "LA", "LAB", "I")]
 
 
 def pil_image(photo, mode):
-    if mode == "I;16":
-        pixels = photo[..., 0].astype("<u2") * 251 + photo[..., 1]
+    if mode.startswith("I;16"):
+        pixels = photo[..., 0].astype(np.asarray(PIL.Image.new(mode, (1, 1))).dtype) * 251 + photo[..., 1]
+    elif mode == "I":
+        pixels = photo[..., 0].astype(np.int32) * 70_001 - photo[..., 1].astype(np.int32) * 30_011
     elif mode == "F":
         pixels = photo[..., 0].astype(np.float32) / 7 - photo[..., 1]
     else:
@@ -73,20 +75,35 @@ LAYOUTS = {
 
 
 def tensor(photo, layout, dtype=torch.uint8):
-    pixels = torch.from_numpy(photo[..., :3].copy())
-    if dtype == torch.uint16:
-        pixels = torch.from_numpy(photo[..., :3].astype(np.uint16) * 251)
-    elif dtype.is_floating_point:
-        pixels = (pixels.float() / 255).to(dtype)
-    return LAYOUTS[layout](pixels)
+    """The photograph in all of the dtype's range, wide ones' first 40 bits."""
+    pixels = torch.from_numpy(photo[..., :3].astype(np.int64))
+    if dtype.is_floating_point:
+        return LAYOUTS[layout]((pixels.double() / 255).to(dtype))
+    if dtype == torch.bool:
+        return LAYOUTS[layout](pixels > 127)
+    bits = min(torch.iinfo(dtype).bits, 40)
+    lowest = -(1 << bits - 1) if dtype.is_signed else 0
+    return LAYOUTS[layout](((pixels << bits - 8) + pixels * (bits > 8) + lowest).to(dtype))
 
 
 def core_resize(image, size, kernel):
     """What :func:`secure_resize.resize` makes of a tensor (..., C, H, W), image by image."""
-    pixels = (image.float() if image.dtype in functional.HALF_DTYPES else image).cpu().as_subclass(torch.Tensor)
-    batch = pixels.reshape(-1, *pixels.shape[-3:]).movedim(-3, -1).numpy()
+    dtype, image = image.dtype, image.as_subclass(torch.Tensor)
+    if dtype in kinds.WIDE_DTYPES:
+        operator = sr.scaling_operator(image.shape[-2:], size, kernel)
+        rows, cols = (torch.from_numpy(axis.dense()).to(image.device) for axis in (operator.rows, operator.cols))
+        exact = rows @ image.double() @ cols.T
+        return exact if dtype == torch.float64 else exact.round()
+    # What is not the core's own is it with an offset, or in its range.
+    codes = {torch.int8: (torch.uint8, 128), torch.int16: (torch.uint16, 32768), torch.bool: (torch.uint8, 0)}
+    core, offset = codes.get(dtype, (torch.float32 if dtype in kinds.HALF_DTYPES else dtype, 0))
+    pixels = image if core == dtype else (image.float() * (255 if dtype == torch.bool else 1) + offset).to(core)
+    batch = pixels.cpu().reshape(-1, *pixels.shape[-3:]).movedim(-3, -1).numpy()
     resized = torch.from_numpy(np.stack([sr.resize(one, size, kernel=kernel) for one in batch])).movedim(-1, -3)
-    return resized.reshape(*image.shape[:-2], *size).to(image.device, image.dtype)
+    resized = resized.reshape(*image.shape[:-2], *size).to(image.device)
+    if dtype == torch.bool:
+        return resized >= 128
+    return (resized.float() - offset if offset else resized).to(dtype)
 
 
 def check_transform(transform, image):
@@ -144,7 +161,7 @@ def test_pil_bytes_are_the_cores(photo, mode, kernel):
     image = pil_image(photo, mode)
     for size in SIZES:
         result = check_transform(v2.Resize(size, kernel=kernel), image)
-        wanted = sr.resize(np.asarray(image), size, kernel=kernel, pass_order=functional.PASS_ORDER)
+        wanted = sr.resize(np.asarray(image), size, kernel=kernel, pass_order=pil.PASS_ORDER)
         assert np.array_equal(np.asarray(result), wanted)
 
 
@@ -153,10 +170,24 @@ def test_pil_16_bit_and_float_are_pillows_within_rounding(photo, kernel):
     for size in SIZES:
         # Pillow's own arithmetic is floating point and not bit-exact. Before 13, overshoot wrapped around at 16 bits,
         # and before 11 there was no resize of them.
-        for mode, tolerance in (("I;16", 1), ("F", 1e-4))[PILLOW < (13, 0) :]:
+        others = [("I;16", 1), ("I;16L", 1)] * (PILLOW >= (13, 0))
+        for mode, tolerance in (("I", 1), ("F", 1e-4), *others):
             image = pil_image(photo, mode)
             wanted = np.asarray(image.resize(size[::-1], PILLOW_KERNELS[kernel])).astype(np.float64)
             np.testing.assert_allclose(np.asarray(v2.Resize(size, kernel)(image)), wanted, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("mode", ["I;16L", "I;16B", "I;16N"])
+def test_pil_16_bit_in_any_byte_order(photo, mode):
+    """Pillow 13 takes the bytes of I;16B and I;16N in the wrong order."""
+    values = pil_image(photo, "I;16")
+    image = PIL.Image.frombytes(mode, values.size, np.asarray(values).astype(ORDERS[mode]).tobytes())
+    result = v2.Resize((20, 31))(image)
+    assert result.mode == mode
+    assert np.array_equal(np.asarray(result), np.asarray(v2.Resize((20, 31))(values)))
+
+
+ORDERS = {"I;16L": "<u2", "I;16B": ">u2", "I;16N": "=u2"}
 
 
 def test_area_of_a_transparent_image_is_premultiplied(photo):
@@ -178,7 +209,7 @@ def test_info_is_kept_as_pillow_keeps_it(photo):
 
 
 @pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("dtype", functional.TENSOR_DTYPES, ids=str)
+@pytest.mark.parametrize("dtype", kinds.TENSOR_DTYPES, ids=str)
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_tensor_bytes_are_the_cores(photo, layout, dtype, device):
     image = tensor(photo, layout, dtype).to(device)
@@ -186,11 +217,20 @@ def test_tensor_bytes_are_the_cores(photo, layout, dtype, device):
     for size, kernel, image in zip(SIZES, ("bilinear", "area", "bicubic"), images, strict=False):
         result = check_transform(v2.Resize(size, kernel=kernel), image).as_subclass(torch.Tensor)
         wanted = core_resize(image, size, kernel)
-        if dtype.is_floating_point:
+        if dtype in kinds.WIDE_DTYPES:
+            # Sums of float64 in another order; whole numbers are rounded after it, to the even one where they tie.
+            clipped = wanted if dtype == torch.float64 else wanted.clamp(*limits(dtype))
+            tolerance = 1e-13 if dtype == torch.float64 else 1
+            torch.testing.assert_close(result.double(), clipped, rtol=1e-12, atol=tolerance)
+        elif dtype.is_floating_point:
             # The core's sums are in float64 and their order depends on the layout: the last bit of the result may.
             torch.testing.assert_close(result, wanted, rtol=torch.finfo(dtype).eps, atol=1e-7)
         else:
             assert torch.equal(result, wanted)
+
+
+def limits(dtype):
+    return torch.iinfo(dtype).min, torch.iinfo(dtype).max
 
 
 # Where channels neither lie together nor apart, as in a crop of an HWC view, torchvision's format varies; ours is kept.

@@ -1,18 +1,21 @@
 """``torchvision.transforms.v2`` with robust resizes of images; every other name is torchvision's own.
 
-The transforms that resize are subclasses of torchvision's, with the same arguments and two more, ``kernel`` and
-``defense``. They draw the same random numbers, and masks, bounding boxes and keypoints are left to the stock class. All
-share these rules:
+The transforms that resize are subclasses of torchvision's, with the same arguments and three more, ``kernel``,
+``defense`` and ``path``. They draw the same random numbers, and masks, bounding boxes and keypoints are left to the
+stock class. All share these rules:
 
 - ``defense="median"`` or ``"random"`` keeps torchvision's interpolation, without antialiasing, and reconstructs the
   image before it; what follows is about the default, ``"robust"``.
 - Without ``kernel``, an image is resized with the antialiased kernel that ``interpolation`` names.
 - ``antialias=False`` warns and is ignored: it is what makes tensors attackable.
-- Nearest raises ValueError when an image, rather than a mask, meets it; so does a PIL image of mode P or 1.
+- Nearest raises ValueError when an image, rather than a mask, meets it; so does a PIL image of mode P, PA or 1.
 - A numpy image raises TypeError; torchvision would pass it through unresized.
 - ``torch.jit.script`` raises RuntimeError; torchvision would put its own class into the script.
+- ``torch.fx.symbolic_trace`` records the resize of ``Resize``, and raises for those that draw; torchvision's are
+  dropped from its graph.
 
-See :func:`.functional.resize` for the kinds of images and dtypes.
+``RandomAffine``, ``RandomPerspective`` and ``ElasticTransform`` are torchvision's, but for images that they shrink:
+those are averaged (:mod:`.warp`). See :func:`.functional.resize` for the kinds of images and dtypes.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ import secure_resize as sr
 from secure_resize.integration_support import Defense, KernelName, ReconstructionMethod
 
 from . import functional as functional
+from .kinds import is_image, is_recorded, refuse_arrays
 
 if TYPE_CHECKING:
     # Type checkers do not run __getattr__ below. Each name as itself, which a strict one takes for exported.
@@ -44,7 +48,6 @@ if TYPE_CHECKING:
         ConvertBoundingBoxFormat as ConvertBoundingBoxFormat,
         ConvertImageDtype as ConvertImageDtype,
         CutMix as CutMix,
-        ElasticTransform as ElasticTransform,
         FiveCrop as FiveCrop,
         GaussianBlur as GaussianBlur,
         GaussianNoise as GaussianNoise,
@@ -59,7 +62,6 @@ if TYPE_CHECKING:
         PILToTensor as PILToTensor,
         RandAugment as RandAugment,
         RandomAdjustSharpness as RandomAdjustSharpness,
-        RandomAffine as RandomAffine,
         RandomApply as RandomApply,
         RandomAutocontrast as RandomAutocontrast,
         RandomChannelPermutation as RandomChannelPermutation,
@@ -72,7 +74,6 @@ if TYPE_CHECKING:
         RandomInvert as RandomInvert,
         RandomIoUCrop as RandomIoUCrop,
         RandomOrder as RandomOrder,
-        RandomPerspective as RandomPerspective,
         RandomPhotometricDistort as RandomPhotometricDistort,
         RandomPosterize as RandomPosterize,
         RandomRotation as RandomRotation,
@@ -109,44 +110,63 @@ __all__ = [*(name for name in dir(_stock) if not name.startswith("_")), "Reconst
 sys.modules[f"{__name__}.functional"] = functional
 
 
-class _RobustResizing(_stock.Transform):  # type: ignore[misc]
-    """What the transforms below share."""
+class Options:
+    """The options that our transforms have beside torchvision's arguments, and what they cannot do."""
 
     interpolation: functional.Interpolation
     kernel: KernelName | None
     defense: Defense = "robust"
+    path: functional.Path = "op"
 
-    def _set_kernel(self, kernel: KernelName | None, antialias: bool | None, defense: Defense) -> None:
+    def _set_kernel(
+        self, kernel: KernelName | None, antialias: bool | None, defense: Defense, path: functional.Path
+    ) -> None:
+        functional.check_path(path)
         functional.choose_kernel(self.interpolation, kernel)  # raises for unknown names now, not at the first image
         if functional.check_defense(defense, self.interpolation, kernel) is None:
             functional.warn_of_antialias(antialias, stacklevel=4)  # at the line that constructs the transform
         else:
             self.defense = defense
         self.kernel = kernel
+        if path != "op":
+            self.path = path
 
-    def check_inputs(self, flat_inputs: list[Any]) -> None:
-        functional.refuse_arrays(flat_inputs)
-        super().check_inputs(flat_inputs)
-
-    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        """Resize one input to the ``params["size"]`` drawn for the sample."""
-        if not functional.is_image(inpt):
-            return super().transform(inpt, params)
-        return functional.resize(inpt, params["size"], self.interpolation, kernel=self.kernel, defense=self.defense)
-
-    def extra_repr(self) -> str:
-        shown: str = super().extra_repr()  # leaves out what is None
-        if self.defense != "robust":
-            shown += f", defense={self.defense}"
-        elif self.kernel is None:
-            shown += f", kernel={functional.choose_kernel(self.interpolation, None)}"
-        return shown
+    @property
+    def options(self) -> dict[str, Any]:
+        """What our functions take beside torchvision's arguments."""
+        return {"kernel": self.kernel, "defense": self.defense, "path": self.path}
 
     def __prepare_scriptable__(self) -> NoReturn:
         raise RuntimeError(
             f"{type(self).__name__} cannot be scripted: torch.jit.script would replace it by torchvision's own class, "
             "which is not robust. Apply it outside the scripted module"
         )
+
+
+class _RobustResizing(Options, _stock.Transform):  # type: ignore[misc]
+    """What the transforms below share."""
+
+    def check_inputs(self, flat_inputs: list[Any]) -> None:
+        """TypeError for numpy images and for proxies of ``torch.fx.symbolic_trace``, which would pass through."""
+        refuse_arrays(flat_inputs)
+        if is_recorded(flat_inputs):
+            raise TypeError(
+                f"torch.fx.symbolic_trace cannot record {type(self).__name__}, which needs sizes and random numbers; "
+                "use torch.export or make_fx, or apply it outside the traced module"
+            )
+        super().check_inputs(flat_inputs)
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """Resize one input to the ``params["size"]`` drawn for the sample."""
+        if not is_image(inpt):
+            return super().transform(inpt, params)
+        return functional.resize(inpt, params["size"], self.interpolation, **self.options)
+
+    def extra_repr(self) -> str:
+        shown: str = super().extra_repr()  # with the options, but for what is None
+        if self.defense == "robust" and self.kernel is None:
+            shown += f", kernel={functional.choose_kernel(self.interpolation, None)}"
+        return shown
 
 
 class Resize(_RobustResizing, _stock.Resize):  # type: ignore[misc]
@@ -166,17 +186,24 @@ class Resize(_RobustResizing, _stock.Resize):  # type: ignore[misc]
         *,
         kernel: KernelName | None = None,
         defense: Defense = "robust",
+        path: functional.Path = "op",
     ) -> None:
         super().__init__(size, interpolation, max_size, antialias)
-        self._set_kernel(kernel, antialias, defense)
+        self._set_kernel(kernel, antialias, defense, path)
+
+    def forward(self, *inputs: Any) -> Any:
+        """Resize a sample; of what ``torch.fx.symbolic_trace`` hands over, record the resize."""
+        if is_recorded([inputs]):  # this is the module that is traced
+            inputs = (inputs[0],)
+        if len(inputs) == 1 and is_recorded(inputs):
+            return functional.resize(inputs[0], self.size, self.interpolation, self.max_size, **self.options)
+        return super().forward(*inputs)
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """Resize one input."""
-        if not functional.is_image(inpt):
+        if not is_image(inpt):
             return super().transform(inpt, params)
-        return functional.resize(
-            inpt, self.size, self.interpolation, self.max_size, kernel=self.kernel, defense=self.defense
-        )
+        return functional.resize(inpt, self.size, self.interpolation, self.max_size, **self.options)
 
 
 class RandomResizedCrop(_RobustResizing, _stock.RandomResizedCrop):  # type: ignore[misc]
@@ -192,17 +219,16 @@ class RandomResizedCrop(_RobustResizing, _stock.RandomResizedCrop):  # type: ign
         *,
         kernel: KernelName | None = None,
         defense: Defense = "robust",
+        path: functional.Path = "op",
     ) -> None:
         super().__init__(size, scale, ratio, interpolation, antialias)
-        self._set_kernel(kernel, antialias, defense)
+        self._set_kernel(kernel, antialias, defense, path)
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """Crop one input to the ``params`` drawn for the sample and resize it."""
-        if not functional.is_image(inpt):
+        if not is_image(inpt, _stock.functional.resized_crop):
             return super().transform(inpt, params)
-        return functional.resized_crop(
-            inpt, **params, size=self.size, interpolation=self.interpolation, kernel=self.kernel, defense=self.defense
-        )
+        return functional.resized_crop(inpt, **params, size=self.size, interpolation=self.interpolation, **self.options)
 
 
 class RandomResize(_RobustResizing, _stock.RandomResize):  # type: ignore[misc]
@@ -217,9 +243,10 @@ class RandomResize(_RobustResizing, _stock.RandomResize):  # type: ignore[misc]
         *,
         kernel: KernelName | None = None,
         defense: Defense = "robust",
+        path: functional.Path = "op",
     ) -> None:
         super().__init__(min_size, max_size, interpolation, antialias)
-        self._set_kernel(kernel, antialias, defense)
+        self._set_kernel(kernel, antialias, defense, path)
 
 
 class RandomShortestSize(_RobustResizing, _stock.RandomShortestSize):  # type: ignore[misc]
@@ -234,9 +261,10 @@ class RandomShortestSize(_RobustResizing, _stock.RandomShortestSize):  # type: i
         *,
         kernel: KernelName | None = None,
         defense: Defense = "robust",
+        path: functional.Path = "op",
     ) -> None:
         super().__init__(min_size, max_size, interpolation, antialias)
-        self._set_kernel(kernel, antialias, defense)
+        self._set_kernel(kernel, antialias, defense, path)
 
 
 class ScaleJitter(_RobustResizing, _stock.ScaleJitter):  # type: ignore[misc]
@@ -251,9 +279,39 @@ class ScaleJitter(_RobustResizing, _stock.ScaleJitter):  # type: ignore[misc]
         *,
         kernel: KernelName | None = None,
         defense: Defense = "robust",
+        path: functional.Path = "op",
     ) -> None:
         super().__init__(target_size, scale_range, interpolation, antialias)
-        self._set_kernel(kernel, antialias, defense)
+        self._set_kernel(kernel, antialias, defense, path)
+
+
+class _Averaging(_stock.Transform):  # type: ignore[misc]
+    """What the transforms below share: torchvision's, with our function where an image is warped."""
+
+    def _call_kernel(self, function: Any, inpt: Any, *args: Any, **kwargs: Any) -> Any:
+        if function in WARPS and is_image(inpt, function):
+            return WARPS[function](inpt, *args, **kwargs)
+        return super()._call_kernel(function, inpt, *args, **kwargs)
+
+    def check_inputs(self, flat_inputs: list[Any]) -> None:
+        """TypeError for numpy images, which would pass through."""
+        refuse_arrays(flat_inputs)
+        super().check_inputs(flat_inputs)
+
+
+WARPS = {getattr(_stock.functional, name): getattr(functional, name) for name in ("affine", "perspective", "elastic")}
+
+
+class RandomAffine(_Averaging, _stock.RandomAffine):  # type: ignore[misc]
+    """``torchvision.transforms.v2.RandomAffine``, averaged where it shrinks; the same draws from the same seed."""
+
+
+class RandomPerspective(_Averaging, _stock.RandomPerspective):  # type: ignore[misc]
+    """``torchvision.transforms.v2.RandomPerspective``, averaged where it shrinks; the same draws from the same seed."""
+
+
+class ElasticTransform(_Averaging, _stock.ElasticTransform):  # type: ignore[misc]
+    """``torchvision.transforms.v2.ElasticTransform``, averaged where it shrinks; the same draws from the same seed."""
 
 
 class load:
@@ -299,12 +357,14 @@ class Reconstruct(_stock.Transform):  # type: ignore[misc]
 
     def check_inputs(self, flat_inputs: list[Any]) -> None:
         """TypeError for numpy images, which would pass through."""
-        functional.refuse_arrays(flat_inputs)
+        refuse_arrays(flat_inputs)
+        if is_recorded(flat_inputs):
+            raise TypeError("torch.fx.symbolic_trace cannot record Reconstruct; use torch.export or make_fx")
         super().check_inputs(flat_inputs)
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
         """Reconstruct one input, if it is an image."""
-        if not functional.is_image(inpt):
+        if not is_image(inpt):
             return inpt
         return functional.reconstruct(inpt, self.size, scaler=self.scaler, method=self.method, bandwidth=self.bandwidth)
 
