@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import PIL
+import PIL.Image
 import timing
 
 import secure_resize as sr
@@ -33,7 +33,7 @@ from secure_resize.scan.ledger import Ledger
 from secure_resize.scan.run import scan
 from secure_resize.scan.sources import file_item, units_of
 
-SIZE, SCALER = (224, 224), "opencv:linear"
+SIZE = (224, 224)
 SIDES = [(480, 640), (768, 1024), (1500, 2000)]
 BATCH = 32
 
@@ -114,11 +114,14 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=400)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--scaler", default="opencv:linear", help="secure_resize:area: all but the detectors")
     options = parser.parse_args()
     photos = sorted(options.photos.glob("*.jpg"))[:60]
-    look = Look(size=SIZE, scalers=(SCALER,))
-    versions = scan([("one", np.zeros((300, 300, 3), np.uint8))], size=SIZE, scalers=[SCALER], engine="here").versions
-    print(f"{timing.machine()}, {sr.backend()}, {options.jobs} processes; {SCALER} to {SIZE[0]}×{SIZE[1]};",
+    look = Look(size=SIZE, scalers=(options.scaler,))
+    versions = scan(
+        [("one", np.zeros((300, 300, 3), np.uint8))], size=SIZE, scalers=[options.scaler], engine="here"
+    ).versions
+    print(f"{timing.machine()}, {sr.backend()}, {options.jobs} processes; {options.scaler} to {SIZE[0]}×{SIZE[1]};",
           ", ".join(f"{name} {number}" for name, number in versions.items()), "\n")  # fmt: skip
     print("| pictures | decoding alone, a second | scan, a second | scan / decoding |")
     print("|---|---:|---:|---:|")
@@ -133,7 +136,7 @@ def measured(
 ) -> str:
     """A line of the table."""
     make(photos, folder, side, count)
-    report = scan(folder, size=SIZE, scalers=[SCALER], jobs=options.jobs)
+    report = scan(folder, size=SIZE, scalers=[options.scaler], jobs=options.jobs)
     assert len(list(report.images)) == count, report
     batches = tasks(folder)
     with Crew(Decode(), options.jobs, look.limits) as decoders, Crew(LookAt(look), options.jobs, look.limits) as crew:

@@ -69,7 +69,9 @@ class RobustMixin:
 def robust(processor: Processor) -> Processor:
     """A copy of an image, video or multimodal processor that does not sample, of a subclass of its class.
 
-    ValueError for a processor that warps images, TypeError for what is no processor of images.
+    ValueError for a processor that warps images, TypeError for what is no processor of images. A processor of somebody
+    else's that scales through another library (``cv2`` in remote code) is not reached by this: see what
+    ``secure_resize.probe`` says of it.
     """
     if isinstance(processor, RobustMixin):
         return processor

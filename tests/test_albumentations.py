@@ -284,6 +284,30 @@ def test_robust_where_albumentations_is_not(name):
     assert verdict(ours) == "robust"
 
 
+def stealth_gain(transform, edge):
+    """Of a linear transform of square images, in dB: 20 log10(σmax √(N / n)) of its whole matrix, column by column."""
+    impulses = np.eye(edge * edge, dtype=np.float32).reshape(-1, edge, edge)
+    matrix = np.stack([transform(image=impulse)["image"].ravel() for impulse in impulses], axis=1)
+    outputs = np.count_nonzero(
+        np.abs(matrix).sum(axis=1) > 0.5
+    )  # all but those in whose place there is hardly an image
+    return 20 * np.log10(np.linalg.norm(matrix, 2) * edge / np.sqrt(outputs))
+
+
+WARPS = [
+    {"scale": {"x": 0.25, "y": 0.3}, "rotate": 20, "shear": 10, "interpolation": cv2.INTER_LANCZOS4},
+    {"scale": {"x": 0.65, "y": 0.4}, "rotate": -55, "shear": -33, "interpolation": cv2.INTER_LINEAR},
+    {"scale": {"x": 0.3, "y": 0.8}, "rotate": 3, "shear": -13, "interpolation": cv2.INTER_CUBIC},
+]
+
+
+@pytest.mark.parametrize("arguments", WARPS, ids=lambda arguments: str(arguments["rotate"]))
+def test_warps_that_no_probe_takes_apart_are_robust(arguments):
+    """Turned and sheared they are not separable; their matrix is small enough to be written down."""
+    assert stealth_gain(make(stock, "Affine", arguments), 22) > 4
+    assert stealth_gain(make(ours, "Affine", arguments), 22) < 1
+
+
 @pytest.mark.parametrize("name", ["Affine", "ShiftScaleRotate"])
 @pytest.mark.parametrize("angle", [0, 33, 90])
 def test_a_warp_reads_every_pixel(name, angle):

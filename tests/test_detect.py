@@ -7,7 +7,19 @@ import pytest
 
 import secure_resize as sr
 from secure_resize.attacks.payload import local_trigger
-from secure_resize.detect import DETECTORS, Suspicion, Target, View, calibrate, examine, inspect, plausible_targets
+from secure_resize.detect import (
+    DETECTORS,
+    Detector,
+    Measured,
+    Suspicion,
+    Target,
+    View,
+    calibrate,
+    examine,
+    inspect,
+    likely_targets,
+    plausible_targets,
+)
 from secure_resize.detect.calibration import Calibration, cell_of, interval, shipped
 from secure_resize.detect.fields import box_mean
 
@@ -66,13 +78,84 @@ def test_the_box_lies_on_the_trigger(source):
     assert w <= 40
 
 
-@pytest.mark.parametrize("name", DETECTORS)
+CALIBRATED = [name for name, row in DETECTORS.items() if row.fixed is None]
+
+
+@pytest.mark.parametrize("name", CALIBRATED)
 def test_a_row_says_the_same_twice_and_more_of_an_attack(source, attacked, name):
     row = DETECTORS[name]
     first, again, clean = (row.measure(View(x, TARGET)) for x in (attacked, attacked.copy(), source))
     assert first == again
     assert np.isfinite(first.score)
     assert first.score > clean.score
+    assert row.summary or row.measure.__doc__ or row.name.startswith(("phase", "difference"))
+
+
+@pytest.mark.parametrize("name", CALIBRATED)
+def test_a_row_takes_the_smallest_output_that_it_says_and_flat_pictures(name):
+    row = DETECTORS[name]
+    for image in (np.full((64, 64, 3), 90, np.uint8), np.zeros((64, 64, 1), np.uint8)):
+        found = row.measure(View(image, Target("opencv:linear", (row.smallest, row.smallest))))
+        assert 0 <= found.score < 101
+        assert np.isfinite(found.score)
+
+
+def test_every_scaler_reads_where_its_closed_form_says(source):
+    """What lies further on is read; the closed form and the library agree but for rounding and at the border."""
+    for one, same in (("torch:bilinear", "opencv:linear"), ("tensorflow:nearest", "pillow:nearest")):
+        pytest.importorskip("PIL")
+        closed, library = (View(source, Target(name, (64, 32))) for name in (one, same))
+        for field in ("deployed", "read", "unread", "aliasing"):
+            here, there = (getattr(view, field)[1:-1, 1:-1] for view in (closed, library))
+            np.testing.assert_allclose(here, there, atol=2)  # roundings, of up to five outputs
+
+
+def test_what_is_read_stands_out_by_what_was_hidden():
+    """On a flat picture the phase is the change itself."""
+    image = np.full((64, 64, 3), 100, np.uint8)
+    image[::4, ::4] = 160
+    view = View(image, Target("opencv:nearest", (16, 16)))
+    assert (view.read[1:, 1:] == 60).all()
+    assert (view.unread[1:-1, 1:-1] == 0).all()
+    assert (view.difference == 56).all()  # 60 in one of 16 pixels
+
+
+def test_the_certificate_is_no_more_than_what_is_hidden(source, other):
+    """A picture whose means are the seen ones: flat parts, each output's own, alias by nothing but the border's."""
+    flat = np.kron(sr.resize(source, (64, 64)), np.ones((4, 4, 1), np.uint8))
+    made = sr.attacks.craft(flat, other, TARGET.scaler, method="counter", iterations=60).image
+    bound = examine(made, [TARGET])[0].bound
+    shown, clean = (sr.get_scaler(TARGET.scaler)(x, (64, 64)).astype(float) for x in (made, flat))
+    windows = np.lib.stride_tricks.sliding_window_view((shown - clean) ** 2, (5, 5), (0, 1))
+    assert 10 < bound <= np.sqrt(windows.mean((2, 3, 4)).max()) + 1
+    assert examine(source, [TARGET])[0].bound < 10
+
+
+def test_a_row_with_a_threshold_of_its_own_decides_beside_the_others(source, monkeypatch):
+    def measure(view):
+        return Measured(3.0, (1, 2, 5, 5)) if view.file else None
+
+    monkeypatch.setitem(DETECTORS, "file", Detector("file", measure, True, fixed=(2.0, 1e-4)))
+    assert not examine(source, [TARGET])[0].suspicious
+    found = examine(source, [TARGET], file=b"bytes")[0]
+    assert found.suspicious
+    assert (found.detector, found.score, found.threshold, found.box) == ("file", 3.0, 2.0, (4, 8, 20, 20))
+    assert found.p_value <= 1e-4
+
+
+def test_the_size_is_recovered_from_the_spectrum(photos):
+    source = sr.resize(photos["astronaut.png"], (700, 760))
+    wanted = sr.resize(photos["coffee.png"], (224, 224))
+    made = sr.attacks.craft(source, wanted, "opencv:linear", method="least").image
+    found = inspect(made)
+    assert found.suspicious
+    assert found.size == (224, 224)
+    odd = sr.resize(photos["coffee.png"], (177, 201))
+    made = sr.attacks.craft(source, odd, "opencv:nearest", method="least").image
+    targets, among = likely_targets(made)
+    assert Target("opencv:nearest", (177, 201)) in targets
+    assert among > len(targets)
+    assert not inspect(source).suspicious
 
 
 def test_arrays_of_any_layout_and_channels(attacked):
@@ -173,7 +256,7 @@ def test_inspect_reads_files_as_they_are(tmp_path, attacked):
         assert found.size == (64, 64)
     front = inspect(np.kron(attacked, np.ones((4, 4, 1), np.uint8)), front_end="claude*")
     assert max(front.size) <= 2576
-    small = inspect(attacked[:200, :200])
+    small = inspect(np.full((200, 200, 3), 9, np.uint8))
     assert not small.suspicious
     assert "smaller than" in small.note
 
@@ -209,7 +292,7 @@ def test_a_calibration_of_ones_own_is_saved_and_loaded(tmp_path, photos):
     assert not examine(parts[0], [target], calibration=loaded)[0].suspicious
     with pytest.raises(ValueError, match="not calibrated for opencv:nearest 24x24"):
         examine(parts[0], [Target("opencv:nearest", (24, 24))], calibration=loaded)
-    with pytest.raises(ValueError, match=r"39 pictures for 'linear 3.6', at least 40"):
+    with pytest.raises(ValueError, match="at least 40 pictures are needed of a scaler and a ratio, got 39"):
         calibrate(parts[:39], [target])
     (tmp_path / "c.json").write_text("{}")
     with pytest.raises(ValueError, match="holds no calibration"):
@@ -233,8 +316,8 @@ def test_intervals_are_clopper_and_pearsons():
 
 
 def test_windows_are_means():
-    planes = np.random.default_rng(0).normal(size=(2, 12, 14)).astype(np.float32)
+    planes = np.random.default_rng(0).normal(size=(12, 14, 2)).astype(np.float32)
     for side in (3, 5, 7, 9, 11):
-        windows = np.lib.stride_tricks.sliding_window_view(planes, (side, side), (1, 2))
+        windows = np.lib.stride_tricks.sliding_window_view(planes, (side, side), (0, 1))
         # float32 sums of up to 121 numbers
         np.testing.assert_allclose(box_mean(planes, side), windows.mean((3, 4)), atol=1e-6)

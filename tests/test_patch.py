@@ -1,13 +1,18 @@
 """patched(): every route vulnerable in the stock library, robust within; everything else as it was."""
 
 import functools
+import inspect
+import io
+import pickle
 import threading
+import warnings
 
 import numpy as np
 import pytest
 
 import secure_resize as sr
-from secure_resize.integrations.patch import PatchWarning, patched
+from secure_resize.audit.trace.hooks import HOOKS
+from secure_resize.integrations.patch import LIBRARIES, ROUTES, PatchWarning, patched
 
 pytestmark = pytest.mark.once
 IN, OUT = (32, 48), (8, 12)
@@ -94,13 +99,116 @@ def torch_calls():
         )
 
 
-CALLS = {"cv2": cv2_calls, "PIL": pil_calls, "torch": torch_calls}
+def rounded(values):
+    return np.clip(np.round(np.asarray(values, np.float64)), 0, 255).astype(np.uint8)
+
+
+def scientific_calls():
+    transform, ndimage = pytest.importorskip("skimage.transform"), pytest.importorskip("scipy.ndimage")
+    grid = np.mgrid[0:8, 0:12] * 4 + 1.5
+    matrix = np.array([[4, 0, 1.5], [0, 4, 1.5], [0, 0, 1]])
+
+    def planes(function):
+        return lambda image: np.dstack([rounded(function(image[..., channel])) for channel in range(3)])
+
+    for n in (0, 1, 3):
+        aliased = functools.partial(transform.resize, output_shape=OUT, order=n, anti_aliasing=False)
+        yield "skimage.transform.resize", lambda image, f=aliased: rounded(f(image, preserve_range=True))
+        warp = functools.partial(transform.warp, inverse_map=matrix, output_shape=OUT, order=n, preserve_range=True)
+        yield "skimage.transform.warp", lambda image, f=warp: rounded(f(image))
+        zoom = functools.partial(ndimage.zoom, zoom=(0.25, 0.25, 1), order=n)
+        yield "scipy.ndimage.zoom", lambda image, f=zoom: rounded(f(image))
+        affine = functools.partial(
+            ndimage.affine_transform, matrix=[4.0, 4.0], offset=[1.5, 1.5], output_shape=OUT, order=n
+        )
+        yield "scipy.ndimage.affine_transform", planes(affine)
+        yield (
+            "scipy.ndimage.map_coordinates",
+            planes(functools.partial(ndimage.map_coordinates, coordinates=grid, order=n)),
+        )
+    reduce = functools.partial(transform.pyramid_reduce, downscale=4, sigma=0.1, channel_axis=-1, preserve_range=True)
+    yield "skimage.transform.pyramid_reduce", lambda image: rounded(reduce(image))
+
+
+def kornia_calls():
+    torch, kornia = pytest.importorskip("torch"), pytest.importorskip("kornia.geometry.transform")
+
+    def through(function):
+        def call(image):
+            return rounded(function(torch.from_numpy(image).permute(2, 0, 1)[None].float())[0].permute(1, 2, 0))
+
+        return call
+
+    for mode in ("bilinear", "nearest"):
+        yield "kornia.geometry.transform.resize", through(lambda x, mode=mode: kornia.resize(x, OUT, mode))
+    yield "kornia.geometry.transform.pyrdown", through(lambda x: kornia.pyrdown(x, factor=4.0))
+
+
+def tensorflow_calls():
+    tf = pytest.importorskip("tensorflow")
+    raw, size = tf.raw_ops, tf.constant(OUT)
+    box, shrink = [[0.0, 0.0, 1.0, 1.0]], [[4.0, 0, 1.5, 0, 4, 1.5, 0, 0]]
+    for method in ("bilinear", "nearest", "bicubic"):
+        yield f"tf.image.resize ({method})", lambda image, m=method: rounded(tf.image.resize(image, OUT, m))
+        if method == "nearest":  # in a graph too
+            yield (
+                f"tf.image.resize ({method})",
+                lambda image: rounded(
+                    next(iter(tf.data.Dataset.from_tensors(image).map(lambda x: tf.image.resize(x, OUT, "nearest"))))
+                ),
+            )
+    for name in ("ResizeBilinear", "ResizeNearestNeighbor", "ResizeBicubic"):
+        yield f"tf.raw_ops.{name}", lambda image, n=name: rounded(getattr(raw, n)(images=image[None], size=size)[0])
+    yield (
+        "tf.raw_ops.ResizeArea",
+        lambda image: rounded(raw.ResizeArea(images=image[None], size=size, align_corners=True)[0]),
+    )
+    to = {"size": size, "scale": [0.25, 0.25], "translation": [0.0, 0.0], "antialias": False}
+    yield "tf.raw_ops.ScaleAndTranslate", lambda image: rounded(raw.ScaleAndTranslate(images=image[None], **to)[0])
+    for way in ("bilinear", "nearest"):
+        yield (
+            "tf.image.crop_and_resize",
+            lambda image, way=way: rounded(tf.image.crop_and_resize(image[None], box, [0], OUT, way)[0]),
+        )
+    warp = {"transforms": shrink, "output_shape": size, "fill_value": 0.0, "interpolation": "BILINEAR"}
+    yield (
+        "tf.raw_ops.ImageProjectiveTransformV3",
+        lambda image: rounded(raw.ImageProjectiveTransformV3(images=image[None], **warp)[0]),
+    )
+
+
+CALLS = {
+    "cv2": cv2_calls,
+    "PIL": pil_calls,
+    "torch": torch_calls,
+    "skimage": scientific_calls,
+    "kornia": kornia_calls,
+    "tensorflow": tensorflow_calls,
+}
+# Rows that are no scaling of an array, each in a test of its own; and those that do the same as another.
+OTHERS = {
+    "cv2.imread", "cv2.imdecode", "PIL.Image.Image.draft", "PIL.Image.Image.reduce", "simplejpeg.decode_jpeg",
+    "tf.io.decode_jpeg", "tf.io.decode_and_crop_jpeg", "tf.raw_ops.DecodeJpeg", "tf.raw_ops.DecodeAndCropJpeg",
+    "torch.compile", "torch.jit.load", "torch.jit.script", "tf.saved_model.load",
+    "tf.image.resize (area)", "tf.image.resize (scale_and_translate)", "tf.raw_ops.CropAndResize",
+    "gen_image_ops.image_projective_transform_v3",
+}  # fmt: skip
+
+
+def test_every_hook_is_routed_and_every_route_is_tested():
+    assert {row.name for row in ROUTES.values()} == set(HOOKS)
+    assert {row.package for row in ROUTES.values()} <= {package for all in LIBRARIES.values() for package in all}
+    named = {name for calls in CALLS.values() for name in calls.__code__.co_consts if isinstance(name, str)}
+    families = tuple(name for name in named if name.endswith(("raw_ops.", "resize (")))
+    untested = {name for name in set(ROUTES) - OTHERS if name not in named and not name.startswith(families)}
+    assert not untested
 
 
 def gain(function):
     return sr.exposure(sr.probe(function, IN, OUT, dtype="uint8", layout="HWC"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", CALLS)
 def test_every_route_is_vulnerable_and_then_robust(library):
     for name, function in CALLS[library]():
@@ -220,3 +328,131 @@ def test_labels_are_left_and_said_so():
     hidden[2::4, 2::4] = np.where(np.arange(15)[:, None] < 8, 40, 200)  # few values, and a picture for nearest alone
     with patched("cv2"):
         assert cv2.resize(hidden, (16, 15), interpolation=cv2.INTER_NEAREST_EXACT).max() < 60
+
+
+@pytest.fixture(scope="module")
+def crafted():
+    """A JPEG file that a full decode shows as one picture and one of a quarter of the size as another."""
+    pytest.importorskip("jpeglib")
+    source = np.full((128, 128), 128, np.uint8)
+    target = np.kron(np.array([[20, 230], [230, 20]], np.uint8), np.ones((16, 16), np.uint8))
+    found = sr.attacks.craft_file(source, target, "pillow:draft", scale=4)
+    return found.data, target
+
+
+def test_decoders_that_scale(crafted, tmp_path):
+    cv2, Image = pytest.importorskip("cv2"), pytest.importorskip("PIL.Image")
+    simplejpeg = pytest.importorskip("simplejpeg")
+    data, target = crafted
+    path = tmp_path / "crafted.jpg"
+    path.write_bytes(data)
+
+    def draft():
+        image = Image.open(io.BytesIO(data))
+        told = image.draft("L", (32, 32))
+        return np.asarray(image), (told, image.size, image.mode, image.draft("L", (16, 16)))
+
+    def thumbnail():
+        image = Image.open(path)
+        image.thumbnail((16, 16))
+        return np.asarray(image), (image.size, image.mode)
+
+    def reduced():
+        image = cv2.imread(str(path), cv2.IMREAD_REDUCED_GRAYSCALE_4)
+        return image, (image.shape, image.dtype)
+
+    def decoded():
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_4)
+        return image, (image.shape, image.dtype)
+
+    def simple():
+        image = simplejpeg.decode_jpeg(data, "GRAY", min_width=32, min_height=32)[..., 0]
+        return image, (image.shape, image.dtype)
+
+    full = np.asarray(Image.open(io.BytesIO(data)))
+    for scaled in (draft, thumbnail, reduced, decoded, simple):
+        stock, said = scaled()
+        with patched():
+            ours, says = scaled()
+        assert says == said, scaled
+        small = target[:: target.shape[0] // len(stock), :: target.shape[1] // len(stock)]
+        assert np.abs(stock - small.astype(float)).mean() < 30, scaled  # shows the other picture
+        assert np.abs(ours - sr.resize(full, ours.shape).astype(float)).max() <= 8, scaled  # and then does not
+
+
+def test_palettes_blocks_and_gaps():
+    Image = pytest.importorskip("PIL.Image")
+    image = np.random.default_rng(0).integers(0, 256, (60, 61, 3), np.uint8)
+    picture = Image.fromarray(image)
+    palette, two = picture.quantize(16), picture.convert("1")
+    with patched("PIL"):
+        small = palette.resize((15, 15))
+        assert (small.mode, small.getpalette()) == ("P", palette.getpalette())
+        wanted = sr.resize(np.asarray(palette.convert("RGB")), (15, 15)).astype(int)
+        entries = np.array(palette.getpalette()).reshape(-1, 3)
+        nearest = np.abs(wanted[:, :, None] - entries).astype(int) ** 2
+        assert np.array_equal(np.asarray(small.convert("RGB")), entries[nearest.sum(-1).argmin(-1)])
+        assert two.resize((15, 15)).mode == "1"
+        assert np.array_equal(np.asarray(picture.reduce(8)), sr.resize(image, (8, 8)))
+        assert np.array_equal(
+            np.asarray(picture.resize((7, 7), 3, reducing_gap=1.0)), np.asarray(picture.resize((7, 7)))
+        )
+    assert not np.array_equal(np.asarray(picture.reduce(8)), sr.resize(image, (8, 8)))
+
+
+def test_what_does_not_sample_is_the_librarys():
+    cv2, Image, torch = (pytest.importorskip(name) for name in ("cv2", "PIL.Image", "torch"))
+    image = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    picture, planes = Image.fromarray(image), torch.from_numpy(image).permute(2, 0, 1)[None].float()
+    calls = [
+        lambda: cv2.resize(image, (90, 80), interpolation=cv2.INTER_CUBIC),
+        lambda: cv2.resize(image, (60, 40)),
+        lambda: cv2.resize(image, (20, 10), interpolation=cv2.INTER_AREA),
+        lambda: cv2.warpAffine(image, np.array([[0.8, 0.6, 0], [-0.6, 0.8, 9]]), (60, 40)),
+        lambda: np.asarray(picture.resize((90, 80), 0)),
+        lambda: np.asarray(picture.resize((20, 10))),
+        lambda: np.asarray(picture.rotate(30, Image.BILINEAR)),
+        lambda: torch.nn.functional.interpolate(planes, (80, 90)).numpy(),
+        lambda: torch.nn.functional.interpolate(planes, (10, 20), mode="bilinear", antialias=True).numpy(),
+        lambda: torch.nn.functional.interpolate(planes, (10, 20), mode="area").numpy(),
+    ]
+    before = [one() for one in calls]
+    with patched():
+        for number, (one, was) in enumerate(zip(calls, before, strict=True)):
+            assert np.array_equal(one(), was), number
+
+
+def test_signatures_names_and_pickles():
+    cv2, Image, torch = (pytest.importorskip(name) for name in ("cv2", "PIL.Image", "torch"))
+    stock = [Image.Image.resize, Image.Image.draft, torch.nn.functional.interpolate, torch.nn.functional.grid_sample]
+    said = [(inspect.signature(one), one.__name__, one.__doc__, one.__module__) for one in stock]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # pickle looks for the function in numpy's old modules too
+        pickled = pickle.dumps(cv2.resize)
+    with patched(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        routed = [Image.Image.resize, Image.Image.draft, torch.nn.functional.interpolate]
+        routed.append(torch.nn.functional.grid_sample)
+        assert [(inspect.signature(one), one.__name__, one.__doc__, one.__module__) for one in routed] == said
+        assert pickle.dumps(cv2.resize) == pickled
+        assert pickle.loads(pickled) is cv2.resize
+
+
+@pytest.mark.slow
+def test_torch_still_compiles():
+    torch = pytest.importorskip("torch")
+    planes = torch.rand(1, 3, 32, 32)
+
+    def shrink(x):
+        return torch.nn.functional.interpolate(x, size=[8, 8], mode="bilinear") * 2
+
+    def nearest(x):
+        return torch.nn.functional.interpolate(x, size=[8, 8])
+
+    with warnings.catch_warnings(), patched("torch"):
+        warnings.simplefilter("ignore")
+        for function in (shrink, nearest):
+            eager = function(planes)
+            compiled = torch.compile(function, backend="eager", fullgraph=True)(planes)
+            assert torch.allclose(compiled, eager, atol=1e-6)
+            assert torch.func.grad(lambda x, f=function: f(x).sum())(planes).shape == planes.shape

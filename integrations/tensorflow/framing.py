@@ -82,7 +82,7 @@ def crop_and_resize(
                 "the method 'nearest' reads one pixel per output, and an image-scaling attack controls it completely; "
                 "use 'bilinear', or labels=True where the images are label maps"
             )
-        return tf.image.crop_and_resize(image, boxes, box_indices, crop_size, method, extrapolation_value, name)
+        return _stock(image, boxes, box_indices, crop_size, method, extrapolation_value)
     with tf.name_scope(name or "secure_crop_and_resize"):
         image = tf.cast(as_images(image), tf.float32)
         boxes, indices = tf.convert_to_tensor(boxes, tf.float32), tf.convert_to_tensor(box_indices, tf.int32)
@@ -94,7 +94,7 @@ def crop_and_resize(
         if not boxes.shape.is_compatible_with([None, 4]) or not indices.shape.is_compatible_with(boxes.shape[:1]):
             raise InvalidInput(f"boxes must have shape (B, 4), box_indices (B,), got {boxes.shape} and {indices.shape}")
         # The checks that TensorFlow makes when it runs, by a call that takes nothing from the images.
-        tf.image.crop_and_resize(image[..., :1], boxes, indices, tf.ones([2], tf.int32))
+        _stock(image[..., :1], boxes, indices, tf.ones([2], tf.int32), "bilinear", 0.0)
         height, width = (tf.shape(image)[axis] for axis in (1, 2))
 
         def crop(box: tuple[Tensor, Tensor]) -> Tensor:
@@ -109,6 +109,13 @@ def crop_and_resize(
         shape = [None, None] if static is None else [int(n) for n in static]
         spec = tf.TensorSpec([*shape, image.shape[-1]], tf.float32)
         return tf.map_fn(crop, (boxes, indices), fn_output_signature=spec)
+
+
+def _stock(image: Tensor, boxes: Tensor, indices: Tensor, size: Tensor, method: str, outside: float) -> Tensor:
+    """The operation, not ``tf.image.crop_and_resize``: :func:`crop_and_resize` itself may stand in its place."""
+    return tf.raw_ops.CropAndResize(
+        image=image, boxes=boxes, box_ind=indices, crop_size=size, method=method, extrapolation_value=outside
+    )
 
 
 def _triangles(low: Tensor, high: Tensor, n_in: Tensor, n_out: Tensor) -> tuple[Tensor, Tensor]:

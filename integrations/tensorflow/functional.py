@@ -202,7 +202,7 @@ def _reconstructible(images: Tensor) -> Tensor:
 def _reconstruct_and_resize(images: Tensor, size: Dims, method: str, scaler: str, defense: str) -> Tensor:
     """TensorFlow's own resize, not antialiased, of reconstructed images; of nearest the images' dtype."""
     safe = host.reconstruct(_reconstructible(images), size, scaler=scaler, method=defense)
-    return tf.image.resize(safe, tf.cast(as_tensor(size), tf.int32), method=method, antialias=False)
+    return _sampled(safe, size, method)
 
 
 def _nearest(images: Tensor, size: Dims, labels: bool) -> Tensor:
@@ -218,7 +218,19 @@ def _nearest(images: Tensor, size: Dims, labels: bool) -> Tensor:
         else:
             with tf.control_dependencies([tf.debugging.Assert(~shrinks, [message, *in_size, *size, advice])]):
                 images = tf.identity(images)
-    return tf.image.resize(images, tf.cast(as_tensor(size), tf.int32), method="nearest")
+    return _sampled(images, size, "nearest")
+
+
+# The operations, not tf.image.resize: that may have been replaced by resize itself.
+_SAMPLING = {"bilinear": "ResizeBilinear", "bicubic": "ResizeBicubic", "nearest": "ResizeNearestNeighbor"}
+
+
+def _sampled(images: Tensor, size: Dims, method: str) -> Tensor:
+    """``tf.image.resize(images, size, method)``."""
+    batch = tf.reshape(images, tf.concat([[-1], tf.shape(images)[-3:]], 0))
+    operation = getattr(tf.raw_ops, _SAMPLING[method])
+    result = operation(images=batch, size=tf.cast(as_tensor(size), tf.int32), half_pixel_centers=True)
+    return tf.reshape(result, tf.concat([tf.shape(images)[:-3], tf.shape(result)[1:]], 0))
 
 
 def _ragged(images: Any, size: Any, dtype: Any, preserve_aspect_ratio: bool, **options: Any) -> Tensor:

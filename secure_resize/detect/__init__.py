@@ -4,10 +4,12 @@
 be meant; :data:`DETECTORS` holds the detectors, :func:`calibrate` fits them to clean pictures of yours.
 """
 
+from . import certificate as _certificate, field as _field  # noqa: F401 (they register their rows)
 from .calibration import Calibration, calibrate, shipped
 from .detectors import DETECTORS, Detector, Measured, register_detector
 from .examining import RATE, examine
 from .inspecting import UNKNOWN_RATE, inspect
+from .search import likely_targets
 from .targets import KINDS, SIZES, Suspicion, Target, plausible_targets
 from .views import View
 
@@ -26,6 +28,7 @@ __all__ = [
     "calibrate",
     "examine",
     "inspect",
+    "likely_targets",
     "plausible_targets",
     "register_detector",
     "shipped",

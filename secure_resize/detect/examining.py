@@ -12,7 +12,7 @@ from ..attacks.craft import known_operator
 from ..measure.exposure import exposure
 from ..measure.probe import ProbeError
 from ..measure.scalers import SCALERS
-from .calibration import Calibration, shipped
+from .calibration import Calibration, findings, shipped
 from .detectors import DETECTORS, Box
 from .targets import Image, Suspicion, Target, as_targets
 from .views import View, as_picture
@@ -30,6 +30,7 @@ def examine(
     calibration: Calibration | None = None,
     file: bytes | None = None,
     rate: float = RATE,
+    tried: int | None = None,
 ) -> list[Suspicion]:
     """Is what a scaler makes of ``image`` another picture than the one that a person sees?
 
@@ -52,6 +53,9 @@ def examine(
         How many of a hundred clean pictures, divided by a hundred, may be found suspicious. It is divided among the
         targets, and for each of them among the detectors (Bonferroni): each finds a picture suspicious where fewer
         than that share of clean pictures score as high.
+    tried
+        How many targets these were chosen from by a look at the picture, if there were more than these: the rate is
+        divided among all of them.
 
     Returns
     -------
@@ -70,10 +74,10 @@ def examine(
     picture, chosen, table = as_picture(image), as_targets(targets), calibration or shipped()
     in_size = (picture.shape[0], picture.shape[1])
     reasons = [_nothing_to_find(in_size, target) for target in chosen]
-    tried = max(1, reasons.count(""))
+    among = max(1, reasons.count(""), tried or 0)
     found = [
-        _nothing(view, reason) if reason else _against(view, table, rate / tried, tried)
-        for view, reason in zip((View(picture, target) for target in chosen), reasons, strict=True)
+        _nothing(view, reason) if reason else _against(view, table, rate / among, among)
+        for view, reason in zip((View(picture, target, file) for target in chosen), reasons, strict=True)
     ]
     if image.ndim == 2:
         found = [replace(one, hidden=one.hidden[..., 0]) for one in found if one.hidden is not None]
@@ -88,24 +92,42 @@ def _nothing(view: View, reason: str) -> Suspicion:
 def _against(view: View, table: Calibration, rate: float, tried: int) -> Suspicion:
     """The suspicion of one of ``tried`` targets, each of which may find that ``rate`` of clean pictures suspicious."""
     target, in_size = view.target, view.source.shape[:2]
-    names = [name for name in table.detectors(target, in_size) if DETECTORS[name].smallest <= min(target.size)]
-    measured = {name: DETECTORS[name].measure(view) for name in names}
-    p_values = {name: table.p_value(name, target, in_size, one.score) for name, one in measured.items()}
+    found = findings(view, table.detectors(target, in_size))
+    p_values = {name: table.p_value(name, target, in_size, one.score) for name, one in found.items()}
     worst = min(p_values, key=lambda name: p_values[name])
-    p_value, share = min(1.0, p_values[worst] * len(names) * tried), rate / len(names)
-    threshold = table.threshold(worst, target, in_size, share)
-    box = _on_source(measured[worst].box, view)
-    return Suspicion(
+    one, share = found[worst], rate / len(found)
+    answer = Suspicion(
         p_values[worst] <= share,
-        measured[worst].score,
-        threshold,
-        p_value,
+        one.score,
+        table.threshold(worst, target, in_size, share),
+        min(1.0, p_values[worst] * len(found) * tried),
         worst,
         target.scaler,
         target.size,
-        box,
+        _on_source(one.box, view),
         view.hidden,
+        max(each.bound for each in found.values()),
     )
+    return _by_fixed_thresholds(answer, view)
+
+
+def _by_fixed_thresholds(answer: Suspicion, view: View) -> Suspicion:
+    """The answer, or that of a row with a threshold of its own, where it reaches that and the others found nothing."""
+    for row in DETECTORS.values():
+        if not row.decides or row.fixed is None or answer.suspicious:
+            continue
+        one, (threshold, rate) = row.measure(view), row.fixed
+        if one is not None and one.score >= threshold:
+            answer = replace(
+                answer,
+                suspicious=True,
+                score=one.score,
+                threshold=threshold,
+                p_value=min(answer.p_value, rate),
+                detector=row.name,
+                box=_on_source(one.box, view),
+            )
+    return answer
 
 
 def _on_source(box: Box | None, view: View) -> Box:

@@ -14,7 +14,8 @@ from ..front_ends import select_front_ends
 from ..measure.scalers import load
 from .calibration import Calibration
 from .examining import RATE, examine
-from .targets import KINDS, Image, Suspicion, Target, plausible_targets
+from .search import likely_targets
+from .targets import KINDS, Image, Suspicion, Target
 
 __all__ = ["UNKNOWN_RATE", "inspect"]
 
@@ -42,7 +43,8 @@ def inspect(
     image
         uint8 (H, W) or (H, W, C), or a file's path or bytes, which Pillow opens (upright, RGB).
     size
-        (height, width) of what the model gets; by default every size that models are fed with is tried.
+        (height, width) of what the model gets; by default those are tried of the sizes that models are fed with, or any
+        other, that stand out in the picture's spectrum.
     scaler
         Names of scalers; by default one for each way of sampling is tried.
     front_end
@@ -63,18 +65,19 @@ def inspect(
     picture, data = _opened(image)
     in_size = (picture.shape[0], picture.shape[1])
     scalers = KINDS if scaler is None else (scaler,) if isinstance(scaler, str) else tuple(scaler)
+    tried = None
     if front_end is not None:
         if size is not None:
             raise TypeError("size and front_end exclude each other: a front end has its own rule for the size")
         targets = _front_ends((front_end,) if isinstance(front_end, str) else front_end, in_size, scaler)
     elif size is None:
-        targets = plausible_targets(in_size, scalers=scalers)
+        targets, tried = likely_targets(picture, scalers=scalers)
     else:
         targets = [Target(one, (size[0], size[1])) for one in scalers]
     if not targets:
         return Suspicion(False, 0.0, 0.0, 1.0, "", "", in_size, note="smaller than what models are fed with")
     known = rate if rate is not None else RATE if len(targets) == 1 else UNKNOWN_RATE
-    return examine(picture, targets, calibration=calibration, file=data, rate=known)[0]
+    return examine(picture, targets, calibration=calibration, file=data, rate=known, tried=tried)[0]
 
 
 def _front_ends(names: Sequence[str], in_size: tuple[int, int], scaler: Any) -> list[Target]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..core.operator import AxisOperator
-from ..measure.sampling import sampled_axis
+from .. import core
+from ..core.taps import PRECISION_BITS, Taps, fixed_point
+from ..measure.sampling import Sampling, sampled_axis
 from ..measure.scalers import SCALERS, Scaler, get_scaler
-from ..scaling import resize
+from ..scaling import from_batch, resize
 from .targets import Target
 
 __all__ = ["View", "as_picture"]
@@ -33,16 +34,24 @@ def as_picture(image: Any) -> Image:
     return np.ascontiguousarray(picture)
 
 
+@lru_cache(maxsize=64)
+def _scaler(name: str) -> Scaler:
+    return get_scaler(name)
+
+
 @dataclass(frozen=True, eq=False)
 class View:
     """``source``, uint8 (H, W, C), against a ``target``; everything else is computed when it is first asked for.
 
-    Arrays of outputs are float32 (C, h, w), in levels.
+    ``file`` is what the source was decoded from, where that is known; ``shared`` is what rows keep for
+    one another. Outputs are (h, w, C), in levels.
     """
 
     source: Image
     target: Target
-    _shifts: dict[tuple[int, int], FloatArray] = field(default_factory=dict)
+    file: bytes | None = None
+    shared: dict[str, Any] = field(default_factory=dict)
+    _shifts: dict[tuple[int, int], npt.NDArray[np.int16]] = field(default_factory=dict)
 
     @cached_property
     def scaler(self) -> Scaler:
@@ -57,100 +66,101 @@ class View:
 
     @cached_property
     def hidden(self) -> Image:
-        """uint8 (h, w, C): what the scaler makes of the source."""
-        return self.shifted_image(0, 0)
-
-    @cached_property
-    def robust(self) -> FloatArray:
-        """What robust scaling (area) makes of it."""
-        return _planes(resize(self.source, self.target.size))
+        """uint8: what the scaler makes of the source."""
+        return self._shifted_image(0, 0)
 
     @cached_property
     def deployed(self) -> FloatArray:
-        """``hidden`` as planes."""
-        return self.shifted(0, 0)
+        """``hidden`` as float32."""
+        return self.hidden.astype(np.float32)
+
+    @cached_property
+    def robust(self) -> FloatArray:
+        """float32: what robust scaling (area) makes of it."""
+        return resize(self.source, self.target.size).astype(np.float32)
 
     @cached_property
     def difference(self) -> FloatArray:
-        """``deployed`` - ``robust``."""
+        """float32: ``deployed`` - ``robust``."""
         return self.deployed - self.robust
 
     @cached_property
-    def halves(self) -> tuple[int, int]:
-        """Half a ratio of each axis in whole source pixels: what lies there is as far from what is read as anything."""
-        return max(1, round(self.ratios[0] / 2)), max(1, round(self.ratios[1] / 2))
+    def aliasing(self) -> FloatArray:
+        """``difference`` a step further on, where the scaler does not read."""
+        (height, width), (down, right) = self.source.shape[:2], self.steps
+        robust = resize(self._padded[2 * down : 2 * down + height, right : right + width], self.target.size)
+        return np.asarray(np.subtract(self._shifted(down, -right), robust, dtype=np.float32))
 
     @cached_property
     def steps(self) -> tuple[int, int]:
-        """How many source pixels beside what is read nothing is read, if the ratio lets that be: a filter's width."""
+        """How many source pixels beside what is read nothing is read: a filter's width, or what the ratio leaves."""
         width = 1 if self.scaler.algorithm.startswith("nearest") else 2
-        return min(width, self.halves[0]), min(width, self.halves[1])
-
-    @cached_property
-    def _padded(self) -> Image:
-        """The source continued by its border, so far that every shift is a part of it."""
-        reach = [(step, step + half) for step, half in zip(self.steps, self.halves, strict=True)]
-        return np.pad(self.source, (*reach, (0, 0)), mode="edge")
-
-    def shifted_image(self, rows: int, cols: int) -> Image:
-        """What the scaler would make of the source if it read every pixel as many rows and columns further on."""
-        height, width = self.source.shape[:2]
-        if self.scaler.library not in _CHEAP and self.scaler.sampling is not None:
-            known = [sampled_axis(self.scaler.sampling, n, m).operator for n, m in self._axes]
-            return _sampled(self.source, (_indices(known[0], rows), _indices(known[1], cols)))
-        top, left = rows + self.steps[0], cols + self.steps[1]
-        image = self._padded[top : top + height, left : left + width] if rows or cols else self.source
-        return get_scaler(self.target.scaler)(image, self.target.size)
-
-    def shifted(self, rows: int, cols: int) -> FloatArray:
-        """:meth:`shifted_image` as planes; computed once."""
-        if (rows, cols) not in self._shifts:
-            self._shifts[rows, cols] = _planes(self.shifted_image(rows, cols))
-        return self._shifts[rows, cols]
-
-    def _edge(self, rows: int, cols: int) -> FloatArray:
-        """What is read there minus the mean of what would be read beside it, in all four directions."""
-        down, right = self.steps
-        beside = self.shifted(rows - down, cols) + self.shifted(rows + down, cols)
-        beside += self.shifted(rows, cols - right)
-        beside += self.shifted(rows, cols + right)
-        beside *= -0.25
-        beside += self.shifted(rows, cols)
-        return beside
+        halves = (max(1, round(ratio / 2)) for ratio in self.ratios)
+        down, right = (min(width, half) for half in halves)
+        return down, right
 
     @cached_property
     def read(self) -> FloatArray:
-        """What the scaler reads, minus the mean of what lies beside it in the source."""
+        """float32: what the scaler reads, minus the mean of what lies a step beside it in the source, on four sides."""
         return self._edge(0, 0)
 
     @cached_property
     def unread(self) -> FloatArray:
-        """The same where the scaler does not read, half a ratio further on: how much clean pixels stand out here."""
-        return self._edge(*self.halves)
+        """The same a step down and to the left, where the scaler does not read: so much do clean pixels stand out.
+
+        (Down and left: edges of enlarged pixels, which lie where whole ratios begin, count on one axis at least.)
+        """
+        return self._edge(self.steps[0], -self.steps[1])
+
+    def _edge(self, rows: int, cols: int) -> FloatArray:
+        down, right = self.steps
+        out = self._shifted(rows, cols) * np.int16(4)
+        for place in ((rows - down, cols), (rows + down, cols), (rows, cols - right), (rows, cols + right)):
+            out -= self._shifted(*place)
+        return np.asarray(np.multiply(out, np.float32(0.25), dtype=np.float32))
+
+    def _shifted(self, rows: int, cols: int) -> npt.NDArray[np.int16]:
+        if (rows, cols) not in self._shifts:
+            image = self._shifted_image(rows, cols) if rows or cols else self.hidden
+            self._shifts[rows, cols] = image.astype(np.int16)
+        return self._shifts[rows, cols]
+
+    @cached_property
+    def _padded(self) -> Image:
+        """The source continued by its border, so far that every shift is a part of it."""
+        down, right = self.steps
+        height, width, channels = self.source.shape
+        out = np.empty((height + 3 * down, width + 3 * right, channels), np.uint8)
+        rows, cols = slice(down, down + height), slice(2 * right, 2 * right + width)
+        out[rows, cols] = self.source
+        out[rows, : cols.start], out[rows, cols.stop :] = self.source[:, :1], self.source[:, -1:]
+        out[:down], out[rows.stop :] = out[down], out[rows.stop - 1]
+        return out
+
+    def _shifted_image(self, rows: int, cols: int) -> Image:
+        """What the scaler would make of the source if it read every pixel as many rows and columns further on."""
+        height, width = self.source.shape[:2]
+        if self.scaler.library not in _CHEAP and self.scaler.sampling is not None:
+            down, across = (_taps(self.scaler.sampling, *axis) for axis in zip(*self._axes, (rows, cols), strict=True))
+            return from_batch(core.apply_fixed(self.source[None], down, across, True), 3)
+        top, left = rows + self.steps[0], cols + 2 * self.steps[1]
+        image = self._padded[top : top + height, left : left + width] if rows or cols else self.source
+        return _scaler(self.target.scaler)(image, self.target.size)
 
     @property
-    def _axes(self) -> list[tuple[int, int]]:
-        return list(zip(self.source.shape[:2], self.target.size, strict=True))
+    def _axes(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """The two axes' numbers of pixels, and of outputs."""
+        return (self.source.shape[0], self.source.shape[1]), self.target.size
 
 
 # Libraries whose own resize is as quick as any; the others' sampling filters are computed here from their closed form.
 _CHEAP = ("opencv", "pillow", "secure_resize")
 
 
-def _planes(image: Image) -> FloatArray:
-    return np.ascontiguousarray(np.moveaxis(image, -1, 0), dtype=np.float32)
-
-
-def _indices(axis: AxisOperator, shift: int) -> tuple[Any, Any]:
-    return (axis.start[:, None] + np.arange(axis.width) + shift).clip(0, axis.n_in - 1), axis.weights
-
-
-def _sampled(image: Image, axes: tuple[tuple[Any, Any], tuple[Any, Any]]) -> Image:
-    """Each axis's taps (n_out, width) and their weights applied to ``image``, rounded and cut off."""
-    (rows, row_weights), (cols, col_weights) = axes
-    if rows.shape[1] == cols.shape[1] == 1:
-        return np.asarray(image.take(rows[:, 0], 0).take(cols[:, 0], 1))
-    down, across = row_weights.astype(np.float32), col_weights.astype(np.float32)
-    tall = sum(down[:, k, None, None] * image.take(rows[:, k], 0) for k in range(rows.shape[1]))
-    out = sum(across[None, :, k, None] * tall.take(cols[:, k], 1) for k in range(cols.shape[1]))
-    return np.asarray(np.clip(np.rint(out), 0, 255).astype(np.uint8))
+@lru_cache(maxsize=256)
+def _taps(sampling: Sampling, n_in: int, n_out: int, shift: int) -> Taps:
+    """A filter's weights in 22 bits, every output reading ``shift`` pixels further on, as far as there are pixels."""
+    axis = sampled_axis(sampling, n_in, n_out).operator
+    start = (axis.start + shift).clip(0, n_in - axis.width)
+    weights = fixed_point(axis.weights, True).astype(np.int32)
+    return Taps(n_in, n_out, start, weights, 1 << PRECISION_BITS)

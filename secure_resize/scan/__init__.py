@@ -8,6 +8,15 @@ Hugging Face's library, Ray Data, Daft and Spark it goes by columns::
 
     dataset.cast_column("image", datasets.Image(decode=False)).map(look.columns, batched=True)
     ray.data.read_parquet(path).map_batches(look.columns)
+
+    @daft.udf(return_dtype=daft.DataType.bool())
+    def suspicious(images):
+        return look.columns({"image": images.to_pylist()})["suspicious"]
+
+    def suspicious(frames):  # Spark: files.mapInPandas(suspicious, "path string, suspicious boolean")
+        for frame in frames:
+            found = look.columns({"image": [bytes(one) for one in frame["content"]]})
+            yield pandas.DataFrame({"path": frame["path"], "suspicious": found["suspicious"]})
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -32,7 +32,7 @@ class Row:
     """What is known of one picture: ``answer`` by :data:`FIELDS`, or None where it could not be looked at.
 
     ``troubles`` are findings of their own. ``pictures``: PNG files by name, of a suspicious one, and
-    ``size``: (height, width) of it, by which ``box`` is meant. A row with neither
+    ``size``: (height, width) of it, by which ``box`` is meant. ``read``: bytes of the file. A row with neither
     answer nor troubles is a file that is no picture and does not say that it is one.
     """
 
@@ -41,6 +41,7 @@ class Row:
     troubles: tuple[Trouble, ...] = ()
     pictures: Mapping[str, bytes] = field(default_factory=dict)
     size: tuple[int, int] | None = None
+    read: int = 0
 
     @property
     def suspicious(self) -> bool:
@@ -122,14 +123,14 @@ class Look:
             data = found
         if data is None or (isinstance(data, bytes) and not item.declared and not looks_like_an_image(data)):
             return Row(item.id, None, tuple(troubles))
+        read = len(data) if isinstance(data, bytes) else 0
         try:
-            return self._worst(item.id, data, troubles)
+            return replace(self._worst(item.id, data, troubles), read=read)
         except MemoryError:
             troubles.append(_too_much_memory(self.limits))
-            return Row(item.id, None, tuple(troubles))
         except DecodeError as error:
             troubles.append(_undecodable(error, self.limits))
-            return Row(item.id, None, tuple(troubles))
+        return Row(item.id, None, tuple(troubles), read=read)
 
     def _worst(self, id: str, data: Any, troubles: list[Trouble]) -> Row:
         """The row of the view of the picture that is the most suspicious one."""

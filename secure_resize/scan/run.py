@@ -168,6 +168,7 @@ class _Told:
         self.heard = heard
         self.all = sum(map(_bytes, units()))
         self.pictures = self.suspicious = self.bytes = 0
+        self.parts: dict[str, int] = {}  # bytes that were read of units that are not complete
 
     def known(self, unit: Unit) -> None:
         """The unit was done by a scan before this one."""
@@ -175,10 +176,14 @@ class _Told:
 
     def of(self, rows: Sequence[tuple[str, int, Row]], units: Sequence[Unit]) -> None:
         """These rows came, and these units are complete."""
-        self.pictures += sum(row.answer is not None or bool(row.troubles) for _, _, row in rows)
-        self.suspicious += sum(row.suspicious for _, _, row in rows)
-        self.bytes += sum(map(_bytes, units))
-        self.heard(self.pictures, self.suspicious, self.bytes, self.all)
+        for name, _, row in rows:
+            self.pictures += row.answer is not None or bool(row.troubles)
+            self.suspicious += row.suspicious
+            self.parts[name] = self.parts.get(name, 0) + row.read
+        for unit in units:
+            self.bytes += _bytes(unit)
+            self.parts.pop(unit.name, None)
+        self.heard(self.pictures, self.suspicious, min(self.bytes + sum(self.parts.values()), self.all), self.all)
 
 
 def _bytes(unit: Unit) -> int:
