@@ -9,6 +9,7 @@ Presets that are equal to one another are measured once. A mode of pictures that
 from __future__ import annotations
 
 import contextlib
+import random
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -69,17 +70,15 @@ def torchvision() -> Iterator[Case]:
         kinds = [models.get_model_weights(name) for name in models.list_models(module)]
         return once([(str(weights), weights.transforms()) for kind in dict.fromkeys(kinds) for weights in kind])
 
-    for name, preset in presets(models):
-        if hasattr(preset, "resize_size") and not name.startswith("Raft"):
-            yield Case(preset, name, (487, 653))
-    for name, preset in presets(models.segmentation):
-        yield Case(preset, name, (1167, 1453))
+    def source(preset: Any) -> Size:
+        side = preset.resize_size[0]
+        return side * 19 // 10 | 1, side * 24 // 10 | 1
+
     for name, preset in presets(models.video):
-        yield Case(preset, name, (487, 653), call=lambda pipeline, picture: pipeline(picture[None])[:, 0])
-    quantized = once([(str(w), w.transforms()) for n in models.list_models(models.quantization)
-                      for w in models.get_model_weights(n)])  # fmt: skip
-    for name, preset in quantized:
-        yield Case(preset, name, (487, 653))
+        yield Case(preset, name, source(preset), call=lambda pipeline, picture: pipeline(picture[None])[:, 0])
+    still = [*presets(models.segmentation), *presets(models), *presets(models.quantization)]
+    for name, preset in sorted(still, key=lambda one: one[1].resize_size):
+        yield Case(preset, name, source(preset))
 
 
 @register
@@ -107,13 +106,19 @@ def detection() -> Iterator[Case]:
 
 @register
 def timm() -> Iterator[Case]:
+    import torch
     from PIL import Image
     from timm.data import create_transform
 
     def palette(pipeline: Any, picture: Any) -> Any:
         image = Image.frombytes("P", picture.size, picture.tobytes())
         image.putpalette([level for grey in range(256) for level in (grey, grey, grey)])
-        return pipeline(image)
+        return seeded(pipeline, image)
+
+    def seeded(pipeline: Any, picture: Any) -> Any:
+        random.seed(0)
+        torch.manual_seed(0)
+        return pipeline(picture)
 
     options: dict[str, dict[str, Any]] = {
         "center, bicubic": {"interpolation": "bicubic"},
@@ -123,8 +128,8 @@ def timm() -> Iterator[Case]:
         "nearest": {"interpolation": "nearest"},
     }
     for name, given in options.items():
-        pipeline = create_transform(224, **given)
-        yield Case(pipeline, f"create_transform, {name}, RGB", (487, 653), "PIL")
+        pipeline = create_transform(224, normalize=False, **given)
+        yield Case(pipeline, f"create_transform, {name}, RGB", (487, 653), "PIL", seeded)
         yield Case(pipeline, f"create_transform, {name}, mode P", (487, 653), "PIL grey", palette)
 
 

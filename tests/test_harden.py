@@ -1,8 +1,9 @@
 """harden(): every row of the registry on its examples, what stays as it was, and what is said of the rest."""
 
 import functools
-import importlib.util
+import importlib
 import pickle
+import random
 import subprocess
 import sys
 import warnings
@@ -18,7 +19,6 @@ from torchvision import tv_tensors  # noqa: E402
 from torchvision.transforms import v2  # noqa: E402
 
 from secure_resize.integrations.harden import HARDENERS, HardenWarning, harden  # noqa: E402
-from secure_resize.integrations.harden.routed import can_route  # noqa: E402
 from secure_resize.integrations.harden.walk import Walk  # noqa: E402
 from secure_resize.integrations.torchvision import v2 as ours  # noqa: E402
 
@@ -45,8 +45,8 @@ def gain(row, pipeline):
     """The stealth gain in dB, in the row's own layout; the same random choices for each picture."""
 
     def call(picture):
+        random.seed(0)
         torch.manual_seed(0)
-        np.random.seed(0)  # noqa: NPY002
         if hasattr(pipeline, "set_random_seed"):
             pipeline.set_random_seed(0)
         return row.call(pipeline, picture)
@@ -66,10 +66,6 @@ def tensor(*shape, seed=0):
 @pytest.mark.parametrize(("row", "source"), EXAMPLES)
 def test_examples_sample_before_and_not_after(row, source):
     pytest.importorskip(row.module)
-    if row.name == "plain" and not can_route():
-        pytest.skip("this build routes no calls")
-    if row.name == "timm" and importlib.util.find_spec("secure_resize.integrations.torchvision.v1") is None:
-        pytest.skip("this build has no drop-ins for torchvision's older transforms")
     pipeline = made(source)
     before = repr(pipeline)
     hardened = harden(pipeline)
@@ -178,6 +174,32 @@ def test_weights_are_shared_and_the_model_is_left_alone():
     assert type(model.scale) is v2.Resize
     picture = torch.rand(1, 3, 32, 32)
     assert torch.equal(hardened(picture), model.layer(ours.Resize((8, 8))(picture)))
+
+
+def test_presets_and_detection_models():
+    models = torchvision.models
+    video = models.video.R3D_18_Weights.DEFAULT.transforms()
+    hardened = harden(video)
+    assert isinstance(hardened, type(video))
+    assert repr(hardened) == repr(video)
+
+    def frame(preset):
+        return lambda picture: preset(picture[None])[:, 0]
+
+    sizes = (243, 307), (112, 112)
+    gains = [
+        sr.exposure(sr.probe(frame(preset), *sizes, dtype="uint8", layout="CHW tensor")).stealth_gain_db
+        for preset in (video, hardened)
+    ]
+    assert gains[0] > 3 > 0.5 > gains[1]
+    model = models.get_model("ssdlite320_mobilenet_v3_large", weights=None, weights_backbone=None).eval()
+    hardened = harden(model)
+    assert type(hardened) is type(model)
+    assert hardened.backbone is model.backbone
+    assert type(model.transform).__module__.startswith("torchvision.")
+    picture = torch.rand(3, 480, 640)
+    scaled = ours.functional.resize((picture - 0.5) / 0.5, [320, 320])
+    assert torch.allclose(hardened.transform([picture])[0].tensors[0], scaled, atol=1e-5)  # float32, in either order
 
 
 # Nearest.
@@ -293,6 +315,12 @@ def test_kernels():
     assert hardened.transforms[0].kernel == "area"
     with pytest.raises(ValueError, match="valid kernels"):
         harden(v2.Resize(8), kernel="aera")
+
+
+@pytest.mark.parametrize("what", [v2.Resize, torch, "v2.Resize(8)", None, 3])
+def test_what_is_no_pipeline_is_an_error(what):
+    with pytest.raises(TypeError, match="expected a pipeline"):
+        harden(what)
 
 
 def test_a_report_measures_before_and_after():
@@ -427,6 +455,8 @@ def test_functions_run_with_their_calls_routed_and_nobody_elses(users):
     assert np.array_equal(users.Box(32)(image), stock)
     by_global = harden(users.by_global)(image).numpy().transpose(1, 2, 0)
     assert np.abs(by_global.astype(int) - expected).max() <= 1  # torch's own antialiasing rounds otherwise
+    for call in (functools.partial(users.cv2.resize, dsize=(32, 32)), functools.partial(users.shrink, dsize=(32, 32))):
+        assert np.array_equal(harden(call)(image), expected)  # also of a function that is routed for others by now
     assert harden(users.clean) is users.clean
     assert harden(users.preprocess).__name__ == "preprocess"
 

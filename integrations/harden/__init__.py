@@ -10,6 +10,7 @@ A row of :data:`HARDENERS` for each library says what of it is replaced, by whic
 from __future__ import annotations
 
 import contextlib
+import types
 import warnings
 import weakref
 from collections.abc import Sequence
@@ -84,9 +85,16 @@ class _Harden:
 
         Raises
         ------
+        TypeError
+            A class, which has to be constructed first, a module, text or a number.
         ValueError
             There is no such kernel.
         """
+        if isinstance(pipeline, type | types.ModuleType | str | bytes | int | float | None):
+            shown = f"the class {pipeline.__name__}" if isinstance(pipeline, type) else type(pipeline).__name__
+            raise TypeError(
+                f"got {shown}; expected a pipeline: a transform, a data set, a processor, a model, a function"
+            )
         walk = _walk(pipeline, kernel)
         left_over = [change for change in walk.changes if change.verb == "refused"]
         if left_over:

@@ -73,22 +73,22 @@ _ADVICE = "run it within secure_resize.integrations.patched(...)"
 
 
 def _function(value: Any, asked: Asked) -> Decision | None:
-    """A function, or a partial of what Python cannot look into."""
-    if isinstance(value, functools.partial):
-        inner = value.func
-        if not isinstance(inner, types.BuiltinFunctionType) or inner.__name__ not in WORDS:
-            return None  # the walk comes to its function, and arguments
-        return replaced(Routed(value), f"it is {inner.__name__}; the calls that it makes are routed")
-    if isinstance(value, types.BuiltinFunctionType):
-        known = value.__name__ in WORDS and (value.__module__ or "").partition(".")[0] == "cv2"
-        return replaced(Routed(value), f"it is {value.__name__}; its calls are routed") if known else None
-    word = _word(value, asked, set()) if _is_users(value) else None
+    """A function, the user's or a library's own call; or a partial of the latter."""
+    inner = value.func if isinstance(value, functools.partial) else value
+    name = getattr(inner, "__name__", "")
+    if name in WORDS and not _is_users(inner):  # also where the library's function is routed already, for others
+        return replaced(Routed(value), f"it is {name}; its calls are routed")
+    if inner is not value or not isinstance(value, types.FunctionType) or not _is_users(value):
+        return None  # of a partial, the walk comes to its function, and arguments
+    word = _word(value, asked, set())
     if word is None:
         return None
     return replaced(Routed(value), f"its code names {word}; the calls that it makes are routed")
 
 
 def _is_users(thing: Any) -> bool:
+    if isinstance(thing, types.BuiltinFunctionType):  # OpenCV's say no module
+        return False
     top = (getattr(thing, "__module__", None) or "").partition(".")[0]
     return top not in LIBRARIES and (top not in sys.stdlib_module_names or top == "__main__")
 
@@ -192,6 +192,11 @@ HARDENERS.add(
         replaces="functions, and objects of anybody's classes, whose code names something that scales: the calls that "
         "they make are routed as by patched()",
         shares="the function itself; all that an object holds",
-        examples=("import cv2\nimport functools\nfunctools.partial(cv2.resize, dsize=(64, 64))",),
+        examples=(
+            "import functools\nfrom torch.nn import functional\n"
+            "functools.partial(functional.interpolate, size=(64, 64), mode='bilinear')",
+        ),
+        layout="NCHW tensor",
+        call=lambda pipeline, picture: pipeline(picture.float() / 255),
     )
 )

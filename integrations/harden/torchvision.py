@@ -108,6 +108,8 @@ HARDENERS.add(
             "from torchvision.transforms import v2\n"
             "v2.Compose([v2.RandomApply([v2.Compose([v2.Resize((64, 64), antialias=False)])], p=1.0), v2.ToImage()])",
             "from torchvision.transforms import v2\nv2.RandomResizedCrop((64, 64), antialias=False)",
+            "from torchvision import transforms\n"
+            "transforms.Compose([transforms.Resize((64, 64), antialias=False), transforms.CenterCrop(64)])",
             "import functools\nfrom torchvision.transforms.v2 import functional\n"
             "functools.partial(functional.resize, size=[64, 64], antialias=False)",
         ),
