@@ -61,6 +61,7 @@ LAYERS = [
         "attacks.adaptive",
         "attacks.payload",
         "attacks.overshoot",
+        "attacks.chroma",
         "attacks.jpeg",
         "attacks.decoders",
         "attacks.inexact",

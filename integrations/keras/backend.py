@@ -112,6 +112,6 @@ def _zoomed(backend: Any, length: Any, zoom: Tensor, offset: Tensor, fill_mode: 
 
 def _name(backend: Any) -> str:
     if not isinstance(backend, ModuleType):
-        return str(backend.name)
+        return str(backend._backend)  # (.name is newer than Keras 3.0)
     name = backend.__name__.rpartition(".")[2]  # keras.src.backend, or keras.src.backend.tensorflow
     return str(backend.backend() if name == "backend" else name)

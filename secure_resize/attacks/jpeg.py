@@ -20,6 +20,7 @@ from ..measure.coefficients import MAX_COEFFICIENT, TO_RGB, Component, dct_matri
 from ..measure.decoders import Decoder, get_decoder
 from ..measure.quality import as_levels, psnr, psnr_luma
 from ..measure.scalers import load
+from .chroma import priced
 from .craft import HIDDEN_DB, REACHED_DB, check_image, check_pair, craft
 from .overshoot import Hidden, Plane, hide
 
@@ -138,7 +139,11 @@ def craft_file(
     if then:  # the least change of the scaled picture that the next scaler turns into the target
         wanted = craft(_means(source, factor), target, then, method="strong_rms", epsilon=epsilon / 2).image
     step = SUBSAMPLINGS[subsampling]
-    hidden = hide(_planes(source, wanted, factor, step), epsilon=epsilon * (0.8 if then else 1.0), overshoot=overshoot)
+    miss = epsilon * (0.8 if then else 1.0)
+    planes = _planes(source, wanted, factor, step)
+    if len(planes) == 3 and step != (1, 1):
+        planes = priced(planes, as_levels(source), step, epsilon=miss, overshoot=overshoot)
+    hidden = hide(planes, epsilon=miss, overshoot=overshoot)
     data = write(in_size, _components(hidden, quality, step, in_size), progressive=progressive)
     full = shown(data).reshape(source.shape)
     scaled = np.asarray(call(data))

@@ -34,7 +34,8 @@ class Plane:
 
     ``weight``: what the square of one level's change counts in RGB. ``spread``: which part of the square of a single
     sample's change a full decode keeps a pixel, once smooth upsampling has spread it. ``area``: how many pixels a
-    sample stands for.
+    sample stands for. ``prices``: what it costs to put each sample beyond white, and beyond black, where that is
+    known better than by these.
     """
 
     samples: FloatArray
@@ -45,6 +46,7 @@ class Plane:
     weight: float
     spread: float
     area: int
+    prices: tuple[FloatArray, FloatArray] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +115,8 @@ def _grouped(plane: Plane, overshoot: float) -> _Groups:
     up = need[:, None] > 0
     room = np.where(up, 255 - samples, samples)  # up to white, or down to black
     price = plane.weight * plane.spread * plane.area * seen * room**2
+    if plane.prices is not None:
+        price = seen * np.where(up, *(_split(one, plane.group) for one in plane.prices))
     order = _order(price, plane.group)
     carried = np.cumsum(np.take_along_axis(room, order, axis=1) + overshoot, axis=1)
     many = np.minimum((carried < n * np.abs(need)[:, None] - 1e-9).sum(axis=1), n - 1) + 1

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..decoding import REFUSED, DecodeError, set_upright, whole_picture
-from ..detect import KINDS, RATE, UNKNOWN_RATE, Suspicion, Target, examine, plausible_targets
+from ..detect import KINDS, RATE, UNKNOWN_RATE, Suspicion, Target, examine, likely_targets
 from ..measure.scalers import get_scaler, load
 from ..scaling import check_size, resize
 from .units import LIMITS, Data, Item, Limits, Trouble, as_pixels, looks_like_an_image, read_file
@@ -139,13 +139,13 @@ class Look:
         seen_any = False
         for image in views(data, self.limits, troubles):
             seen_any = True
-            targets = self._targets(image)
+            targets, tried = self._targets(image)
             if not targets:
                 continue
             rate = self.rate or (RATE if len(targets) == 1 else UNKNOWN_RATE)
-            for found in examine(image, targets, calibration=self.calibration, file=file, rate=rate)[:1]:
-                if worst is None or _order(found) > _order(worst[0]):
-                    worst = found, image
+            found = examine(image, targets, calibration=self.calibration, file=file, rate=rate, tried=tried)[0]
+            if worst is None or _order(found) > _order(worst[0]):
+                worst = found, image
             file = None  # the coefficients are those of all views
         if worst is None:
             return Row(id, dict(_NOTHING) if seen_any else None, tuple(troubles))
@@ -153,11 +153,12 @@ class Look:
         pictures = drawn(image, found) if self.pictures and found.suspicious else {}
         return Row(id, _plain(found), tuple(troubles), pictures, (image.shape[0], image.shape[1]))
 
-    def _targets(self, image: Image) -> list[Target]:
+    def _targets(self, image: Image) -> tuple[list[Target], int | None]:
+        """What the picture is examined against, and of how many that were thought of where those are not all."""
         scalers = self.scalers or KINDS
-        if self.size is not None:
-            return [Target(scaler, self.size) for scaler in scalers]
-        return plausible_targets(image.shape[:2], scalers=scalers)
+        if self.size is None:
+            return likely_targets(image, scalers=scalers)
+        return [Target(scaler, self.size) for scaler in scalers], None
 
 
 # Of a picture that no model shrinks.
