@@ -83,13 +83,13 @@ def torchvision() -> Iterator[Case]:
 
 @register
 def detection() -> Iterator[Case]:
-    """The transforms inside the models, which the presets lack."""
+    """The transforms inside the models, which the presets lack; at 160 pixels, where their size can be chosen."""
     from torchvision import models
 
     made = []
     for name in models.list_models(models.detection):
-        model = models.get_model(name, weights=None, weights_backbone=None)
-        made.append((name, model))
+        sizes = {} if name.startswith("ssd") else {"min_size": 160, "max_size": 266}
+        made.append((name, models.get_model(name, weights=None, weights_backbone=None, **sizes)))
     groups: dict[str, list[tuple[str, Any]]] = {}
     for name, model in made:
         groups.setdefault(repr(model.transform), []).append((name, model))
@@ -99,7 +99,7 @@ def detection() -> Iterator[Case]:
         shown = f"{name} and {len(members) - 1} more" if len(members) > 1 else name
 
         def call(pipeline: Any, picture: Any) -> Any:
-            return pipeline.transform([picture])[0].tensors[0]
+            return pipeline.transform([picture.float() / 255])[0].tensors[0]
 
         yield Case(model, shown, (least * 3 // 2 + 7, least * 2 - 5), call=call)
 
@@ -157,21 +157,41 @@ def albumentations() -> Iterator[Case]:
 
 @register
 def transformers() -> Iterator[Case]:
+    """Made from configurations; of some the sizes are smaller than those of their checkpoints, to take less time."""
     import transformers as hf
 
-    names = ["DepthPro", "Molmo2", "Phi4Multimodal", "PPDocLayoutV2", "PPDocLayoutV3", "PPDocLayoutV4"]
-    names += ["PPOCRV6SmallRec", "RfDetr", "ZoeDepth", "CLIP", "ViT"]
+    small = {"size": {"height": 160, "width": 160}}
+    configurations: dict[str, dict[str, Any]] = {
+        "DepthPro": small,
+        "Molmo2": {},
+        "Phi4Multimodal": {},
+        "PPDocLayoutV2": small,
+        "PPDocLayoutV3": small,
+        "PPDocLayoutV4": small,
+        "PPOCRV6SmallRec": {},
+        "RfDetr": small,
+        "ZoeDepth": {"size": {"height": 128, "width": 160}},
+        "CLIP": {},
+        "ViT": {},
+        "ViT with resample=0": {"resample": 0},
+    }
 
     def call(pipeline: Any, picture: Any) -> Any:
-        return pipeline(picture, return_tensors="np")
+        found = pipeline(picture, return_tensors="np")
+        if "image_pixel_values" in found:  # of Phi-4: the global view goes first
+            return found["image_pixel_values"][0][0]
+        values = np.asarray(found["pixel_values"])
+        if values.shape[1:] == (729, 588):  # of Molmo 2, as well: 27 × 27 patches of 14 × 14
+            return values[0].reshape(27, 27, 14, 14, 3).swapaxes(1, 2).reshape(378, 378, 3)
+        return values[0]
 
-    for name in names:
-        kind = getattr(hf, f"{name}ImageProcessor", None)
+    for name, given in configurations.items():
+        kind = getattr(hf, f"{name.split()[0]}ImageProcessor", None)
         if kind is None:
-            print(f"transformers has no {name}ImageProcessor", file=sys.stderr)
+            print(f"transformers has no processor for {name}", file=sys.stderr)
             continue
-        yield Case(kind(), kind.__name__, (2003, 2407) if name == "DepthPro" else (1167, 1453), "PIL", call)
-    yield Case(hf.ViTImageProcessor(resample=0), "ViTImageProcessor, resample=0", (787, 1053), "PIL", call)
+        large = name in ("Molmo2", "Phi4Multimodal")
+        yield Case(kind(**given), name, (787, 1053) if large else (387, 451), "PIL", call)
 
 
 @register

@@ -141,7 +141,6 @@ def kornia_calls():
 
     for mode in ("bilinear", "nearest"):
         yield "kornia.geometry.transform.resize", through(lambda x, mode=mode: kornia.resize(x, OUT, mode))
-    yield "kornia.geometry.transform.pyrdown", through(lambda x: kornia.pyrdown(x, factor=4.0))
 
 
 def tensorflow_calls():
@@ -189,7 +188,7 @@ CALLS = {
 OTHERS = {
     "cv2.imread", "cv2.imdecode", "PIL.Image.Image.draft", "PIL.Image.Image.reduce", "simplejpeg.decode_jpeg",
     "tf.io.decode_jpeg", "tf.io.decode_and_crop_jpeg", "tf.raw_ops.DecodeJpeg", "tf.raw_ops.DecodeAndCropJpeg",
-    "torch.compile", "torch.jit.load", "torch.jit.script", "tf.saved_model.load",
+    "kornia.geometry.transform.pyrdown", "torch.compile", "torch.jit.load", "torch.jit.script", "tf.saved_model.load",
     "tf.image.resize (area)", "tf.image.resize (scale_and_translate)", "tf.raw_ops.CropAndResize",
     "gen_image_ops.image_projective_transform_v3",
 }  # fmt: skip

@@ -154,7 +154,10 @@ def _differentiable(operation: Any, adjoint: Any) -> Callable[..., Any]:
     class Linear(torch.autograd.function._SingleLevelFunction):
         @staticmethod
         def forward(image: torch.Tensor, size: Size, kernel: str) -> Any:
-            # Of this level alone: those of torch.func below it have derivatives of their own.
+            if not torch._C._are_functorch_transforms_active():
+                with torch._C._AutoDispatchBelowAutograd():
+                    return operation(image, size, kernel)
+            # Of this level of torch.func alone: those below it have derivatives of their own.
             with torch.enable_grad(), forward_ad._set_fwd_grad_enabled(True), torch._C._AutoDispatchBelowAutograd():
                 return operation(image, size, kernel)
 
@@ -176,6 +179,8 @@ def _differentiable(operation: Any, adjoint: Any) -> Callable[..., Any]:
     def run(image: torch.Tensor, size: Size, kernel: str) -> Any:
         backwards = image.requires_grad and torch.is_grad_enabled()
         if image.is_floating_point() and (backwards or forward_ad.unpack_dual(image).tangent is not None):
+            if not torch._C._are_functorch_transforms_active():
+                return apply(image, size, kernel)
             with enable_single_level_autograd_function():
                 return apply(image, size, kernel)
         with torch._C._AutoDispatchBelowAutograd():
