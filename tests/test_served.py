@@ -24,6 +24,7 @@ import secure_resize as sr
 from secure_resize.integrations.torchvision import v2
 
 pytestmark = [
+    pytest.mark.once,
     pytest.mark.slow,
     pytest.mark.filterwarnings("ignore:.*use of fork.* may lead to deadlocks:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:This DataLoader will create 2 worker processes:UserWarning"),  # on one core

@@ -17,6 +17,8 @@ import secure_resize as sr
 from secure_resize.integrations.torchvision import presets, v2
 from secure_resize.integrations.torchvision.deviations import DEVIATIONS
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(name="image")
 def image_fixture(photos):

@@ -20,6 +20,8 @@ from torchvision.transforms import InterpolationMode, _presets
 import secure_resize as sr
 from secure_resize.integrations.torchvision import presets, v1
 
+pytestmark = pytest.mark.once
+
 MODES = [InterpolationMode.BILINEAR, InterpolationMode.BICUBIC, InterpolationMode.LANCZOS, 5]
 
 # --- the first version ----------------------------------------------------------------------------------------------
