@@ -122,3 +122,12 @@ def test_keys(said):
 
     assert chacha8(np.zeros(32, np.uint8), 16).size == 16
     said("keyed by 32 bytes from the operating system")
+
+
+def test_every_deviation_from_torchvision_stands_here(said):
+    pytest.importorskip("torchvision")
+    from secure_resize.integrations.torchvision.deviations import DEVIATIONS
+
+    assert len(DEVIATIONS) >= 16
+    for row in DEVIATIONS:
+        said(f"| {row.call} | {row.stock} | {row.ours} | {row.reason} |")
