@@ -182,7 +182,7 @@ def _table(rows: Sequence[DecoderRow], code: str = "", bold: str = "") -> Table:
     lines = []
     for row in rows:
         cells = [
-            f"{cell.gain_db:.1f}" + (f" ({cell.psnr_target:.0f})" if cell.psnr_target is not None else "")
+            f"{round(cell.gain_db, 1) + 0.0:.1f}" + (f" ({cell.psnr_target:.0f})" if cell.psnr_target is not None else "")
             for cell in row.cells.values()
         ]
         full = "" if row.full_db is None else "equal" if row.full_db == np.inf else f"{row.full_db:.1f} dB"
