@@ -178,13 +178,15 @@ _TITLE = (
 )
 
 
+def _cell(cell: DecoderCell) -> str:
+    gain = f"{round(cell.gain_db, 1) + 0.0:.1f}"  # no minus before a zero
+    return gain if cell.psnr_target is None else f"{gain} ({cell.psnr_target:.0f})"
+
+
 def _table(rows: Sequence[DecoderRow], code: str = "", bold: str = "") -> Table:
     lines = []
     for row in rows:
-        cells = [
-            f"{round(cell.gain_db, 1) + 0.0:.1f}" + (f" ({cell.psnr_target:.0f})" if cell.psnr_target is not None else "")
-            for cell in row.cells.values()
-        ]
+        cells = [_cell(cell) for cell in row.cells.values()]
         full = "" if row.full_db is None else "equal" if row.full_db == np.inf else f"{row.full_db:.1f} dB"
         blank = "" if row.full_db is None else f"{row.blank_db:.0f}"
         verdict = f"{bold}{row.verdict}{bold}" if row.verdict == "vulnerable" else row.verdict
