@@ -5,6 +5,8 @@
 JPEG files in, batches of uint8 images out, through a real torch DataLoader and a real tf.data pipeline on one pinned
 core; only the resize differs between a stock pipeline and ours. The batches of ours are asserted to be resize()'s
 before anything is timed. The share is the resize's time on a decoded image, alone, of the pipeline's time an image.
+Rows that load are from the file to the size in one call of ours, against the stock decode and resize; they have no
+share, and the images are asserted to be resize()'s of Pillow's full decode.
 
 A shared machine's processor runs at different speeds from one second to the next, whatever is measured. So pipelines
 take short turns, first one and then the other first, and the ratio is the median over the rounds of a ratio within one.
@@ -50,6 +52,7 @@ class Pipeline:
     decode: Callable[[str], Any]
     resize: Callable[[Any], Any]
     make: Callable[[list[str], Callable[[str], Any], Callable[[Any], Any]], Iterable[Any]]
+    loads: bool = False  # ``decode`` does it all
 
     def batches(self, files: list[str]) -> Iterable[Any]:
         return self.make(files, self.decode, self.resize)
@@ -104,6 +107,59 @@ def decode_tensorflow(file: Any) -> Any:
     import tensorflow as tf
 
     return tf.io.decode_jpeg(tf.io.read_file(file), channels=3)
+
+
+def read(file: str) -> bytes:
+    return Path(file).read_bytes()
+
+
+def load_tensorflow(file: Any) -> Any:
+    import tensorflow as tf
+
+    return srtf.decode_and_resize(tf.io.read_file(file), SIZE)
+
+
+def decode_opencv_bytes(file: str) -> np.ndarray:
+    return cv2.imdecode(np.frombuffer(read(file), np.uint8), cv2.IMREAD_COLOR)
+
+
+def load_numpy(file: str) -> np.ndarray:
+    return sr.decode(read(file), SIZE)
+
+
+def loading() -> dict[str, tuple[bool, Pipeline, Pipeline]]:
+    """As :func:`pairs`, of what goes from files to tensors in one call."""
+    import tensorflow as tf
+
+    def all_in_one(load: Callable[[Any], Any], make: Any) -> Pipeline:
+        return Pipeline(load, lambda image: image, make, loads=True)
+
+    def stock(antialias: bool) -> Pipeline:
+        return Pipeline(decode_tensorflow, lambda image: tf.image.resize(image, SIZE, antialias=antialias), tf_data)
+
+    ours = all_in_one(v2.load(SIZE), data_loader)
+    return {
+        "DataLoader, Image.open + v2.Resize bilinear → v2.load": (
+            True,
+            Pipeline(decode_pil, stock_v2.Resize(SIZE), data_loader),
+            ours,
+        ),
+        "DataLoader, cv2.imdecode + cv2.resize linear → sr.decode": (
+            False,
+            Pipeline(decode_opencv_bytes, lambda image: cv2.resize(image, SIZE), data_loader),
+            all_in_one(load_numpy, data_loader),
+        ),
+        "tf.data, decode_jpeg + tf.image.resize antialias=True → srtf.decode_and_resize": (
+            True,
+            stock(True),
+            all_in_one(load_tensorflow, tf_data),
+        ),
+        "tf.data, decode_jpeg + tf.image.resize → srtf.decode_and_resize": (
+            False,
+            stock(False),
+            all_in_one(load_tensorflow, tf_data),
+        ),
+    }
 
 
 def pairs() -> dict[str, tuple[bool, Pipeline, Pipeline]]:
@@ -173,7 +229,7 @@ def check(pipeline: Pipeline, files: list[str]) -> None:
     images = np.concatenate([np.asarray(batch) for batch in pipeline.batches(files)])
     assert len(images) == len(files)
     for image, file in zip(images, files, strict=True):
-        decoded = pipeline.decode(file)
+        decoded = decode_pil(file) if pipeline.loads else pipeline.decode(file)
         array = np.asarray(decoded)
         if isinstance(decoded, torch.Tensor):
             array = np.moveaxis(array, 0, -1)
@@ -200,15 +256,22 @@ def resize_alone(pipeline: Pipeline, file: str) -> Callable[[], float]:
     return lambda: timing.seconds(lambda: pipeline.resize(decoded), 0.01, time.process_time)
 
 
+def shares(pipelines: dict[str, Pipeline], file: str, times: dict[str, list[float]]) -> str:
+    timers = {name: resize_alone(pipeline, file) for name, pipeline in pipelines.items()}
+    resizes = timing.take_turns(timers, len(times["stock"]), alternate=True)
+    return " → ".join(f"{timing.median_ratio(resizes[name], times[name]):.1%}" for name in pipelines)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=31)
     parser.add_argument("--images", type=int, default=16)
+    parser.add_argument("--only", default="", help="rows whose title has this in it")
     options = parser.parse_args()
     timing.pin()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
-    contenders = pairs()
+    contenders = {title: row for title, row in (pairs() | loading()).items() if options.only in title}
     print("| pipeline | source | stock, images/s | ours, images/s | ours / stock | resize's share, stock → ours |")
     print("| --- | --- | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory() as folder:
@@ -220,15 +283,13 @@ def main() -> None:
                 # On their own, so that either runs as often after itself as after the other.
                 timers = {name: seconds_an_image(pipeline, files) for name, pipeline in pipelines.items()}
                 times = timing.take_turns(timers, options.rounds, alternate=True)
-                timers = {name: resize_alone(pipeline, files[0]) for name, pipeline in pipelines.items()}
-                resizes = timing.take_turns(timers, options.rounds, alternate=True)
+                share = "" if our.loads else shares(pipelines, files[0], times)
+                rates = {name: 1 / statistics.median(found) for name, found in times.items()}
                 speedup = timing.median_ratio(times["stock"], times["ours"])
-                shares = [timing.median_ratio(resizes[name], times[name]) for name in pipelines]
-                rates = [1 / statistics.median(times[name]) for name in ("stock", "ours")]
                 kind = "" if antialiased else " (vulnerable)"
                 print(
-                    f"| {title}{kind} | {source[1]}×{source[0]} | {rates[0]:.0f} | {rates[1]:.0f} | **{speedup:.3f}** "
-                    f"| {shares[0]:.1%} → {shares[1]:.1%} |",
+                    f"| {title}{kind} | {source[1]}×{source[0]} | {rates['stock']:.0f} | {rates['ours']:.0f} "
+                    f"| **{speedup:.3f}** | {share} |",
                     flush=True,
                 )
     names = ("pillow", "opencv-python-headless", "torch", "torchvision", "tensorflow")

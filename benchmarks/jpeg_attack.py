@@ -1,12 +1,16 @@
 """Who shows another picture of a crafted JPEG file? Prints Markdown tables.
 
     python benchmarks/jpeg_attack.py PHOTOS [--pairs 100] [--side 192] [--half 6] [--blank 20] [--seed 1]
+    python benchmarks/jpeg_attack.py PHOTOS --picture .github/jpeg.jpg
 
 PHOTOS is a folder of pictures. Random pairs of them, in colour, the source a square of ``--side`` pixels: one file each
 at 1/4 and 1/8 that every decoder reads, one each for thumbnail, and a few at 1/2 for a budget curve; and files that
 are a blank page to accurate decoders and hide a photograph from all but TensorFlow's default one. A win: the scaled
 decode is the target to 25 dB or better and the full decode the source to 15 dB or better, both in RGB and in luma.
 Pairs whose target already lies within 15 dB of the scaled source hide nothing and are counted apart.
+
+With ``--picture`` it measures nothing and draws one file instead, as viewers, decoders that scale and ours show it: the
+first two pictures of PHOTOS by name, the second hidden in the first.
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import numpy.typing as npt
 import PIL.Image
+import PIL.ImageDraw
 import torchvision  # noqa: F401  (before TensorFlow, or the process ends)
 
 import secure_resize as sr
@@ -64,7 +69,7 @@ def usable() -> list[Decoder]:
     """The decoders that work here."""
     file = Path(__file__).parent.parent / ".github" / "demo.jpg"
     found = []
-    for decoder in DECODERS.values():
+    for decoder in (one for one in DECODERS.values() if one.form == "JPEG"):
         try:
             if decoder.installed:
                 with PIL.Image.open(file) as picture:
@@ -162,6 +167,48 @@ def blank(files: list[Path], side: int) -> None:
     table(["", "median", "least"], rows)
 
 
+# The picture.
+
+PANEL, GAP, LINES = 240, 12, 44
+
+
+def panels(data: bytes, small: tuple[int, int], half: tuple[int, int], side: int) -> dict[str, Image]:
+    """What each shows of one file, by caption."""
+    calls: dict[str, tuple[str, tuple[int, int]]] = {
+        "viewers, browsers:\na full decode": ("pillow:open", (side, side)),
+        "Pillow: Image.draft\nat 1/8": ("pillow:draft", small),
+        "Pillow: Image.thumbnail\nto 1/16": ("pillow:thumbnail", half),
+        "OpenCV:\nIMREAD_REDUCED_COLOR_8": ("opencv:imread_reduced", small),
+        "TensorFlow:\ndecode_jpeg(ratio=8)": ("tensorflow:decode_jpeg+ratio", small),
+    }
+    found = {caption: DECODERS[name](data, size) for caption, (name, size) in calls.items()}
+    return found | {"secure_resize:\nsr.decode to 1/8": sr.decode(data, small)}
+
+
+def draw(files: list[Path], out: Path, side: int = 512) -> None:
+    """One crafted file as a strip of panels, each enlarged pixel by pixel."""
+    source, target = photo(files[0], side), photo(files[1], side // 8)
+    crafted = sr.attacks.craft_file(source, target, "pillow:draft", epsilon=4)
+    shown = panels(crafted.data, target.shape[:2], (side // 16, side // 16), side)
+    columns = 3
+    rows = -(-len(shown) // columns)
+    sheet = PIL.Image.new("RGB", (columns * (PANEL + GAP) + GAP, rows * (PANEL + GAP + LINES) + GAP), "white")
+    pen = PIL.ImageDraw.Draw(sheet)
+    for number, (caption, image) in enumerate(shown.items()):
+        x, y = GAP + number % columns * (PANEL + GAP), GAP + number // columns * (PANEL + GAP + LINES)
+        pen.text((x, y), caption, fill="black", font_size=15)
+        if image.shape[0] > PANEL:
+            panel = PIL.Image.fromarray(sr.resize(image, (PANEL, PANEL)))
+        else:
+            panel = PIL.Image.fromarray(image).resize((PANEL, PANEL), PIL.Image.Resampling.NEAREST)
+        sheet.paste(panel, (x, y + LINES))
+        print(f"{' '.join(caption.split())}: {image.shape[1]}×{image.shape[0]}")
+    sheet.save(out, quality=88)
+    print(
+        f"{out}: full decode {crafted.psnr_source:.1f} dB to the source, draft {crafted.psnr_target:.1f} to the target"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("photos", type=Path)
@@ -170,9 +217,13 @@ def main() -> None:
     parser.add_argument("--half", type=int, default=6)
     parser.add_argument("--blank", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--picture", type=Path, help="draw one crafted file into this picture instead")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     files = sorted(file for file in options.photos.iterdir() if file.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    if options.picture:
+        draw(files, options.picture)
+        return
     rng = np.random.default_rng(options.seed)
     pairs = [(files[a], files[b]) for a, b in (rng.choice(len(files), 2, replace=False) for _ in range(options.pairs))]
     decoders = usable()

@@ -19,7 +19,9 @@ pytestmark = pytest.mark.once
 
 PIL = pytest.importorskip("PIL.Image")
 needs_coefficients = pytest.mark.skipif(find_spec("jpeglib") is None, reason="needs jpeglib")
-SCALED = [name for name, decoder in DECODERS.items() if decoder.scaled]
+JPEG = [name for name, decoder in DECODERS.items() if decoder.form == "JPEG"]
+SCALED = [name for name in JPEG if DECODERS[name].scaled]
+OTHERS = [name for name in DECODERS if name not in JPEG]
 
 
 @cache
@@ -35,17 +37,17 @@ def pair(factor, grey=False, side=128):
 
 def file_of(image, **options):
     file = io.BytesIO()
-    PIL.fromarray(image).save(file, "JPEG", **options)
+    PIL.fromarray(image).save(file, **{"format": "JPEG", **options})
     return file.getvalue()
 
 
 def decoder_here(name):
     if not DECODERS[name].installed:
         pytest.skip(f"{DECODERS[name].package} is not installed")
+    decoder = DECODERS[name]
+    saved = {"format": decoder.form, **decoder.saved}
     try:
-        DECODERS[name](
-            file_of(np.zeros((16, 16, 3), np.uint8)), DECODERS[name].size((16, 16), DECODERS[name].scales[0])
-        )
+        decoder(file_of(np.zeros((64, 64, 3), np.uint8), **saved), decoder.size((64, 64), decoder.scales[0]))
     except (OSError, RuntimeError) as error:  # the C library behind it is missing
         pytest.skip(str(error))
     return get_decoder(name)
@@ -57,7 +59,7 @@ def decoder_here(name):
 @pytest.mark.filterwarnings(
     "ignore:The image decoding and encoding capabilities:DeprecationWarning"
 )  # torchvision 0.29
-@pytest.mark.parametrize("name", DECODERS)
+@pytest.mark.parametrize("name", JPEG)
 def test_decoders_agree_on_honest_files(name):
     """At every scale, to within 3 levels (RMS) of the mean of the full decode, which interpolates chroma; thumbnail's
     bicubic is sharper than a mean.
@@ -76,6 +78,23 @@ def test_decoders_agree_on_honest_files(name):
             assert out.shape == size + full.shape[2:]
             assert out.dtype == np.uint8
             assert np.sqrt(np.mean((out.reshape(mean.shape) - mean) ** 2)) < (9 if decoder.then else 3)
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_decoders_of_other_formats(name):
+    decoder = decoder_here(name)
+    image = picture("astronaut", 128)
+    data = file_of(image, format=decoder.form, **decoder.saved)
+    np.testing.assert_array_equal(shown(data), image)  # without loss: what is probed is the decoder
+    for scale in decoder.scales:
+        size = decoder.size((128, 128), scale)
+        out = decoder(data, size)
+        assert out.shape == (*size, 3)
+        mean = image.reshape(size[0], scale, size[1], scale, 3).mean(axis=(1, 3))
+        assert np.corrcoef(out.ravel(), mean.ravel())[0, 1] > 0.85  # a wavelet's low band is no mean
+    for craft in (lambda: sr.attacks.craft_file(*pair(8), name), lambda: sr.attacks.craft_blank(image, name)):
+        with pytest.raises(ValueError, match=f"reads {decoder.form} files, not JPEG"):
+            craft()
 
 
 def test_decoders_refuse_sizes_that_they_do_not_give():
@@ -269,7 +288,11 @@ def test_the_survey_of_decoders(capsys):
 
     assert main(["survey", "--decoders", "pillow:*", "--format", "json"]) == 1
     rows = {row["decoder"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
-    assert [rows[name]["verdict"] for name in rows] == ["decodes in full", "vulnerable", "vulnerable"]
+    assert [rows[name]["verdict"] for name in rows] == ["decodes in full", *["vulnerable"] * 3]
+    assert list(rows)[-1] == "pillow:jpeg2000+reduce"
+    probed = rows["pillow:jpeg2000+reduce"]["cells"]
+    assert [cell["gain_db"] for cell in probed.values()] == pytest.approx([6.2, 9.5, 11.3], abs=0.2)
+    assert {cell["psnr_target"] for cell in probed.values()} == {None}
     assert rows["pillow:open"]["full_db"] == "inf"
     cell = rows["pillow:draft"]["cells"]["8"]
     assert cell["gain_db"] > 5
@@ -356,3 +379,105 @@ def test_overshoot_of_what_is_no_jpeg_file(data):
     with pytest.raises(FileNotFoundError):
         sr.overshoot("/nowhere/at/all.jpg")
     assert not sr.overshoot(file_of(np.zeros((1, 3), np.uint8))).suspicious
+
+
+@needs_coefficients
+def test_tall_files_are_looked_at_some_rows_at_a_time(monkeypatch):
+    source = np.tile(picture("astronaut", 128), (11, 1, 1))[:1301]
+    target = sr.resize(source, (163, 16)).copy()
+    target[120:126, 3:9] ^= 0x80
+    for subsampling in ("4:4:4", "4:2:0"):
+        crafted = sr.attacks.craft_file(source, target, "pillow:draft", subsampling=subsampling)
+        found = sr.overshoot(crafted.data)
+        monkeypatch.setattr("secure_resize.measure.clipping._LOT", 4096)
+        whole = sr.overshoot(crafted.data)
+        monkeypatch.undo()
+        assert found.suspicious
+        assert found.levels == pytest.approx(whole.levels, rel=1e-3)
+        assert (found.scale, found.place, found.beyond) == (whole.scale, whole.place, whole.beyond)
+
+
+def oriented(data):
+    """The file with an Exif directory that says that it is to be turned."""
+    exif = PIL.Exif()
+    exif[0x0112] = 6
+    body = exif.tobytes()
+    return data[:2] + b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body + data[2:]
+
+
+@needs_coefficients
+@pytest.mark.parametrize("side", [128, 512])  # smaller than what models are fed with, and not
+def test_inspect_finds_a_crafted_file_and_not_the_same_picture(side, tmp_path):
+    crafted = sr.attacks.craft_file(*pair(8, side=side), "pillow:draft")
+    (tmp_path / "crafted.jpg").write_bytes(crafted.data)
+    for options in ({}, {"size": (64, 64), "scaler": "pillow:bicubic"}):
+        for file in (crafted.data, tmp_path / "crafted.jpg"):
+            found = sr.inspect(file, **options)
+            assert found.suspicious
+            assert (found.detector, found.scaler) == ("overshoot", "")
+            assert found.score >= found.threshold == 1
+            assert found.size in ((side // 8, side // 8), (side // 4, side // 4))
+            np.testing.assert_array_equal(found.hidden, DECODERS["pillow:draft"](crafted.data, found.size))
+            assert min(found.box[2:]) >= 5
+        assert not sr.inspect(file_of(crafted.shown, quality=90), **options).suspicious
+        assert sr.inspect(crafted.shown, **options).detector != "overshoot"
+    turned = sr.inspect(oriented(crafted.data))
+    assert turned.suspicious
+    assert turned.box is None
+
+
+@needs_coefficients
+def test_inspect_finds_what_inexact_decoders_alone_show():
+    data = sr.attacks.craft_blank(picture("coffee", 64, grey=True), lambda data: np.zeros((64, 64), np.uint8)).data
+    found = sr.inspect(data)
+    assert (found.suspicious, found.detector) == (True, "overshoot")
+
+
+def test_inspect_says_what_it_could_not_look_at(monkeypatch):
+    def missing():
+        raise ImportError("needs jpeglib")
+
+    monkeypatch.setattr("secure_resize.measure.coefficients._jpeglib", missing)
+    for side in (20, 400):
+        found = sr.inspect(file_of(picture("astronaut", side), quality=91), (32, 32), scaler="opencv:linear")
+        assert not found.suspicious
+        assert "needs jpeglib" in found.note
+    assert "jpeglib" not in sr.inspect(picture("chelsea", 400)).note
+
+
+@needs_coefficients
+def test_a_scan_finds_a_crafted_file_and_not_the_same_picture(tmp_path, capsys):
+    pytest.importorskip("cyclopts")
+    from secure_resize.cli import main
+
+    crafted = sr.attacks.craft_file(*pair(8), "pillow:draft")
+    for name, data in {"crafted": crafted.data, "honest": file_of(crafted.shown, quality=90)}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / f"{name}.jpg").write_bytes(data)
+    for options in (["--size", "64x64", "--scaler", "pillow:bicubic"], ["--any"]):
+        out = tmp_path / f"out{len(options)}"
+        arguments = ["--engine", "here", "--format", "json", *options]
+        assert main(["scan", str(tmp_path / "honest"), *arguments, "--out", str(out / "honest")]) == 0
+        capsys.readouterr()
+        assert main(["scan", str(tmp_path / "crafted"), *arguments, "--out", str(out / "crafted")]) == 1
+        (finding,) = json.loads(capsys.readouterr().out)["findings"]
+        assert finding["code"] == "SR401"
+        assert "decoded by a decoder that scales" in finding["message"]
+        assert finding["evidence"]["detector"] == "overshoot"
+        assert list((out / "crafted").rglob("*.png"))
+        page = (out / "crafted" / "report.html").read_text()
+        assert "a decoder that scales makes of it at " in page
+
+
+@needs_coefficients
+def test_a_scan_says_which_coefficients_it_could_not_look_at(monkeypatch):
+    from secure_resize.scan import Look
+
+    def broken(data):
+        raise ValueError("its coefficients cannot be read")
+
+    monkeypatch.setattr("secure_resize.detect.file.overshoot", broken)
+    (row,) = Look(size=(32, 32))([("a.jpg", file_of(picture("chelsea", 100), quality=92))])
+    assert not row.suspicious
+    assert [one.code for one in row.troubles] == ["SR406"]
+    assert "cannot be read" in row.troubles[0].message

@@ -69,7 +69,7 @@ LAYERS = [
     {"detect.targets"},
     {"detect.views", "detect.fields"},
     {"detect.detectors"},
-    {"detect.certificate", "detect.field", "detect.search"},
+    {"detect.certificate", "detect.field", "detect.file", "detect.search"},
     {"detect.calibration"},
     {"detect.examining"},
     {"detect.inspecting"},

@@ -211,6 +211,7 @@ def test_keras(run, pictures):
     assert shown(routed.stdout) == shown(plain.stdout)
     assert routed.stdout != plain.stdout
     assert {(line, call, done) for line, call, done, _ in rows(KERAS, calls)} == {
+        (line_of(KERAS, "data = load("), "tf.io.decode_image", "replaced"),
         (line_of(KERAS, "data = load("), "tf.image.resize", "replaced"),
         (line_of(KERAS, "small = tf"), "tf.image.resize", "replaced"),
         (line_of(KERAS, "mask = tf.image"), "tf.image.resize", "left"),

@@ -194,7 +194,8 @@ if sys.argv[1] == "tensorflow":
 def test_every_row_is_in_that_script():
     named = {line.partition("  #= ")[2].rpartition(" ->")[0].rpartition(" ")[0] for line in EVERY.splitlines()}
     hiding = {"torch.compile", "torch.jit.load", "torch.jit.script", "tf.saved_model.load"}
-    assert {row.shown for row in HOOKS.values()} == (named - {""}) | hiding
+    inexact = {"tf.io.decode_image", "tf.raw_ops.DecodeImage", "tf.io.decode_png", "tf.raw_ops.DecodePng"}
+    assert {row.shown for row in HOOKS.values()} == (named - {""}) | hiding | inexact
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from time import perf_counter_ns
-from types import FrameType, FunctionType, ModuleType
+from types import CodeType, FrameType, FunctionType, ModuleType
 from typing import Any, Literal
 
 from secure_resize.integration_support import tracing
@@ -20,6 +20,7 @@ from .routes import Answer, Call, Done, Left, Route, routes_of
 __all__ = ["MODES", "Mode", "PatchWarning", "Patching", "routing"]
 
 Mode = Literal["enforce", "warn"]
+_SITES = 4096  # places in the user's code that are remembered
 MODES: tuple[Mode, ...] = ("enforce", "warn")
 
 
@@ -46,6 +47,7 @@ class Patching:
         self.wrapped: dict[str, Any] = {}  # the wrappings, by the route's name
         self.pairs: dict[str, list[tuple[Any, Any]]] = {}
         self.said: set[Any] = set()
+        self.masks: dict[tuple[CodeType, int], bool] = {}  # by the place of a call in the user's code
         self.gains = self.tracing.Gains(10.0)
         self.recorder: Any = None
         self.before: dict[str, str | None] = {}
@@ -253,7 +255,16 @@ class Patching:
             self.inside.active = True
 
     def _names_a_mask(self, frame: FrameType) -> bool:
-        return bool(self.tracing.names_a_mask(frame, self.tracing.user_frame(frame)))
+        user = self.tracing.user_frame(frame)
+        if frame is not user:
+            return bool(self.tracing.names_a_mask(frame, user))
+        site = frame.f_code, frame.f_lasti  # the source of one call says the same each time
+        known = self.masks.get(site)
+        if known is None:
+            if len(self.masks) >= _SITES:
+                self.masks.clear()
+            known = self.masks[site] = bool(self.tracing.names_a_mask(frame, user))
+        return known
 
     def _place(self, frame: FrameType) -> tuple[str, int]:
         found = self.tracing.user_frame(frame) or frame

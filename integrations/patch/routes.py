@@ -34,7 +34,7 @@ Answer = Done | Left | None  # None: it samples nothing, and is the library's ow
 LABELS = Left("a map of labels, for which nearest is right", harmless=True)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Call:
     """A call of a library's function: ``original(*args, **kwargs)``, with what tells its role."""
 

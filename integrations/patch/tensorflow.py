@@ -241,7 +241,8 @@ def project(call: Call) -> Answer:
 
 # Files.
 
-_DCT = ("", "INTEGER_FAST")
+_FAST = ("", "INTEGER_FAST")  # the methods whose transform makes other pictures of coefficients that no picture has
+_EXACT = "dct_method=INTEGER_ACCURATE"
 _CROPPED = ("contents", "crop_window", "channels", "ratio", "fancy_upscaling", "try_recover_truncated",
             "acceptable_fraction", "dct_method", "name")  # fmt: skip
 
@@ -254,8 +255,7 @@ def _decoded(ratio_at: int, dct_at: int, crop: bool) -> Callable[[Call], Answer]
         dct = dct.decode() if isinstance(dct, bytes) else dct
         exact = call.with_argument(dct_at, "dct_method", "INTEGER_ACCURATE")
         if ratio == 1:
-            # Its fast transform makes other pictures of coefficients that no picture has.
-            return Done(exact.stock(), "dct_method=INTEGER_ACCURATE") if dct in _DCT else None
+            return Done(exact.stock(), _EXACT) if dct in _FAST else None
         if crop:
             given = dict(zip(_CROPPED, exact.args, strict=False)) | exact.kwargs
             window = given.pop("crop_window")
@@ -275,6 +275,36 @@ def _decoded(ratio_at: int, dct_at: int, crop: bool) -> Callable[[Call], Answer]
 
 route("tf.io.decode_jpeg", "tf.raw_ops.DecodeJpeg")(_decoded(2, 6, False))
 route("tf.io.decode_and_crop_jpeg", "tf.raw_ops.DecodeAndCropJpeg")(_decoded(3, 7, True))
+
+
+def _decoded_of_any_kind(dtype_at: int) -> Callable[[Call], Answer]:
+    """Operations that decode JPEG among other formats, by the fast transform, and cannot be told otherwise."""
+
+    def replace(call: Call) -> Answer:
+        tf = _tf()
+        contents = tf.convert_to_tensor(call.argument(0, "contents"))
+        channels = int(call.argument(1, "channels", 0) or 0)
+        dtype = tf.as_dtype(call.argument(dtype_at, "dtype", tf.uint8))
+        if channels not in (0, 1, 3):
+            return None  # which it does not decode JPEG to
+
+        def exact() -> Any:
+            image = _operations().decode_jpeg(contents, channels, dct_method="INTEGER_ACCURATE")
+            return tf.image.convert_image_dtype(image, dtype)
+
+        is_jpeg = tf.equal(tf.strings.substr(contents, 0, 3), b"\xff\xd8\xff")
+        if hasattr(contents, "numpy"):
+            return Done(exact(), _EXACT) if is_jpeg else None
+        result = tf.cond(is_jpeg, exact, call.stock)
+        shape = call.stock().shape  # an operation whose result nobody takes, which a graph prunes
+        result.set_shape(shape)
+        return Done(result, f"{_EXACT} where it is JPEG")
+
+    return replace
+
+
+route("tf.io.decode_image", "tf.raw_ops.DecodeImage")(_decoded_of_any_kind(2))
+route("tf.io.decode_png", "tf.raw_ops.DecodePng")(_decoded_of_any_kind(2))
 
 
 @route("tf.saved_model.load")

@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
+import warnings
 from functools import lru_cache
 from typing import Any
 
-from secure_resize.integration_support import axis_operator, tracing
+from secure_resize.integration_support import KernelName, axis_operator, tracing
 
 from .arrays import factor_of, scale_axes
-from .routes import LABELS, Answer, Call, Done, Left, route
+from .routes import LABELS, Answer, Answering, Call, Done, Left, route
 
 ANTIALIASED = ("bilinear", "bicubic")
 NEAREST = ("nearest", "nearest-exact")
 ACTIVATIONS = Left("inside a network, of no picture", harmless=True)
+LEARNED = Left("sampled where a network says, which learns from it")
 _CHANNELS = 4  # that a picture has at most
 
 
 def _torch() -> Any:
     return sys.modules["torch"]
+
+
+def _quiet_while_traced(replace: Answering) -> Answering:
+    """torch.jit.trace warns of sizes that it takes for constants: of ours nobody has to be told."""
+
+    @functools.wraps(replace)
+    def within(call: Call) -> Answer:
+        torch = _torch()
+        if not torch.jit.is_tracing():
+            return replace(call)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=torch.jit.TracerWarning, module=r"secure_resize\.")
+            return replace(call)
+
+    return within
 
 
 def _interpolate_compiling(
@@ -60,12 +78,13 @@ def _out_size(call: Call, before: tuple[int, ...]) -> tuple[int, ...]:
 
 
 @route("torch.nn.functional.interpolate", compiling=_interpolate_compiling)
+@_quiet_while_traced
 def interpolate(call: Call) -> Answer:
     """``torch.nn.functional.interpolate``."""
     torch, image, mode = _torch(), call.argument(0, "input"), call.argument(3, "mode", "nearest")
     if not isinstance(image, torch.Tensor) or image.dim() not in (4, 5) or call.argument(6, "antialias", False):
         return None
-    before = tuple(image.shape[2:])
+    before = tuple(map(int, image.shape[2:]))
     after = _out_size(call, before)
     if all(m >= n for n, m in zip(before, after, strict=True)):
         return None
@@ -79,12 +98,16 @@ def interpolate(call: Call) -> Answer:
     if mode in ANTIALIASED and floating and image.dim() == 4 and not call.argument(4, "align_corners"):
         return Done(call.with_argument(6, "antialias", True).stock(), f"{mode}, antialias=True")
     if floating:
-        by: str = {"bicubic": "bicubic", "bilinear": "bilinear", "trilinear": "bilinear"}.get(mode, "area")
-        return Done(_mean(image, after, by), by)
+        by: Any = {"bicubic": "bicubic", "bilinear": "bilinear", "trilinear": "bilinear"}.get(mode, "area")
+        small = _fast(image, after, by)
+        return Done(_mean(image, after, by) if small is None else small, by)
     call.stock()  # refuses what torch refuses
     if _without_pixels(image):
         return Left("a tensor without pixels")
     kernel: Any = mode if mode in ANTIALIASED else "area"
+    if torch.jit.is_tracing():  # an array would stand in the graph as a constant
+        exact, limits = (_mean(image.double(), after, kernel) + 0.5).floor(), torch.iinfo(image.dtype)
+        return Done(_laid_out(exact.clamp(limits.min, limits.max).to(image.dtype), image), kernel)
     shape = (*image.shape[:2], *after)
     small = torch.from_numpy(scale_axes(image.detach().cpu().numpy(), shape, kernel)).to(image.device)
     return Done(_laid_out(small, image), kernel)
@@ -116,8 +139,24 @@ def _laid_out(result: Any, like: Any) -> Any:
 
 
 @lru_cache(maxsize=64)
-def _matrix(n_in: int, n_out: int, kernel: str) -> Any:
-    return _torch().from_numpy(axis_operator(n_in, n_out, kernel).dense())
+def _matrix(n_in: int, n_out: int, kernel: str, double: bool) -> Any:
+    """An array, not a tensor: which would belong to the graph that was traced when it was made."""
+    return axis_operator(n_in, n_out, kernel).dense().astype("float64" if double else "float32")
+
+
+def _fast(image: Any, size: tuple[int, ...], kernel: KernelName) -> Any:
+    """As :func:`_mean`, for float32 on the CPU of which no derivative is wanted; None for all others."""
+    torch = _torch()
+    if type(image) is not torch.Tensor or image.dtype != torch.float32 or image.device.type != "cpu":
+        return None
+    level = getattr(torch.autograd.forward_ad, "_current_level", 0)  # -1: nothing is differentiated forwards
+    if image.requires_grad or image.dim() != 4 or level >= 0 or torch.jit.is_tracing():
+        return None
+    try:
+        pixels = image.numpy()
+    except RuntimeError:  # within vmap, grad and others of torch.func
+        return None
+    return _laid_out(torch.from_numpy(scale_axes(pixels, (*image.shape[:2], *size), kernel)), image)
 
 
 def _mean(image: Any, size: tuple[int, ...], kernel: str = "area") -> Any:
@@ -128,16 +167,16 @@ def _mean(image: Any, size: tuple[int, ...], kernel: str = "area") -> Any:
     for place, length in enumerate(size):
         axis = image.dim() - len(size) + place
         if image.shape[axis] != length:
-            matrix = _constant(int(image.shape[axis]), int(length), kernel).to(image.device, exact)
+            matrix = _constant(int(image.shape[axis]), int(length), kernel, exact).to(image.device, exact)
             out = torch.movedim(torch.movedim(out, axis, -1) @ matrix.T, -1, axis)
     return out.to(image.dtype).contiguous()
 
 
-def _constant(n_in: int, n_out: int, kernel: str) -> Any:
+def _constant(n_in: int, n_out: int, kernel: str, dtype: Any) -> Any:
     torch = _torch()
     if torch.compiler.is_compiling():
         return _area_matrix(n_in, n_out)
-    return _matrix(n_in, n_out, kernel)
+    return torch.from_numpy(_matrix(n_in, n_out, kernel, dtype == torch.float64))
 
 
 def _area_matrix(n_in: int, n_out: int) -> Any:
@@ -150,20 +189,23 @@ def _area_matrix(n_in: int, n_out: int) -> Any:
 
 
 @route("torch.nn.functional.grid_sample")
+@_quiet_while_traced
 def grid_sample(call: Call) -> Answer:
     """``torch.nn.functional.grid_sample``: the grid is interpolated, and what it samples averaged."""
     torch, image, grid = _torch(), call.argument(0, "input"), call.argument(1, "grid")
     mode, corners = call.argument(2, "mode", "bilinear"), bool(call.argument(4, "align_corners", False))
     if not isinstance(image, torch.Tensor) or image.dim() != 4 or 0 in grid.shape or 1 in grid.shape[1:3]:
         return None
-    if image.grad_fn is not None or image.shape[1] > _CHANNELS or grid.grad_fn is not None:
-        return None  # a network's own business, where it is learned
-    size, steps = tuple(grid.shape[1:3]), _steps(grid.detach(), image.shape[2:], corners)
+    # (While torch.jit.trace runs, lengths are tensors.)
+    size = tuple(map(int, grid.shape[1:3]))
+    steps = _steps(grid.detach(), [int(n) for n in image.shape[2:]], corners)
     if tracing().stepped_over(steps, size) is None:
         return None
     answer = _role(call, image, mode, size)
     if answer is not None:
         return answer
+    if grid.grad_fn is not None:
+        return LEARNED
     factors = factor_of(steps[0]), factor_of(steps[1])
     larger = _larger(grid, factors)
     moved = call.with_argument(1, "grid", larger)
@@ -184,7 +226,7 @@ def _larger(grid: Any, factors: tuple[int, int]) -> Any:
     """A grid (N, H, W, 2) interpolated linearly ``factors`` times as large, its border continued."""
     torch = _torch()
     for axis, factor in ((1, factors[0]), (2, factors[1])):
-        count = grid.shape[axis]
+        count = int(grid.shape[axis])
         at = (torch.arange(count * factor, device=grid.device) - (factor - 1) / 2) / factor
         low = at.floor().clamp(0, count - 2).long()
         share = (at - low).to(grid.dtype).reshape([-1 if k == axis else 1 for k in range(4)])

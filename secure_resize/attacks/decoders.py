@@ -1,7 +1,8 @@
-"""Which JPEG decoders installed here show another picture of a crafted file: measured, a table or JSON."""
+"""Which decoders installed here show another picture of a crafted file: measured, a table or JSON."""
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -11,8 +12,11 @@ from fnmatch import fnmatchcase
 import numpy as np
 import numpy.typing as npt
 
-from ..measure.decoders import DECODERS
+from ..measure.decoders import DECODERS, Decoder
+from ..measure.exposure import VERDICTS, exposure
+from ..measure.probe import probe
 from ..measure.quality import psnr
+from ..measure.scalers import load
 from ..scaling import resize
 from ..tables import Table
 from ..workers import pool
@@ -30,16 +34,21 @@ SIDE = 128
 @dataclass(frozen=True)
 class DecoderCell:
     """A decoder at one scale: PSNRs in dB of what it shows and the hidden target, of what a full decode shows and the
-    source; and ``gain_db``, by how much quieter the file's change is in the full decode than in the scaled one.
+    source; and ``gain_db``, by how much quieter the file's change is in the full decode than in the scaled one. Of a
+    decoder of another format than JPEG, which is linear, ``gain_db`` is the stealth gain of its probed operator, and
+    ``exposed`` what that means; there is no crafted file then, and no PSNR.
     """
 
-    psnr_target: float
-    psnr_source: float
+    psnr_target: float | None
+    psnr_source: float | None
     gain_db: float
+    exposed: str = ""
 
     @property
     def attacked(self) -> bool:
-        """Whether the decoder shows the hidden picture."""
+        """Whether the decoder shows a hidden picture."""
+        if self.psnr_target is None:
+            return self.exposed == "vulnerable"
         return self.psnr_target >= REACHED_DB
 
 
@@ -65,7 +74,10 @@ class DecoderRow:
         if self.error:
             return "not measured"
         if self.cells:
-            return "vulnerable" if any(cell.attacked for cell in self.cells.values()) else "not reached"
+            if any(cell.attacked for cell in self.cells.values()):
+                return "vulnerable"
+            exposed = [cell.exposed for cell in self.cells.values() if cell.exposed]
+            return max(exposed, key=list(VERDICTS).index) if exposed else "not reached"
         if self.blank_db >= REACHED_DB:
             return "vulnerable"
         return "decodes in full" if self.full_db == np.inf else "decodes otherwise"
@@ -124,6 +136,9 @@ def _failed(name: str, error: str) -> DecoderRow:
 def _row(name: str) -> DecoderRow:
     decoder = DECODERS[name]
     try:
+        if decoder.form != "JPEG":
+            cells = {scale: _probed(decoder, scale) for scale in decoder.scales}
+            return DecoderRow(name, decoder.version, decoder.default, cells, None, decoder.note)
         if not decoder.scaled:
             crafted = craft_file(*pictures(8), "pillow:draft")
             full = psnr(decoder(crafted.data, (SIDE, SIDE)), crafted.shown)
@@ -141,19 +156,37 @@ def _row(name: str) -> DecoderRow:
         return _failed(name, " ".join(str(error).split()))
 
 
+def _probed(decoder: Decoder, scale: int) -> DecoderCell:
+    """The decoder as a resize of the picture that a lossless file holds."""
+    size = decoder.size((SIDE, SIDE), scale)
+
+    def scaled(image: Image) -> Image:
+        file = io.BytesIO()
+        load("PIL.Image").fromarray(image).save(file, decoder.form, **decoder.saved)
+        return decoder(file.getvalue(), size)
+
+    found = exposure(probe(scaled, (SIDE, SIDE), size, dtype="uint8", layout="HWC"))
+    return DecoderCell(None, None, found.stealth_gain_db + 0.0, found.verdict)
+
+
 # Output. Each format is a function of the rows and of what is missing.
 
 _TITLE = (
-    "JPEG decoders and a crafted file of one pair of pictures: by how many dB its change is quieter in the full\n"
+    "Decoders and a crafted file of one pair of pictures: by how many dB its change is quieter in the full\n"
     "decode than in the scaled one (and the PSNR at which that shows the hidden picture; 25 dB is a success). Not\n"
-    "linear: what is cut off to black or white hides the rest."
+    "linear: what is cut off to black or white hides the rest. Of formats other than JPEG: the stealth gain, probed."
 )
+
+
+def _cell(cell: DecoderCell) -> str:
+    gain = f"{round(cell.gain_db, 1) + 0.0:.1f}"  # no minus before a zero
+    return gain if cell.psnr_target is None else f"{gain} ({cell.psnr_target:.0f})"
 
 
 def _table(rows: Sequence[DecoderRow], code: str = "", bold: str = "") -> Table:
     lines = []
     for row in rows:
-        cells = [f"{cell.gain_db:.1f} ({cell.psnr_target:.0f})" for cell in row.cells.values()] or [""] * len(SCALES)
+        cells = [_cell(cell) for cell in row.cells.values()]
         full = "" if row.full_db is None else "equal" if row.full_db == np.inf else f"{row.full_db:.1f} dB"
         blank = "" if row.full_db is None else f"{row.blank_db:.0f}"
         verdict = f"{bold}{row.verdict}{bold}" if row.verdict == "vulnerable" else row.verdict

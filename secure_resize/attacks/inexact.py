@@ -74,7 +74,7 @@ def craft_blank(
         raise ValueError(f"unknown shade {shade!r}; valid: {', '.join(SHADES)}")
     call: Callable[[bytes], Any]
     if isinstance(decoder, str):
-        found = get_decoder(decoder)
+        found = get_decoder(decoder, "JPEG")
         call = lambda data: found(data, (target.shape[0], target.shape[1]))  # noqa: E731
     else:
         call = decoder

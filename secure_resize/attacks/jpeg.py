@@ -200,7 +200,7 @@ def _decoder(
         if out_size not in sizes:
             raise ValueError(f"at 1/{scale} the target's size is {' or '.join(map(str, sizes))}, got {out_size}")
         return scale, getattr(decoder, "__name__", repr(decoder)), decoder, ""
-    found: Decoder = get_decoder(decoder)
+    found: Decoder = get_decoder(decoder, "JPEG")
     factor = found.factor(in_size, out_size)
     if factor == 1:
         raise ValueError(

@@ -41,8 +41,8 @@ def survey(
     plot
         Draw it into this PNG file.
     decoders
-        Instead of resizes, JPEG decoders that scale while they decode, which crafted files attack; names and patterns
-        are theirs. Needs the extra 'jpeg'.
+        Instead of resizes, decoders that scale while they decode (JPEG, JPEG 2000, WebP), which crafted files attack;
+        names and patterns are theirs. Needs the extra 'jpeg'.
     """
     if decoders:
         return _decoders(scalers, format, "--defaults" if defaults else "--plot" if plot else "")

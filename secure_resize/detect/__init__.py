@@ -8,6 +8,7 @@ from . import certificate as _certificate, field as _field  # noqa: F401 (they r
 from .calibration import Calibration, calibrate, shipped
 from .detectors import DETECTORS, Detector, Measured, register_detector
 from .examining import RATE, examine
+from .file import examine_file, not_looked_at
 from .inspecting import UNKNOWN_RATE, inspect
 from .search import likely_targets
 from .targets import KINDS, SIZES, Suspicion, Target, plausible_targets
@@ -27,8 +28,10 @@ __all__ = [
     "View",
     "calibrate",
     "examine",
+    "examine_file",
     "inspect",
     "likely_targets",
+    "not_looked_at",
     "plausible_targets",
     "register_detector",
     "shipped",

@@ -41,12 +41,14 @@ LARGE = 9
 class Measured:
     """What a row found: its ``score``, and the ``box`` (top, left, height, width) of outputs where, None for all.
 
-    ``bound``: levels RMS that it proves to be hidden, see :mod:`.certificate`.
+    ``bound``: levels RMS that it proves to be hidden, see :mod:`.certificate`. Of a row of the file, ``box`` is in the
+    file's pixels, and 1/``scale`` is the scale of the decoding that shows something else.
     """
 
     score: float
     box: Box | None = None
     bound: float = 0.0
+    scale: int = 1
 
 
 Measure = Callable[[View], Measured | None]
@@ -60,6 +62,7 @@ class Detector:
     measured on. ``source``: who described it. ``fixed``: a threshold of its own, with the share of clean pictures that
     reach it, for a row that is not calibrated by scaler and ratio; it decides beside the others, and its share of false
     positives comes on top of theirs. ``whole``: it averages over all outputs, rather than taking the worst window.
+    ``of_file``: it looks at the view's file alone, whatever the target; it is ``fixed``.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Detector:
     summary: str = ""
     fixed: tuple[float, float] | None = None
     whole: bool = False
+    of_file: bool = False
 
 
 DETECTORS: Registry[Detector] = Registry("detector")

@@ -14,6 +14,7 @@ from ..measure.probe import ProbeError
 from ..measure.scalers import SCALERS
 from .calibration import Calibration, findings, shipped
 from .detectors import DETECTORS, Box
+from .file import examine_file
 from .targets import Image, Suspicion, Target, as_targets
 from .views import View, as_picture
 
@@ -48,7 +49,7 @@ def examine(
     calibration
         Made by :func:`calibrate` on clean pictures of yours; by default the one that comes with the package.
     file
-        The bytes that ``image`` was decoded from, for the detectors that look at them.
+        The bytes that ``image`` was decoded from, for the detectors that look at them; see :func:`examine_file`.
     rate
         How many of a hundred clean pictures, divided by a hundred, may be found suspicious. It is divided among the
         targets, and for each of them among the detectors (Bonferroni): each finds a picture suspicious where fewer
@@ -59,7 +60,7 @@ def examine(
 
     Returns
     -------
-    One suspicion for each target, the most suspicious first.
+    One suspicion for each target, and one more of the file where that is suspicious itself; the most suspicious first.
 
     Raises
     ------
@@ -81,7 +82,14 @@ def examine(
     ]
     if image.ndim == 2:
         found = [replace(one, hidden=one.hidden[..., 0]) for one in found if one.hidden is not None]
-    return sorted(found, key=lambda one: (one.p_value, -one.score / one.threshold if one.threshold else 0.0))
+    of_file = examine_file(file) if file is not None else None
+    if of_file is not None and of_file.suspicious:
+        found.append(of_file)
+    return sorted(found, key=_order)
+
+
+def _order(one: Suspicion) -> tuple[bool, float, float]:
+    return not one.suspicious, one.p_value, -one.score / one.threshold if one.threshold else 0.0
 
 
 def _nothing(view: View, reason: str) -> Suspicion:
@@ -114,7 +122,7 @@ def _against(view: View, table: Calibration, rate: float, tried: int) -> Suspici
 def _by_fixed_thresholds(answer: Suspicion, view: View) -> Suspicion:
     """The answer, or that of a row with a threshold of its own, where it reaches that and the others found nothing."""
     for row in DETECTORS.values():
-        if not row.decides or row.fixed is None or answer.suspicious:
+        if not row.decides or row.fixed is None or row.of_file or answer.suspicious:
             continue
         one, (threshold, rate) = row.measure(view), row.fixed
         if one is not None and one.score >= threshold:

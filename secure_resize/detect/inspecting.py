@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ..front_ends import select_front_ends
 from ..measure.scalers import load
 from .calibration import Calibration
 from .examining import RATE, examine
+from .file import examine_file, not_looked_at
 from .search import likely_targets
 from .targets import KINDS, Image, Suspicion, Target
 
@@ -41,7 +43,9 @@ def inspect(
     Parameters
     ----------
     image
-        uint8 (H, W) or (H, W, C), or a file's path or bytes, which Pillow opens (upright, RGB).
+        uint8 (H, W) or (H, W, C), or a file's path or bytes, which Pillow opens (upright, RGB). Of a JPEG file the
+        coefficients are looked at first, which decoders that scale make another picture of: see ``examine_file``;
+        needs jpeglib (the extra ``jpeg``), and ``note`` says so where it is missing.
     size
         (height, width) of what the model gets; by default those are tried of the sizes that models are fed with, or any
         other, that stand out in the picture's spectrum.
@@ -74,10 +78,18 @@ def inspect(
         targets, tried = likely_targets(picture, scalers=scalers)
     else:
         targets = [Target(one, (size[0], size[1])) for one in scalers]
+    note = not_looked_at(data) if data is not None else ""
     if not targets:
-        return Suspicion(False, 0.0, 0.0, 1.0, "", "", in_size, note="smaller than what models are fed with")
+        answer = examine_file(data) if data is not None else None
+        if answer is None or not answer.suspicious:
+            said = "; ".join(filter(None, ["smaller than what models are fed with", note]))
+            answer = Suspicion(False, 0.0, 0.0, 1.0, "", "", in_size, note=said)
+        return answer
     known = rate if rate is not None else RATE if len(targets) == 1 else UNKNOWN_RATE
-    return examine(picture, targets, calibration=calibration, file=data, rate=known, tried=tried)[0]
+    answer = examine(picture, targets, calibration=calibration, file=data, rate=known, tried=tried)[0]
+    return (
+        answer if answer.suspicious or not note else replace(answer, note="; ".join(filter(None, [answer.note, note])))
+    )
 
 
 def _front_ends(names: Sequence[str], in_size: tuple[int, int], scaler: Any) -> list[Target]:

@@ -55,7 +55,8 @@ class Suspicion:
     ``box`` (top, left, height, width) is where on the source, in its pixels, or None where nothing was looked at.
     ``hidden`` is what the scaler makes of the picture, uint8 like it. ``bound``: levels RMS of a change that a person
     cannot see in the robust picture and the scaler shows for certain; 0 where none is proved (see :mod:`.certificate`).
-    ``note`` says why nothing could be looked at, where that is so.
+    ``note`` says why nothing, or not all of it, could be looked at, where that is so. What :func:`examine_file` finds
+    names no scaler, and its ``size`` is that of a decoding that scales.
     """
 
     suspicious: bool

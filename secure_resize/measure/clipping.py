@@ -9,7 +9,8 @@ above them. Quantisation makes honest files overshoot too, next to sharp edges a
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,9 @@ THRESHOLDS = {2: 42.0, 4: 32.0, 8: 32.0}
 BEYOND = 500.0
 # Outputs a side; the smallest thing that is looked for.
 WINDOW = 5
+# Rows of pixels that are looked at at a time, for memory's sake, and by how many one lot overlaps the next: more than a
+# window of the coarsest scale.
+_LOT, _OVERLAP = 512, 64
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,43 @@ def overshoot(file: bytes | str | os.PathLike[str]) -> Overshoot:
 
 def of_coefficients(file: Coefficients) -> Overshoot:
     """:func:`overshoot` of a file's coefficients."""
+    found = [(top, _of_lot(lot)) for top, lot in _lots(file)]
+    levels, places = {}, {}
+    for scale in THRESHOLDS:
+        top, one = max(found, key=lambda each: each[1].levels[scale])
+        levels[scale] = one.levels[scale]
+        places[scale] = (top + one.places[scale][0], one.places[scale][1])
+    worst = max(levels, key=lambda scale: levels[scale] / THRESHOLDS[scale])
+    beyond = max(one.beyond for _, one in found)
+    score = max(levels[worst] / THRESHOLDS[worst], beyond / BEYOND)
+    return Overshoot(file.size, levels, score, worst, places[worst], beyond)
+
+
+def _lots(file: Coefficients) -> Iterator[tuple[int, Coefficients]]:
+    """The file's rows, some at a time, each with its first row of pixels."""
+    height, width = file.size
+    if any(_OVERLAP % (8 * component.step[0]) for component in file.components):
+        yield 0, file
+        return
+    for top in range(0, max(height - _OVERLAP, 1), _LOT - _OVERLAP):
+        end = min(top + _LOT, height)
+        parts = []
+        for one in file.components:
+            side = 8 * one.step[0]
+            parts.append(replace(one, coefficients=one.coefficients[top // side : -(-end // side)]))
+        yield top, Coefficients((end - top, width), parts, file.ycc)
+
+
+@dataclass(frozen=True)
+class _Lot:
+    """What :class:`Overshoot` says of all of it, of some rows; ``places`` by scale."""
+
+    levels: dict[int, float]
+    places: dict[int, tuple[int, int]]
+    beyond: float
+
+
+def _of_lot(file: Coefficients) -> _Lot:
     samples = _samples(file)
     shown = np.clip(samples, 0, 255)
     if file.ycc:
@@ -96,10 +137,7 @@ def of_coefficients(file: Coefficients) -> Overshoot:
         row, column = np.unravel_index(int(windows.argmax()), windows.shape)
         levels[scale] = float(np.sqrt(windows.max()))
         places[scale] = (int(row) * scale, int(column) * scale)
-    worst = max(levels, key=lambda scale: levels[scale] / THRESHOLDS[scale])
-    beyond = max(float(samples.max()) - 255, -float(samples.min()), 0.0)
-    score = max(levels[worst] / THRESHOLDS[worst], beyond / BEYOND)
-    return Overshoot(file.size, levels, score, worst, places[worst], beyond)
+    return _Lot(levels, places, max(float(samples.max()) - 255, -float(samples.min()), 0.0))
 
 
 def _samples(file: Coefficients) -> FloatArray:

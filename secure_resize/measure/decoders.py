@@ -1,7 +1,8 @@
-"""Other libraries' JPEG decoders as black boxes, called the way their users call them; for auditing, never for use.
+"""Other libraries' decoders as black boxes, called the way their users call them; for auditing, never for use.
 
-Many of them can scale while they decode, by 1/2, 1/4 or 1/8: they average before they cut off to [0, 255], where a full
-decode cuts off first. Each decoder is one small function with a lazy import, registered under ``library:call``.
+Many JPEG decoders can scale while they decode, by 1/2, 1/4 or 1/8: they average before they cut off to [0, 255], where
+a full decode cuts off first. Decoders of other formats that scale are resizes of what the file holds, and are probed as
+such. Each decoder is one small function with a lazy import, registered under ``library:call``.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import io
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,14 +29,15 @@ SCALES = (1, 2, 4, 8)
 
 @dataclass(frozen=True)
 class Decoder:
-    """A library's JPEG decoder: ``decoder(data, size)`` gives a uint8 array (h, w, 3), or (h, w) for grey files.
+    """A library's decoder: ``decoder(data, size)`` gives a uint8 array (h, w, 3), or (h, w) for grey files.
 
     ``module`` is what has to be installed, ``package`` the distribution whose version counts. ``scales`` are the
     fractions 1/2, 1/4, 1/8 at which the decoder itself can scale, (1,) for one that decodes in full alone. ``then``
     names the scaler that takes what was decoded to the size asked for; ``""`` where there is none and the size has to
     be the file's, divided by one of ``scales``. ``rounds_up``: whether it is then rounded up, as libjpeg does.
     ``exact``: whether the inverse DCT is the accurate one. ``default``: whether the library's users get this unless
-    they ask for something else. ``note``: what its name does not say.
+    they ask for something else. ``form``: the format that it reads, by Pillow's name, and ``saved`` what Pillow has to
+    be told to write it without loss. ``note``: what its name does not say.
     """
 
     name: str
@@ -47,6 +49,8 @@ class Decoder:
     rounds_up: bool = True
     exact: bool = True
     default: bool = False
+    form: str = "JPEG"
+    saved: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
 
     def factor(self, in_size: Size, size: Size) -> int:
@@ -68,7 +72,7 @@ class Decoder:
         return (in_size[0] + up) // scale, (in_size[1] + up) // scale
 
     def __call__(self, data: bytes, size: Size) -> Image:
-        """Decode the JPEG file ``data`` to ``size`` = (height, width) through the real library."""
+        """Decode the file ``data`` to ``size`` = (height, width) through the real library."""
         out = np.asarray(self.call(data, size, self.factor(_size_of(data), size)))
         return np.ascontiguousarray(out[..., 0] if out.ndim == 3 and out.shape[2] == 1 else out, dtype=np.uint8)
 
@@ -111,9 +115,13 @@ def register_decoder(
     return register
 
 
-def get_decoder(name: str) -> Decoder:
-    """The decoder of that name, its library being installed; else ValueError or ImportError."""
+def get_decoder(name: str, form: str = "") -> Decoder:
+    """The decoder of that name, which reads the format ``form``, its library being installed; else ValueError or
+    ImportError.
+    """
     decoder = DECODERS[name]
+    if form and decoder.form != form:
+        raise ValueError(f"the decoder {name!r} reads {decoder.form} files, not {form}")
     if not decoder.installed:
         raise ImportError(f"the decoder {name!r} needs {decoder.package}: pip install {decoder.package}")
     return decoder
@@ -261,3 +269,33 @@ def _pyvips_shrink(data: bytes, size: Size, scale: int) -> Any:
 @register_decoder("imageio:imread", "imageio", default=True, note="Pillow's full decode")
 def _imageio(data: bytes, size: Size, scale: int) -> Any:
     return load("imageio.v3").imread(data, extension=".jpg")
+
+
+# Other formats.
+
+
+@register_decoder(
+    "pillow:jpeg2000+reduce",
+    "PIL",
+    package="pillow",
+    scales=(2, 4, 8),
+    form="JPEG2000",
+    saved={"irreversible": False, "num_resolutions": 6},
+    note="the low band of the 5/3 wavelet, which skips most of what it should average",
+)
+def _pillow_jpeg2000(data: bytes, size: Size, scale: int) -> Any:
+    with _opened(data) as picture:
+        picture.reduce = scale.bit_length() - 1
+        return np.asarray(picture)
+
+
+@register_decoder(
+    "pyvips:webp+scale",
+    "pyvips",
+    scales=(2, 4, 8),
+    form="WEBP",
+    saved={"lossless": True, "exact": True},
+    note="libwebp cuts off each sample, then takes the mean",
+)
+def _pyvips_webp(data: bytes, size: Size, scale: int) -> Any:
+    return load("pyvips").Image.new_from_buffer(data, "", scale=1 / scale).numpy()

@@ -54,7 +54,7 @@ def _captions(row: Row) -> dict[str, str]:
     height, width = answer["size"] or (0, 0)
     return {
         "source": "the picture, with a box around what is suspicious",
-        "seen": f"what {answer['scaler']} makes of it at {height}x{width}",
+        "seen": f"what {answer['scaler'] or 'a decoder that scales'} makes of it at {height}x{width}",
         "fixed": "what robust scaling makes of it",
         "difference": "the difference of the two; grey where there is none",
     }

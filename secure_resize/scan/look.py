@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..decoding import REFUSED, DecodeError, set_upright, whole_picture
-from ..detect import KINDS, RATE, UNKNOWN_RATE, Suspicion, Target, examine, likely_targets
+from ..detect import KINDS, RATE, UNKNOWN_RATE, Suspicion, Target, examine, examine_file, likely_targets, not_looked_at
 from ..measure.scalers import get_scaler, load
 from ..scaling import check_size, resize
 from .units import LIMITS, Data, Item, Limits, Trouble, as_pixels, looks_like_an_image, read_file
@@ -139,19 +140,27 @@ class Look:
         seen_any = False
         for image in views(data, self.limits, troubles):
             seen_any = True
-            targets, tried = self._targets(image)
-            if not targets:
-                continue
-            rate = self.rate or (RATE if len(targets) == 1 else UNKNOWN_RATE)
-            found = examine(image, targets, calibration=self.calibration, file=file, rate=rate, tried=tried)[0]
-            if worst is None or _order(found) > _order(worst[0]):
+            found = self._examined(image, file)
+            if found is not None and (worst is None or _order(found) > _order(worst[0])):
                 worst = found, image
             file = None  # the coefficients are those of all views
+        if seen_any and isinstance(data, bytes) and importlib.util.find_spec("jpeglib") is not None:
+            why = not_looked_at(data)
+            troubles += [Trouble("SR406", f"what its coefficients hide was not looked at: {why}")] if why else []
         if worst is None:
             return Row(id, dict(_NOTHING) if seen_any else None, tuple(troubles))
         found, image = worst
         pictures = drawn(image, found) if self.pictures and found.suspicious else {}
         return Row(id, _plain(found), tuple(troubles), pictures, (image.shape[0], image.shape[1]))
+
+    def _examined(self, image: Image, file: bytes | None) -> Suspicion | None:
+        """The worst suspicion of one view and of the ``file`` behind it; None for what no model shrinks."""
+        targets, tried = self._targets(image)
+        if targets:
+            rate = self.rate or (RATE if len(targets) == 1 else UNKNOWN_RATE)
+            return examine(image, targets, calibration=self.calibration, file=file, rate=rate, tried=tried)[0]
+        found = examine_file(file) if file is not None else None
+        return found if found is not None and found.suspicious else None
 
     def _targets(self, image: Image) -> tuple[list[Target], int | None]:
         """What the picture is examined against, and of how many that were thought of where those are not all."""

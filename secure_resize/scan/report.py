@@ -148,8 +148,12 @@ def suspicion(row: Row) -> Finding:
     """The finding of a suspicious picture."""
     answer = row.answer or {}
     height, width = answer["size"] or (0, 0)
+    # A finding without a scaler is about the file itself.
+    how = f"resized to {height}x{width} by {answer['scaler']}"
+    if not answer["scaler"]:
+        how = "decoded by a decoder that scales, or one that is not exact,"
     message = (
-        f"resized to {height}x{width} by {answer['scaler']} it may be another picture: {answer['detector']} "
+        f"{how} it may be another picture: {answer['detector']} "
         f"{answer['score']:.4g}, threshold {answer['threshold']:.4g}, p = {answer['p_value']:.2g}"
     )
     evidence = {name: answer[name] for name in FIELDS if name != "suspicious"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.util
 import json
 import os
 import tempfile
@@ -228,9 +229,11 @@ def _versions(look: Look) -> dict[str, str]:
 
 def _facts(look: Look) -> dict[str, Any]:
     single = look.size is not None and len(look.scalers or KINDS) == 1
+    looked = importlib.util.find_spec("jpeglib") is not None
     return {
         "size": look.size or "any",
         "scalers": look.scalers or KINDS,
         "false_positive_rate": look.rate or (RATE if single else UNKNOWN_RATE),
+        "jpeg_coefficients": "looked at" if looked else "not looked at: pip install 'secure-resize[jpeg]'",
         "calibration": "shipped" if look.calibration is None else look.calibration.source or "the user's own",
     }

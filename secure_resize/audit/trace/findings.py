@@ -151,7 +151,7 @@ def _row(call: Call, gain: Gain, measured: int, seconds: float, folder: str) -> 
 
 def _rule(call: Call) -> str:
     if call.kind == "decode":
-        return "SR109"
+        return "SR110" if call.options[:1] == (1,) else "SR109"
     families = [FAMILIES[one] for one in call.libraries if one in FAMILIES]
     return families[0] if families else call.hook.rule
 

@@ -66,6 +66,8 @@ class Gains:
         _, scaler, kind = hook.describe(*options)
         if kind == "decode":
             factor = int(options[0])
+            if factor == 1:
+                return Gain(None, "vulnerable", "decodes by a transform that wraps round on extreme coefficients")
             verdict = "vulnerable" if factor >= 4 else "weak"
             return Gain(None, verdict, f"scales by {factor} before it clips: coefficients that no pixels have steer it")
         open_sizes = None in (*in_size, *out_size)

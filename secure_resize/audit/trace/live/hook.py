@@ -45,7 +45,7 @@ class Hook(NamedTuple):
     ``pixels`` gives the image, by which label maps are known, where nearest is asked for. ``prepare`` notes what a call
     is going to change: then ``read`` is given (that, the result). ``graphs``: whether torch's compilers may read it.
     ``again(in_size, out_size, *options)``: the same call as a function of an array (H, W, C), for what is none of the
-    scalers and is to be measured.
+    scalers and is to be measured. ``unscaled(result)``: how a call that scales nothing is noted once it was replaced.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Hook(NamedTuple):
     graphs: bool = False
     shown: str = ""
     again: Callable[..., Callable[[Any], Any]] | None = None
+    unscaled: Callable[[Any], Sight] | None = None
 
 
 ROWS: dict[str, Hook] = {}

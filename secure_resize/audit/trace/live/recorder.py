@@ -87,6 +87,8 @@ class Recorder:
         done: str,
     ) -> None:
         sight = hook.read(args, kwargs, result if hook.prepare is None else (before, result))
+        if sight is None and hook.unscaled is not None and done.startswith("replaced"):
+            sight = hook.unscaled(result)
         if sight is None:
             return
         at = user_frame(frame)

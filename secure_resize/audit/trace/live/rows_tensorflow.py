@@ -176,6 +176,17 @@ for _function, _name, _describe, _read in (
     )(_read)
 
 
+def _decoding(ratio: int) -> Described:
+    return "dct_method=INTEGER_FAST" if ratio == 1 else f"ratio={ratio}", "", "decode"
+
+
+def _inexact(result: Any) -> Sight:
+    """A decode in full that was replaced by an exact one."""
+    shape = _shape(result) or (None,) * 3
+    size = (shape[-3], shape[-2]) if len(shape) >= 3 else (None, None)
+    return Sight(size, size, result.dtype, shape[-1], (1,), _graph(result))
+
+
 def _decoded(place: int) -> Any:
     def read(args: Arguments, kwargs: Keywords, result: Any) -> Sight | None:
         ratio = int(argument(args, kwargs, place, "ratio", 1) or 1)
@@ -195,7 +206,16 @@ for _function, _name, _place in (
     ("decode_and_crop_jpeg", "tf.io.decode_and_crop_jpeg", 3),
     ("DecodeAndCropJpeg", "tf.raw_ops.DecodeAndCropJpeg", 3),
 ):
-    hook(_name, OPERATIONS, _function, "SR109", lambda ratio: (f"ratio={ratio}", "", "decode"))(_decoded(_place))
+    hook(_name, OPERATIONS, _function, "SR109", _decoding, unscaled=_inexact)(_decoded(_place))
+
+# These scale nothing, and decode JPEG, whatever they are called, by a fast transform that cannot be turned off.
+for _function, _name in (
+    ("decode_image", "tf.io.decode_image"),
+    ("DecodeImage", "tf.raw_ops.DecodeImage"),
+    ("decode_png", "tf.io.decode_png"),
+    ("DecodePng", "tf.raw_ops.DecodePng"),
+):
+    hook(_name, OPERATIONS, _function, "SR110", _decoding, unscaled=_inexact)(lambda args, kwargs, result: None)
 
 unseen(
     "tf.saved_model.load",
