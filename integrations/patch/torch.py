@@ -108,9 +108,7 @@ def interpolate(call: Call) -> Answer:
     if torch.jit.is_tracing():  # an array would stand in the graph as a constant
         exact, limits = (_mean(image.double(), after, kernel) + 0.5).floor(), torch.iinfo(image.dtype)
         return Done(_laid_out(exact.clamp(limits.min, limits.max).to(image.dtype), image), kernel)
-    shape = (*image.shape[:2], *after)
-    small = torch.from_numpy(scale_axes(image.detach().cpu().numpy(), shape, kernel)).to(image.device)
-    return Done(_laid_out(small, image), kernel)
+    return Done(_by_array(image.detach().cpu(), after, kernel).to(image.device), kernel)
 
 
 def _role(call: Call, image: Any, mode: str, after: tuple[int, ...]) -> Answer:
@@ -153,10 +151,21 @@ def _fast(image: Any, size: tuple[int, ...], kernel: KernelName) -> Any:
     if image.requires_grad or image.dim() != 4 or level >= 0 or torch.jit.is_tracing():
         return None
     try:
-        pixels = image.numpy()
+        return _by_array(image, size, kernel)
     except RuntimeError:  # within vmap, grad and others of torch.func
         return None
-    return _laid_out(torch.from_numpy(scale_axes(pixels, (*image.shape[:2], *size), kernel)), image)
+
+
+def _by_array(image: Any, size: tuple[int, ...], kernel: KernelName) -> Any:
+    """A tensor (N, C, ..., H, W) scaled in its own memory format: decoded pictures are (N, H, W, C) in memory."""
+    torch, last = _torch(), tuple(range(2, image.dim()))
+    (n, channels), apart = image.shape[:2], image.permute(0, *last, 1)
+    if not image.is_contiguous() and apart.is_contiguous():
+        small = torch.from_numpy(scale_axes(apart.numpy(), (n, *size, channels), kernel))
+        small = small.permute(0, image.dim() - 1, *(place - 1 for place in last))
+        # torch takes a batch of one for contiguous where its stride says nothing, as of image[None].
+        return small if image.stride(0) >= image.stride(2) * image.shape[2] else small.contiguous()
+    return _laid_out(torch.from_numpy(scale_axes(image.numpy(), (n, channels, *size), kernel)), image)
 
 
 def _mean(image: Any, size: tuple[int, ...], kernel: str = "area") -> Any:
