@@ -102,8 +102,9 @@ def resize(
     Returns
     -------
     A tensor of the same rank, its static shape set as far as known. float32: ``tf.image.resize(..., antialias=True)``,
-    on the graph path to the bit, on the host within 10⁻⁴ of a level of 255 (lanczos and mitchellcubic of noise: twice
-    that), which is TensorFlow's rounding; our own methods, the bound of :func:`secure_resize.resize`. Floating images
+    to the bit on the graph path, which ``"auto"`` takes for bicubic, lanczos and mitchellcubic; else, on the host,
+    within 10⁻⁴ of a level of 255 (with ``path="host"`` lanczos and mitchellcubic of noise within twice that), which is
+    TensorFlow's rounding; our own methods, the bound of :func:`secure_resize.resize`. Floating images
     have gradients (on the graph path TensorFlow's operations, but area, have no second ones). Two limits of
     TensorFlow: its threads read subnormal float32 values as zero; and where XLA compiles the graph path for sizes
     unknown to the trace, it rounds the weights' last bits its own way (not those of area).
@@ -140,7 +141,9 @@ def resize(
         else:
             kernel = METHODS[method].kernel if method in METHODS else method
             exact = kernel is not None and out == images.dtype and out in EXACT
-            run = host.resize if chosen_path(path) == "host" else graph.resize
+            # What TensorFlow's rounding moves further than 10⁻⁴ of a level is left to TensorFlow, unless asked for.
+            by_host = path == "host" or (chosen_path(path) == "host" and (exact or method not in UNEVEN))
+            run = host.resize if by_host else graph.resize
             result = run(_differentiable(images), wanted, kernel if exact and kernel else method, exact=exact)
         return with_shape(_as_dtype(result, out), images, wanted)
 
@@ -179,6 +182,9 @@ def check_method(method: Any, defense: str, path: str) -> str | None:
     elif path == "graph":
         raise ValueError(f"defense={defense!r} runs on the host alone, got path={path!r}; valid: auto, host")
     return scaler
+
+
+UNEVEN = ("bicubic", "lanczos3", "lanczos5", "mitchellcubic")
 
 
 def _differentiable(images: Tensor) -> Tensor:
