@@ -18,6 +18,8 @@ from secure_resize.measure.scalers import SCALERS
 from secure_resize.reconstruction.keys import image_keys
 from secure_resize.reconstruction.plan import make_plan
 
+pytestmark = pytest.mark.once
+
 pytest.importorskip("cv2")
 KEY, OTHER = bytes(range(32)), bytes(range(32, 64))
 # Whole and other ratios, one axis only, windows without candidates (linear below 2, cubic).

@@ -14,6 +14,8 @@ from secure_resize.attacks.craft import Problem
 from secure_resize.measure.quality import psnr_luma, share
 from secure_resize.measure.scalers import SCALERS
 
+pytestmark = pytest.mark.once
+
 # Sampling filters, of three libraries: what the direct attack is for.
 SAMPLING = [
     f"{library}:{name}"

@@ -8,6 +8,8 @@ from secure_resize.cli import main
 from secure_resize.evaluate import classifier, run
 from secure_resize.evaluate.pairs import square
 
+pytestmark = pytest.mark.once
+
 torch = pytest.importorskip("torch")
 Image = pytest.importorskip("PIL.Image")
 

@@ -23,6 +23,8 @@ from secure_resize.detect import (
 from secure_resize.detect.calibration import Calibration, cell_of, interval, shipped
 from secure_resize.detect.fields import box_mean
 
+pytestmark = pytest.mark.once
+
 pytest.importorskip("cv2")
 TARGET = Target("opencv:linear", (64, 64))
 

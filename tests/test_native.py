@@ -30,6 +30,8 @@ import native_fuzz  # noqa: E402
 from secure_resize.core import native  # noqa: E402
 from secure_resize.core.native.views import view_of  # noqa: E402
 
+pytestmark = pytest.mark.once
+
 LEVELS = native.levels()
 PILLOW_KERNELS = [name for name, kernel in KERNELS.items() if not kernel.integrated]
 Array = np.ndarray[Any, Any]

@@ -23,6 +23,8 @@ from secure_resize.scaling import MAX_AXIS
 _native = pytest.importorskip("secure_resize.core.native._native", reason="the C extension was not built")
 from secure_resize.core import native  # noqa: E402
 
+pytestmark = pytest.mark.once
+
 LEVELS = native.levels()
 
 

@@ -12,6 +12,8 @@ from hypothesis import given, settings, strategies as st
 from secure_resize.core.kernels import KERNELS, Kernel
 from secure_resize.core.taps import area_taps, fixed_taps
 
+pytestmark = pytest.mark.once
+
 sizes = st.integers(1, 2048)
 
 

@@ -423,13 +423,24 @@ def test_the_host_is_where_tf_data_of_this_process_calls(host_calls):
     ):
         mapped(dataset, function)
         assert len(host_calls) == count
-    nested = tf.data.Dataset.range(1).interleave(lambda _: dataset.map(srtf.Resize((5, 5), "bicubic")))
+    nested = tf.data.Dataset.range(1).interleave(lambda _: dataset.map(srtf.Resize((5, 5), "gaussian")))
     list(nested)
     assert len(host_calls) == 3
-    function = tf.function(lambda x: srtf.resize(x, (5, 5), "lanczos3"))
+    function = tf.function(lambda x: srtf.resize(x, (5, 5), "hamming"))
     [result] = mapped(dataset, lambda x: function(x))
     assert result.shape == expected.shape
     assert len(host_calls) == 3
+
+
+@pytest.mark.parametrize("method", ["bicubic", "lanczos3", "lanczos5", "mitchellcubic"])
+def test_what_the_host_rounds_otherwise_is_tensorflows_own(method, host_calls):
+    image = noise(90, 70, 3)
+    stock = tf.image.resize(image, (20, 30), method, antialias=True)
+    [mapped_result] = mapped(tf.data.Dataset.from_tensors(image), srtf.Resize((20, 30), method))
+    for result in (srtf.resize(image, (20, 30), method), mapped_result):
+        np.testing.assert_array_equal(result, stock)
+    assert not host_calls
+    np.testing.assert_allclose(srtf.resize(image, (20, 30), method, path="host"), stock, rtol=0, atol=3e-4)
 
 
 def test_a_dataset_within_a_function_is_of_the_graph(host_calls):

@@ -23,11 +23,14 @@ import secure_resize as sr
 from secure_resize.integrations.torchvision import functional, kinds, v2
 
 # torch uses in its forward mode what it deprecates.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:.*torch.jit.* is deprecated",
-    "ignore::torch.jit.TracerWarning",
-    "ignore:The .grad attribute of a Tensor that",
-)
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.filterwarnings(
+        "ignore:.*torch.jit.* is deprecated",
+        "ignore::torch.jit.TracerWarning",
+        "ignore:The .grad attribute of a Tensor that",
+    ),
+]
 
 ROBUST = [name for name, kernel in sr.KERNELS.items() if kernel.robust]
 SIZES = [(20, 31), (80, 40), (61, 30), (90, 120), (10, 80)]  # of 61 × 87
