@@ -323,3 +323,9 @@ def test_windows_are_means():
         windows = np.lib.stride_tricks.sliding_window_view(planes, (side, side), (0, 1))
         # float32 sums of up to 121 numbers
         np.testing.assert_allclose(box_mean(planes, side), windows.mean((3, 4)), atol=1e-6)
+
+
+def test_a_suspicion_prints_on_a_line():
+    found = sr.inspect(np.zeros((64, 64, 3), np.uint8), (16, 16), scaler="opencv:linear")
+    assert found.hidden.shape == (16, 16, 3)
+    assert "\n" not in repr(found)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -67,7 +67,7 @@ class Suspicion:
     scaler: str
     size: Size
     box: tuple[int, int, int, int] | None = None
-    hidden: Image | None = None
+    hidden: Image | None = field(default=None, repr=False)
     bound: float = 0.0
     note: str = ""
 
