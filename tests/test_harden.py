@@ -4,6 +4,7 @@ import functools
 import importlib
 import pickle
 import random
+import re
 import subprocess
 import sys
 import warnings
@@ -14,6 +15,12 @@ import pytest
 import secure_resize as sr
 
 torch = pytest.importorskip("torch")
+
+
+def without_addresses(value):
+    return re.sub(r" at 0x\w+", "", repr(value))
+
+
 torchvision = pytest.importorskip("torchvision")
 from torchvision import tv_tensors  # noqa: E402
 from torchvision.transforms import v2  # noqa: E402
@@ -77,7 +84,7 @@ def test_examples_sample_before_and_not_after(row, source):
     assert gain(row, hardened) < 0.5
     if row.name not in ("keras", "keras_hub"):  # which pickle by their own archives
         again = pickle.loads(pickle.dumps(hardened))
-        assert repr(again) == repr(hardened)
+        assert without_addresses(again) == without_addresses(hardened)
         assert gain(row, again) < 0.5
 
 

@@ -36,6 +36,13 @@ def _least(scale: Any) -> float:
     return float(scale[0]) if isinstance(scale, list | tuple) else 1 - float(scale)
 
 
+def _call(transform: Any, picture: Any) -> Any:
+    """LetterBox takes a dict of labels first; the others a picture."""
+    if any(one.__name__ == "LetterBox" for one in type(transform).__mro__):
+        return transform(image=picture)
+    return transform(picture)
+
+
 HARDENERS.add(
     Hardener(
         "ultralytics",
@@ -44,6 +51,7 @@ HARDENERS.add(
         _decide,
         replaces="LetterBox, ClassifyLetterBox and CenterCrop of ultralytics.data.augment",
         shares="all but the transforms on the way to a replaced one",
+        call=_call,
         examples=(
             "from ultralytics.data.augment import LetterBox\nLetterBox((64, 64))",
             "from ultralytics.data.augment import CenterCrop\nCenterCrop(64)",
