@@ -5,9 +5,11 @@ import hashlib
 import io
 import json
 import math
+import os
 import re
 import shutil
 import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -145,14 +147,11 @@ def test_text_has_no_control_characters_and_one_line_for_each_finding(report):
         assert line.isprintable()
 
 
-def test_a_terminal_gets_colours_and_nothing_of_the_findings(monkeypatch):
+def check_a_terminal():
     class Terminal(io.StringIO):
         def isatty(self):
             return True
 
-    monkeypatch.setenv("TERM", "xterm-256color")
-    monkeypatch.setenv("COLUMNS", "60")
-    monkeypatch.delenv("NO_COLOR", raising=False)
     found = [example(message=name, context=name, advice=name, place=Place(name, 1)) for name in HOSTILE]
     out = Terminal()
     reporting.write_text(report_of(*found), out)
@@ -163,6 +162,16 @@ def test_a_terminal_gets_colours_and_nothing_of_the_findings(monkeypatch):
     assert max(map(len, plain.split("\n"))) <= 60
     assert "]8;;" in plain
     assert "\x1b]8" not in out.getvalue()
+
+
+def test_a_terminal_gets_colours_and_nothing_of_the_findings():
+    """In a process of its own: what other tests imported changes what rich takes a terminal for."""
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": "60"}
+    environment.pop("NO_COLOR", None)
+    path = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})"
+    code = f"{path}; import test_report; test_report.check_a_terminal()"
+    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
 
 
 class Reader(HTMLParser):
