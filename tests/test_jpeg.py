@@ -48,7 +48,9 @@ def decoder_here(name):
     saved = {"format": decoder.form, **decoder.saved}
     try:
         decoder(file_of(np.zeros((64, 64, 3), np.uint8), **saved), decoder.size((64, 64), decoder.scales[0]))
-    except (OSError, RuntimeError) as error:  # the C library behind it is missing
+    except (OSError, RuntimeError) as error:
+        if name.partition(":")[0] not in ("pyvips", "turbojpeg"):  # whose packages may lack the C library behind them
+            raise
         pytest.skip(str(error))
     return get_decoder(name)
 

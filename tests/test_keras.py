@@ -98,6 +98,8 @@ def test_layer_masks_boxes_and_labels_of_a_dict(batch):
     try:
         expected = keras.layers.Resizing(60, 80, **options)(data)
     except (TypeError, ValueError, NotImplementedError) as error:
+        if tuple(map(int, keras.__version__.split(".")[:2])) >= (3, 10):  # which take such dicts
+            raise
         pytest.skip(f"Keras {keras.__version__}: {error}")
     result = srk.Resizing(60, 80, **options)(data)
     if np.array_equal(np.round(numbers(expected["segmentation_masks"])), numbers(expected["segmentation_masks"])):

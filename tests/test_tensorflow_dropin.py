@@ -232,9 +232,28 @@ DIFFERENCES = [
         "none of the antialiased methods",
         "on the host path, and of area",
         "the host's gradient is a linear map too",
-        lambda: None,
+        lambda: check_second_derivatives(),
     ),
 ]
+
+
+def second_derivative(resize):
+    x = tf.constant(np.random.default_rng(0).random((1, 12, 10, 1), np.float32))
+    with tf.GradientTape() as outer:
+        outer.watch(x)
+        with tf.GradientTape() as inner:
+            inner.watch(x)
+            energy = tf.reduce_sum(resize(x) ** 2)
+        slope = tf.reduce_sum(inner.gradient(energy, x) ** 2)
+    return outer.gradient(slope, x)
+
+
+def check_second_derivatives():
+    with pytest.raises(LookupError):
+        second_derivative(lambda x: tf.image.resize(x, (4, 3), antialias=True))
+    for options in ({"path": "host"}, {"method": "area", "path": "host"}, {"method": "area", "path": "graph"}):
+        found = second_derivative(lambda x, options=options: srtf.resize(x, (4, 3), **options))
+        assert float(tf.reduce_min(tf.abs(found))) > 0
 
 
 @pytest.mark.parametrize("difference", DIFFERENCES, ids=lambda row: row[0])
