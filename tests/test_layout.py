@@ -68,6 +68,7 @@ LAYERS = [
     },
     {"detect.targets"},
     {"detect.views", "detect.fields"},
+    {"detect.phases"},
     {"detect.detectors"},
     {"detect.certificate", "detect.field", "detect.file", "detect.search"},
     {"detect.calibration"},

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..measure.scalers import SCALERS, load
-from .detectors import DETECTORS, Measured
+from .detectors import DETECTORS, Detector, Measured
 from .targets import Target, as_targets
 from .views import View, as_picture
 
@@ -32,6 +32,7 @@ __all__ = [
     "RATIOS",
     "Calibration",
     "Sample",
+    "applies",
     "calibrate",
     "cell_of",
     "findings",
@@ -220,14 +221,18 @@ class Sample:
         self.outputs.setdefault(cell, []).append(view.target.size[0] * view.target.size[1])
 
 
+def applies(row: Detector, view: View) -> bool:
+    """Whether a row decides by calibration, and the target's outputs are enough for it."""
+    return row.decides and row.fixed is None and min(view.target.size) >= row.smallest
+
+
 def findings(view: View, names: Iterable[str]) -> dict[str, Measured]:
     """What the rows of ``names`` that decide by calibration find, where they have anything to say."""
     found = {}
     for row in (DETECTORS[name] for name in names):
-        if row.decides and row.fixed is None and min(view.target.size) >= row.smallest:
-            one = row.measure(view)
-            if one is not None:
-                found[row.name] = one
+        one = row.measure(view) if applies(row, view) else None
+        if one is not None:
+            found[row.name] = one
     return found
 
 
