@@ -58,6 +58,7 @@ class Phases:
         self.view = view
         self.channels = view.source.shape[2]
         self._residuals: dict[Place, _Residual] = {}
+        self._near: dict[Place, FloatArray] = {}  # around what is not read, of what is
 
     def residual(self, place: Place) -> _Residual:
         """At a place that is so many steps further down and to the right."""
@@ -133,7 +134,9 @@ class Phases:
     def _by_chance(self, place: Place, side: int, power: bool, part: slice = ALL) -> float:
         """The largest that stands out where nothing is read, of what is read; 1 at least."""
         one = self.residual(place)
-        near = self._around(self.read.energy, min(self.read.mean, one.mean))
+        if place not in self._near:
+            self._near[place] = self._around(self.read.energy, min(self.read.mean, one.mean))
+        near = self._near[place]
         return max(1.0, peak(self._stands_out(one, near, side, power, part))[0])
 
     def _differs(self, side: int) -> npt.NDArray[np.bool_]:
