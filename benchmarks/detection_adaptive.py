@@ -17,7 +17,8 @@ from torch.nn.functional import avg_pool2d, pad
 
 import secure_resize as sr
 from secure_resize.detect import DETECTORS, Target, View, examine, shipped
-from secure_resize.detect.phases import EXPONENT, FLOOR, UNREAD, WIDE
+from secure_resize.detect.detectors import LEAST_WHOLE
+from secure_resize.detect.phases import EXPONENT, FLOOR, LEAST, UNREAD, WIDE
 from secure_resize.measure.sampling import sampled_axis
 
 Picture = npt.NDArray[np.uint8]
@@ -93,9 +94,13 @@ class Model:
             return side**2 * mean / (near + torch.relu(avg_pool2d(power, side, 1)[0, 0] - mean))
 
         near = torch.maximum(around(unread[0][1], means[1]), around(everywhere, everywhere.mean()))
-        found = {"phase": means[0] / (means[1] + 4 * 3)}
+        differs = ((self.at(image, 0, 0) - self.area @ image @ self.area.T) ** 2).sum(0, keepdim=True)
+        whole = differs.mean() >= LEAST_WHOLE**2 * 3
+        differs = differs[:, 1:-1, 1:-1]
+        found = {"phase": means[0] / (means[1] + 4 * 3) * whole}
         for name, side, energies in ROWS:
-            score = stands_out(read, near, side, energies).amax()
+            change = avg_pool2d(differs[None], side, 1)[0, 0] >= LEAST**2 * 3
+            score = (stands_out(read, near, side, energies) * change).amax()
             chances = [
                 stands_out(one, around(read[1], torch.minimum(means[0], mean)), side, energies).amax()
                 for one, mean in zip(unread, means[1:], strict=True)
