@@ -368,6 +368,17 @@ def test_what_is_not_computed_changes_no_answer(source, attacked, photos, monkey
         assert one.p_value <= full.p_value
 
 
+@pytest.mark.parametrize(("by", "filter"), [(2, "NEAREST"), (4, "NEAREST"), (4, "BILINEAR"), (4, "BICUBIC")])
+def test_enlarged_pictures_are_not_found_at_the_size_that_they_had(photos, by, filter):
+    """What a scaler reads of them stands out, but is what a person sees."""
+    pillow = pytest.importorskip("PIL.Image")
+    for name in ("grass.png", "coffee.png", "page.png"):
+        small = pillow.fromarray(np.dstack([photos[name]] * 3)[:96, :96, :3])
+        large = np.asarray(small.resize((96 * by, 96 * by), pillow.Resampling[filter]))
+        found = examine(large, [Target("opencv:linear", (96, 96))])[0]
+        assert not found.suspicious, (name, found)
+
+
 def test_the_kept_border_is_the_pictures_own():
     """Views of one size take turns: what one has continued by its border is not taken for another's."""
     rng = np.random.default_rng(0)

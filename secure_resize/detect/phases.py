@@ -18,6 +18,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from ..scaling import resize
 from .fields import energy, inner, line_energy, lines, peak, window_sums
 from .views import View
 
@@ -39,6 +40,10 @@ EXPONENT = 0.75
 # Levels RMS by which what a scaler shows has to differ from the mean of all pixels, which is what a person sees. Where
 # a picture was enlarged before, pixels that are read do stand out, but show nothing else.
 LEAST = 12.0
+# The least share of that, squared, by which the source has to differ from what is shown, enlarged. A picture that was
+# enlarged before by a filter differs less: what a person sees is what is shown, only softer. (A checkerboard that is
+# enlarged bilinearly keeps a ninth of its power.)
+APART = 0.05
 ALL = slice(None)
 
 
@@ -140,9 +145,21 @@ class Phases:
         return max(1.0, peak(self._stands_out(one, near, side, power, part))[0])
 
     def _differs(self, side: int) -> npt.NDArray[np.bool_]:
-        """Whether what is shown in each window differs from what is seen."""
-        change = inner(energy(self.view.difference), 1)
-        return np.asarray(window_sums(change, side, 1) >= LEAST**2 * self.channels * side**2)
+        """Whether what is shown in each window differs from what is seen, and the source from what is shown."""
+        change, apart = (window_sums(x, side, 1) for x in self._changes)
+        return np.asarray((change >= LEAST**2 * self.channels * side**2) & (apart >= np.float32(APART) * change))
+
+    @cached_property
+    def _changes(self) -> tuple[FloatArray, FloatArray]:
+        """By output, (h-2, w-2): the square of what is shown minus what is seen; the mean square of the source minus
+        what is shown, enlarged to its size.
+        """
+        source = self.view.source
+        shown: npt.NDArray[np.uint8] = resize(self.view.hidden, source.shape[:2], kernel="bilinear")
+        apart = np.maximum(source, shown) - np.minimum(source, shown)
+        squares = resize(np.multiply(apart, apart, dtype=np.uint16), self.view.target.size)
+        total = squares.astype(np.float32).sum(axis=2)
+        return inner(energy(self.view.difference), 1), inner(total, 1)
 
     def at_most(self, side: int, power: bool) -> Iterator[float]:
         """Never less than the score, ever nearer to it: of the first place where nothing is read alone."""
