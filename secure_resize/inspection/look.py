@@ -165,14 +165,22 @@ def _by_targets(reading: Reading, sizes: Sequence[Size], scalers: Sequence[str])
 
 
 def _judged(seen: list[Seen], readings: Sequence[Reading], rate: float | None) -> list[Seen]:
-    """With the suspicions: each reading against all the scalers and sizes with which it was looked at, once."""
+    """With the suspicions: each reading against all the scalers and sizes with which it was looked at, once.
+
+    The false-positive rate is that of the picture: it is divided among all of them.
+    """
     found: dict[tuple[str, str, Size], Suspicion] = {}
-    for reading in readings:
-        targets = {
+    targets = {
+        reading.name: {
             Target(one.filter, one.size) for one in seen if one.reading == reading.name and one.filter in SCALERS
         }
-        if targets:
-            for suspicion in examine(reading.image, sorted(targets), rate=rate or UNKNOWN_RATE):
+        for reading in readings
+    }
+    tried = sum(map(len, targets.values()))
+    for reading in readings:
+        if targets[reading.name]:
+            chosen = sorted(targets[reading.name])
+            for suspicion in examine(reading.image, chosen, rate=rate or UNKNOWN_RATE, tried=tried):
                 found[reading.name, suspicion.scaler, suspicion.size] = suspicion
     return [replace(one, suspicion=found.get((one.reading, one.filter, one.size))) for one in seen]
 
