@@ -17,7 +17,7 @@ from ..measure.scalers import SCALERS
 from ..scaling import resize
 from .readings import Reading
 
-__all__ = ["Inspected", "Seen", "look_at"]
+__all__ = ["AVERAGES", "SAME", "Inspected", "Seen", "averages", "look_at"]
 
 Image = npt.NDArray[np.uint8]
 Size = tuple[int, int]
@@ -172,8 +172,8 @@ def _read_by(row: FrontEnd, view: View, readings: Sequence[Reading]) -> tuple[Re
 
     def apart(reading: Reading) -> float:
         scale: Callable[[Image, Size], Image] = _robust
-        if row.scalers and SCALERS[row.scalers[0]].installed:
-            scale = SCALERS[row.scalers[0]]
+        if row.scalers and SCALERS[name := SAME.get(row.scalers[0], row.scalers[0])].installed:
+            scale = SCALERS[name]
         made = view.by(scale, reading.image)
         return rms(made, view.image) if made.shape == view.image.shape else np.inf
 
@@ -217,10 +217,12 @@ def _judged(seen: list[Seen], readings: Sequence[Reading], rate: float | None) -
 
 
 def _averages(one: Seen) -> bool:
-    """Whether the filter is one that widens as it scales further, and leaves no pixel out."""
-    if one.filter not in SCALERS:
-        return one.note == AVERAGES
-    scaler = SCALERS[one.filter]
+    return averages(one.filter) if one.filter in SCALERS else one.note == AVERAGES
+
+
+def averages(name: str) -> bool:
+    """Whether a scaler's filter widens the further it scales, so that it leaves no pixel out."""
+    scaler = SCALERS[name]
     antialiased = scaler.algorithm.endswith("+antialias") and not scaler.algorithm.startswith("nearest")
     return bool(scaler.kernel) or antialiased or scaler.name == "opencv:area"
 
