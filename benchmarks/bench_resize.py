@@ -1,13 +1,13 @@
 """How fast is resize(), against everything else that scales a picture well? Prints Markdown tables.
 
-    python benchmarks/bench_resize.py [--rounds 15] [--simd-python PYTHON]
+    python benchmarks/bench_resize.py [--rounds 15] [--level avx2] [--rival-python NAME=PYTHON ...]
 
 uint8 RGB photographs, numpy in, numpy out, one pinned thread. Contenders take turns; every figure is the median over
 the rounds of a ratio within one round, so that what else the machine does cancels. Results are asserted before anything
 is timed: ours against the numpy reference, and against Pillow where the promise is Pillow's bytes.
 
-Pillow-SIMD takes the name of Pillow and so cannot be installed beside it: the benchmark makes an environment for it
-(``--simd-python`` names one that has it) and times it there in turn, and says so if it cannot.
+Rivals that are no dependency (Pillow-SIMD, fast_image_resize, pic-scale, libvips: rivals.py) get environments of their
+own, made here or named by ``--rival-python``, and are timed there in turn; what cannot be had is said.
 """
 
 from __future__ import annotations
@@ -16,16 +16,14 @@ import argparse
 import ctypes
 import importlib.metadata
 import math
-import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
-from typing import IO
 
 import numpy as np
+import rivals
 import timing
 
 import secure_resize as sr
@@ -43,60 +41,8 @@ CASES = [
 ]
 KERNELS = ("bilinear", "bicubic", "lanczos")
 DECODERS = ("JPEG decode (torchvision)", "JPEG decode (OpenCV)", "JPEG decode (torchvision), enlarged, quality 90")
+chosen = ""  # the level of "ours"; the machine's best, if none
 PAUSE = 0.003  # seconds, after which the threads sleep
-AT_LEAST = 0.004  # seconds a turn
-
-# Runs under the interpreter that has Pillow-SIMD: reads a case a line, answers with seconds a call.
-SIMD_WORKER = """
-import os, sys
-sys.path.insert(0, sys.argv[1])
-import numpy as np, timing
-from PIL import Image
-os.sched_setaffinity(0, {int(sys.argv[2])})
-import PIL
-print(PIL.__version__, flush=True)
-images = {}
-for line in sys.stdin:
-    path, height, width, kernel, at_least = line.split()
-    if path not in images:
-        images = {path: Image.fromarray(np.load(path))}
-    image, size, filter = images[path], (int(width), int(height)), Image.Resampling[kernel.upper()]
-    print(timing.seconds(lambda: image.resize(size, filter), float(at_least)), flush=True)
-"""
-
-
-class PillowSimd:
-    """Pillow-SIMD in a process of its own."""
-
-    def __init__(self, python: str) -> None:
-        core = str(min(os.sched_getaffinity(0)))
-        command = [python, "-c", SIMD_WORKER, str(Path(__file__).parent), core]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._to: IO[str] = self._process.stdin
-        self._from: IO[str] = self._process.stdout
-        self.version = self._from.readline().strip()
-        if not self.version:
-            raise RuntimeError("its process ended")
-
-    def timer(self, path: Path, size: tuple[int, int], kernel: str) -> Callable[[], float]:
-        """Times one resize of the array saved at ``path``."""
-
-        def time_once() -> float:
-            print(path, *size, kernel, AT_LEAST, file=self._to, flush=True)
-            return float(self._from.readline())
-
-        return time_once
-
-
-def make_simd_environment(folder: Path) -> str:
-    """An environment with Pillow-SIMD compiled for AVX2; its interpreter."""
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    python = str(folder / "bin" / "python")
-    install = [python, "-m", "pip", "install", "-q", "--no-binary", "pillow-simd", "pillow-simd", "numpy"]
-    subprocess.run(install, check=True, env={**os.environ, "CC": "cc -mavx2"}, capture_output=True)
-    return python
 
 
 def photograph(size: tuple[int, int]) -> np.ndarray:
@@ -157,13 +103,13 @@ def at_level(level: str, call: Callable[[], object]) -> Callable[[], object]:
     return run
 
 
-def lower_levels() -> list[str]:
-    """The C core's other instruction sets on this machine; none without it."""
+def levels() -> list[str]:
+    """The C core's instruction sets, from the one of "ours" down; none without it."""
     if sr.backend() == "reference":
         return []
     from secure_resize.core import native
 
-    return [level for level in native.levels() if level != native.level()]
+    return native.levels()[native.levels().index(chosen or native.level()) :]
 
 
 def contenders(image: np.ndarray, size: tuple[int, int]) -> dict[str, Callable[[], object]]:
@@ -201,7 +147,7 @@ def contenders(image: np.ndarray, size: tuple[int, int]) -> dict[str, Callable[[
     calls["JPEG decode (OpenCV)"] = lambda: cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
     calls["JPEG decode (torchvision)"] = lambda: torchvision.io.decode_jpeg(encoded)
     calls["JPEG decode (torchvision), enlarged, quality 90"] = lambda: torchvision.io.decode_jpeg(smooth)
-    for level in lower_levels():
+    for level in levels()[1:]:
         calls[f"ours area, {level}"] = at_level(level, ours(image, size, "area"))
     for kernel in KERNELS:
         filter = PIL.Image.Resampling[kernel.upper()]
@@ -218,14 +164,14 @@ def check(image: np.ndarray, size: tuple[int, int]) -> None:
         result = sr.resize(image, size, kernel=kernel)
         assert np.array_equal(result, by_reference(image, size, kernel)), (size, kernel)
         assert np.array_equal(result, ours(image, size, kernel, threads=2)()), (size, kernel)
-        for level in lower_levels():
+        for level in levels()[1:]:
             assert np.array_equal(result, at_level(level, ours(image, size, kernel))()), (size, kernel, level)
         if kernel != "area":
             pillow = PIL.Image.fromarray(image).resize(size[::-1], PIL.Image.Resampling[kernel.upper()])
             assert np.array_equal(result, np.asarray(pillow)), (size, kernel)
 
 
-def measure(simd: PillowSimd | None, rounds: int) -> list[dict[str, list[float]]]:
+def measure(others: list[rivals.Process], rounds: int) -> list[dict[str, list[float]]]:
     """For every case seconds by contender, one a round."""
     results = []
     with tempfile.TemporaryDirectory() as folder:
@@ -233,13 +179,15 @@ def measure(simd: PillowSimd | None, rounds: int) -> list[dict[str, list[float]]
             image = photograph(source)
             check(image, size)
             timers = {
-                name: (lambda call=call: timing.seconds(call, AT_LEAST))
+                name: (lambda call=call: timing.seconds(call, rivals.AT_LEAST))
                 for name, call in contenders(image, size).items()
             }
-            if simd is not None:
-                path = Path(folder) / f"{source[0]}.npy"
-                np.save(path, image)
-                timers |= {f"Pillow-SIMD {k}": simd.timer(path, size, k) for k in ("box", *KERNELS)}
+            path = Path(folder) / f"{source[0]}.npy"
+            np.save(path, image)
+            for other in others:
+                for kernel in other.rival.kernels:
+                    mine = sr.resize(image, size, kernel=kernel.replace("box", "area"))
+                    timers[f"{other.rival.name} {kernel}"] = other.timer(path, size, kernel, mine)
             results.append(timing.take_turns(timers, rounds))
     return results
 
@@ -250,7 +198,7 @@ def measure_threads(rounds: int) -> list[dict[str, list[float]]]:
     for source, size in CASES:
         image = photograph(source)
         calls = {"one thread": ours(image, size, "area"), "two threads": ours(image, size, "area", threads=2)}
-        timers = {name: (lambda call=call: timing.seconds(call, AT_LEAST)) for name, call in calls.items()}
+        timers = {name: (lambda call=call: timing.seconds(call, rivals.AT_LEAST)) for name, call in calls.items()}
         rested = {f"{name}, rested": (lambda call=call: after_a_pause(call)) for name, call in calls.items()}
         results.append(timing.take_turns(timers, rounds) | timing.take_turns(rested, 3 * rounds))
     return results
@@ -277,49 +225,54 @@ def table(rows: list[tuple[str, str, str]], results: list[dict[str, list[float]]
     return "\n".join("| " + " | ".join(line) + " |" for line in [*lines, mine])
 
 
-def versions(simd: PillowSimd | None) -> str:
+def rows_of(others: list[rivals.Process]) -> list[tuple[str, str, str]]:
+    """The table: title, what is timed against ours, ours."""
+    area = [
+        *(f"{other.rival.name} box" for other in others), "torchvision channels_last", "torchvision CHW", "OpenCV area",
+        "OpenCV linear (vulnerable)", "Pillow box", "TensorFlow area", "TensorFlow bilinear",
+    ]  # fmt: skip
+    rows = [(f"{name} / ours area", name, "ours area") for name in area]
+    for name in (*(other.rival.name for other in others), "Pillow"):
+        rows += [(f"{name} {k} / ours {k}", f"{name} {k}", f"ours {k}") for k in KERNELS]
+    for name in ("Pillow-SIMD box", "Pillow box"):
+        rows += [(f"{name} / ours area, {level}", name, f"ours area, {level}") for level in levels()[1:]]
+    rows.append(("Pillow box / ours area, numpy", "Pillow box", "ours area, numpy"))
+    rows += [(f"{name} / ours area", name, "ours area") for name in DECODERS]
+    rows.append(("ours area / reading the source once", "ours area", "floor"))
+    rows.append(("ours area, one thread / two threads", "one thread", "two threads"))
+    rows.append((f"the same, {1000 * PAUSE:.0f} ms after the last image", "one thread, rested", "two threads, rested"))
+    return rows
+
+
+def versions(others: list[rivals.Process]) -> str:
     names = ("pillow", "opencv-python-headless", "torch", "torchvision", "tensorflow", "numpy")
     found = [f"{name} {importlib.metadata.version(name)}" for name in names]
-    if simd is not None:
-        found.append(f"pillow-simd {simd.version} (AVX2)")
-    return ", ".join(found)
+    return ", ".join(found + [f"{other.rival.name} {other.version}" for other in others])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--simd-python", help="an interpreter that has Pillow-SIMD")
+    parser.add_argument("--level", help="the instruction set of ours, instead of this machine's best")
+    parser.add_argument("--rival-python", action="append", default=[], metavar="NAME=PYTHON")
     options = parser.parse_args()
+    pythons = {name.lower(): python for name, python in (item.split("=", 1) for item in options.rival_python)}
     import torchvision  # noqa: F401  (before TensorFlow, or the process ends)
 
-    threads = measure_threads(options.rounds)
-    timing.pin()
-    simd = None
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            simd = PillowSimd(options.simd_python or make_simd_environment(Path(folder) / "simd"))
-        except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
-            print(f"Pillow-SIMD is left out, it cannot be installed here: {error}\n")
-        results = measure(simd, options.rounds)
-    area = [
-        "Pillow-SIMD box", "torchvision channels_last", "torchvision CHW", "OpenCV area", "OpenCV linear (vulnerable)",
-        "Pillow box", "TensorFlow area", "TensorFlow bilinear",
-    ]  # fmt: skip
-    rows = [(f"{name} / ours area", name, "ours area") for name in area]
-    rows += [(f"Pillow-SIMD {k} / ours {k}", f"Pillow-SIMD {k}", f"ours {k}") for k in KERNELS]
-    rows += [(f"Pillow {k} / ours {k}", f"Pillow {k}", f"ours {k}") for k in KERNELS]
-    rows += [
-        (f"Pillow-SIMD box / ours area, {level}", "Pillow-SIMD box", f"ours area, {level}") for level in lower_levels()
-    ]
-    rows += [(f"Pillow box / ours area, {level}", "Pillow box", f"ours area, {level}") for level in lower_levels()]
-    rows.append(("Pillow box / ours area, numpy", "Pillow box", "ours area, numpy"))
-    rows += [(f"{name} / ours area", name, "ours area") for name in DECODERS]
-    rows.append(("ours area / reading the source once", "ours area", "floor"))
-    results = [{**result, **pair} for result, pair in zip(results, threads, strict=True)]
-    rows.append(("ours area, one thread / two threads", "one thread", "two threads"))
-    rows.append((f"the same, {1000 * PAUSE:.0f} ms after the last image", "one thread, rested", "two threads, rested"))
-    print(table(rows, results))
-    print(f"\n{timing.machine()}, one core; backend {sr.backend()}; {versions(simd)}; {options.rounds} rounds.")
+    from secure_resize.core import native
+
+    global chosen
+    chosen = options.level or ""
+    with ExitStack() as stack:
+        stack.enter_context(native.use_level(options.level) if options.level else nullcontext())
+        threads = measure_threads(options.rounds)
+        timing.pin()
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        others = rivals.start(folder, pythons, stack)
+        results = [{**result, **pair} for result, pair in zip(measure(others, options.rounds), threads, strict=True)]
+        print(table(rows_of(others), results))
+        backend = ", ".join([sr.backend(), *levels()[:1]])
+        print(f"\n{timing.machine()}, one core; {backend}; {versions(others)}; {options.rounds} rounds.")
 
 
 if __name__ == "__main__":

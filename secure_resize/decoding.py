@@ -11,7 +11,8 @@ from __future__ import annotations
 import importlib
 import io
 import os
-from collections.abc import Callable
+import struct
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -23,7 +24,7 @@ from .core.kernels import get_kernel
 from .names import KernelName, Size
 from .scaling import check_size, resize
 
-__all__ = ["MAX_PIXELS", "DecodeError", "decode", "set_upright", "whole_picture"]
+__all__ = ["MAX_PIXELS", "DecodeError", "decode", "open_picture", "set_upright", "whole_picture"]
 
 Image = npt.NDArray[np.uint8]
 Data = bytes | bytearray | memoryview
@@ -138,14 +139,49 @@ def whole_picture(
     :func:`decode`; without ``exif`` the orientation is 1.
     """
     _check(mode, background, truncated, max_pixels)
+    _modules()  # ImportError is about Pillow; later, it is a reader's, about the file
     data = _bytes(file)
     try:
         return _whole(data, mode, exif, background, truncated == "pad", max_pixels)
-    except (DecodeError, ImportError):
+    except DecodeError:
         raise
     # Whatever a plugin of Pillow's raises for a broken file: struct.error, zlib.error, SyntaxError, IndexError, ...
     except Exception as error:
         raise DecodeError(f"this file cannot be decoded: {type(error).__name__}: {error}") from error
+
+
+def open_picture(file: Data, formats: Sequence[str] | None = None) -> Any:
+    """A file as a Pillow picture, identified and not decoded yet; a context manager.
+
+    By the readers that are registered with Pillow (``formats``: names of some), and not by ``PIL.Image.open``: some
+    libraries replace that when they are imported, by one that installs packages, or that fails in its own ways.
+
+    Raises DecodeError for whatever no reader opens, ImportError without Pillow.
+    """
+    module, usual, _ = _modules()
+    stream, start = io.BytesIO(file), bytes(file[:16])
+    for name in usual if formats is None else formats:
+        reader, accept = module.OPEN[name]
+        try:
+            accepted = accept is None or accept(start)
+            if not accepted or isinstance(accepted, str):  # why it cannot be, in words
+                continue
+            stream.seek(0)
+            picture = reader(stream, "")
+        except (SyntaxError, IndexError, TypeError, struct.error):  # by which readers say that it is none of theirs
+            continue
+        except module.DecompressionBombError as error:
+            raise DecodeError(f"{error}; Pillow's own limit is PIL.Image.MAX_IMAGE_PIXELS") from error
+        except Exception as error:
+            raise DecodeError(f"this file cannot be decoded: {type(error).__name__}: {error}") from error
+        limit, pixels = module.MAX_IMAGE_PIXELS, picture.width * picture.height
+        if limit is not None and pixels > 2 * limit:
+            raise DecodeError(
+                f"image size ({pixels} pixels) exceeds limit of {2 * limit} pixels, could be a decompression bomb; "
+                "Pillow's own limit is PIL.Image.MAX_IMAGE_PIXELS"
+            )
+        return picture
+    raise DecodeError(f"this is no image that Pillow {module.__version__} opens, or its header is broken")
 
 
 def set_upright(image: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
@@ -194,19 +230,11 @@ def _whole(
     data: Data, mode: str, exif: bool, background: tuple[int, ...] | None, pad: bool, max_pixels: int
 ) -> tuple[npt.NDArray[Any], int]:
     """The whole picture, uint8 or (16-bit grey) uint16, as it lies in the file; and its orientation, 1 for upright."""
-    module, formats, fast = _modules()
+    fast = _modules()[2]
     image = None if fast is None else _usual_jpeg(data, fast, mode, max_pixels)
     if image is not None and not (exif and _may_be_turned(data)):
         return image, 1
-    try:
-        opened = module.open(io.BytesIO(data), formats=formats)
-    except module.UnidentifiedImageError as error:
-        raise DecodeError(
-            f"this is no image that Pillow {module.__version__} opens, or its header is broken"
-        ) from error
-    except module.DecompressionBombError as error:
-        raise DecodeError(f"{error}; Pillow's own limit is PIL.Image.MAX_IMAGE_PIXELS") from error
-    with opened as picture:
+    with open_picture(data) as picture:
         if picture.width * picture.height > max_pixels:
             raise DecodeError(f"{picture.width}×{picture.height} pixels are more than max_pixels={max_pixels}")
         if image is None:

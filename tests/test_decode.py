@@ -1,7 +1,9 @@
 """``decode``: every kind of file, what crafted ones show, what broken ones raise; as a loader and in a graph."""
 
 import io
+import os
 import pickle
+import subprocess
 import sys
 import threading
 from importlib.util import find_spec
@@ -178,6 +180,66 @@ def test_bombs_are_refused_before_they_are_decoded(decoder):
 def test_what_is_no_image(decoder, data):
     with pytest.raises(sr.DecodeError, match="no image that Pillow"):
         sr.decode(data, (8, 8))
+
+
+GREY = np.full((64, 64, 3), 128, np.uint8)
+
+
+@pytest.fixture
+def strange_open(monkeypatch):
+    """What some libraries put in the place of Pillow's: it looks for a package of theirs."""
+
+    def strange(*arguments, **options):
+        raise ModuleNotFoundError("No module named 'pi_heif'")
+
+    monkeypatch.setattr(PIL, "open", strange)
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n" + bytes(40), b"nothing of the kind"])
+def test_a_library_that_replaces_pillows_open_changes_nothing(strange_open, data):
+    with pytest.raises(sr.DecodeError, match=r"no image that Pillow|cannot be decoded"):
+        sr.decode(data, (8, 8))
+    with pytest.raises(ValueError, match="no picture that Pillow can read"):
+        sr.inspect(data)
+    (row,) = sr.scan.Look(size=(8, 8))([("a.png", data or b"\xff\xd8\xff")])
+    assert [one.code for one in row.troubles] in ([], ["SR402"])
+    np.testing.assert_array_equal(sr.decode(file_of(GREY, "PNG"), (64, 64)), GREY)
+
+
+@needs_coefficients
+def test_no_jpeg_file_whoever_replaced_pillows_open(strange_open):
+    with pytest.raises(ValueError, match="no JPEG file"):
+        sr.overshoot(b"no picture")
+    assert sr.overshoot(file_of(GREY)).size == (64, 64)
+
+
+@pytest.mark.parametrize("error", [ImportError("no such plug-in"), RuntimeError("bad"), KeyError("x"), OSError("end")])
+def test_a_reader_that_fails_is_about_the_file(error, monkeypatch):
+    def broken(stream, name):
+        raise error
+
+    monkeypatch.setitem(PIL.OPEN, "PNG", (broken, PIL.OPEN["PNG"][1]))
+    with pytest.raises(sr.DecodeError, match=f"cannot be decoded: {type(error).__name__}"):
+        sr.decode(file_of(GREY, "PNG"), (8, 8))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("ultralytics") is None, reason="needs ultralytics")
+def test_ultralytics_imported_first():
+    """Its own Image.open asks for a package when no reader knows the file, and raises what that gives."""
+    code = (
+        "import ultralytics.data.augment, PIL.Image, secure_resize as sr\n"
+        "assert PIL.Image.open.__module__ == 'ultralytics.utils.patches'\n"
+        "try: sr.decode(b'nothing of the kind', (8, 8))\n"
+        "except sr.DecodeError as error: print(error)\n"
+        "print([one.code for one in sr.scan.Look(size=(8, 8))([('a', b'\\xff\\xd8\\xffno')])[0].troubles])\n"
+    )
+    environment = {**os.environ, "YOLO_OFFLINE": "true"}
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert run.returncode == 0, run.stderr[-2000:]
+    assert "this is no image that Pillow" in run.stdout
+    assert "['SR402']" in run.stdout
+    assert "pi-heif" not in run.stdout + run.stderr
 
 
 @pytest.mark.parametrize(

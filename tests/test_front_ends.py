@@ -123,3 +123,13 @@ def test_a_wrong_filter_is_noticed():
     (view,) = row.look(file_of(image))
     other = view.by(sr.SCALERS["pillow:bicubic"], image)
     assert np.abs(other.astype(int) - view.image).max() > 1
+
+
+def test_a_library_that_is_run_leaves_pillow_as_it_was():
+    """ultralytics replaces PIL.Image.open when it is imported."""
+    row = sr.FRONT_ENDS["ultralytics:LetterBox"]
+    if not row.installed:
+        pytest.skip("ultralytics is not installed")
+    (view,) = row.look(file_of(picture(470, 700)))
+    assert view.size == (430, 640)
+    assert PIL.open.__module__ == "PIL.Image"

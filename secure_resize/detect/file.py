@@ -6,14 +6,12 @@ the file, whatever resize comes after.
 
 from __future__ import annotations
 
-import io
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
+from ..decoding import open_picture
 from ..measure.clipping import THRESHOLDS, WINDOW, Overshoot, overshoot
-from ..measure.scalers import load
 from .detectors import DETECTORS, Measured, register_detector
 from .targets import KINDS, Image, Suspicion, Target
 from .views import View
@@ -94,8 +92,7 @@ def examine_file(file: bytes) -> Suspicion | None:
 
 def _decoded(file: bytes, scale: int) -> tuple[Image | None, tuple[int, int], bool]:
     """What a decoder that scales shows, its size, and whether the file is not to be turned."""
-    pillow: Any = load("PIL.Image")
-    with pillow.open(io.BytesIO(file), formats=["JPEG"]) as picture:
+    with open_picture(file, ["JPEG"]) as picture:
         try:
             upright = picture.getexif().get(_ORIENTATION, 1) == 1
         except Exception:  # whatever Pillow raises for a broken directory

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ..decoding import open_picture
 from ..front_ends import select_front_ends
 from ..measure.scalers import load
 from .calibration import Calibration
@@ -106,9 +106,9 @@ def _opened(image: Any) -> tuple[Image, bytes | None]:
     if isinstance(image, np.ndarray):
         return image, None
     data = image if isinstance(image, bytes) else Path(image).read_bytes()
-    pillow, operations = load("PIL.Image"), load("PIL.ImageOps")
+    operations = load("PIL.ImageOps")
     try:
-        with pillow.open(io.BytesIO(data)) as picture:
+        with open_picture(data) as picture:
             return np.asarray(operations.exif_transpose(picture).convert("RGB")), data
-    except (OSError, SyntaxError, ValueError, pillow.DecompressionBombError) as error:
+    except Exception as error:  # whatever a reader of Pillow's raises for a broken file
         raise ValueError(f"no picture that Pillow can read: {error}") from None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import io
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from ..decoding import open_picture
 from ..measure.scalers import load
 from .processors import DATE, levels_of
 from .rows import FRONT_ENDS, FrontEnd, View
@@ -54,9 +55,24 @@ def _library(
 
 
 def _opened(data: bytes) -> Any:
-    picture = load("PIL.Image").open(io.BytesIO(data))
+    picture = open_picture(data)
     picture.load()
     return picture
+
+
+def _without_patches(module: str) -> Any:
+    """Import a library that puts its own functions in the place of Pillow's and OpenCV's, and put theirs back.
+
+    Who imported it before wants it as it is.
+    """
+    if module in sys.modules:
+        return load(module)
+    others = load("PIL.Image"), load("cv2")
+    before = [(other, name, value) for other in others for name, value in vars(other).items() if callable(value)]
+    found = load(module)
+    for other, name, value in before:
+        setattr(other, name, value)
+    return found
 
 
 def _array(of: Any) -> Image:
@@ -133,12 +149,13 @@ def _keras_hub(data: bytes) -> list[View]:
     package="ultralytics",
 )
 def _ultralytics(data: bytes) -> list[View]:
+    augment = _without_patches("ultralytics.data.augment")
     cv2 = load("cv2")
     whole = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     if whole is None:
         raise ValueError("OpenCV cannot decode this file")
     height, width = within(whole.shape[0], whole.shape[1], 640, 640, enlarge=True)
-    image = load("ultralytics.data.augment").LetterBox((640, 640))(image=whole)
+    image = augment.LetterBox((640, 640))(image=whole)
     top, left = (round((640 - side) / 2 - 0.1) for side in (height, width))
     return [View(_array(image[top : top + height, left : left + width, ::-1]), (height, width))]
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from ..decoding import open_picture
 from ..measure.outputs import array_of, pictures
 from ..measure.scalers import load
 from .rows import FRONT_ENDS, FrontEnd, View
@@ -175,7 +175,7 @@ def _look(row: Row) -> Callable[[bytes], list[View]]:
     def look(data: bytes) -> list[View]:
         transformers = load("transformers")
         # What transformers itself does with a path or an address: upright by EXIF, RGB.
-        with load("PIL.Image").open(io.BytesIO(data)) as picture:
+        with open_picture(data) as picture:
             image = load("transformers.image_utils").load_image(picture)
         options = {"do_normalize": False, "do_rescale": False, "return_tensors": "pt"}
         result = getattr(transformers, row.cls)(**row.options)(images=image, **options)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..decoding import MAX_PIXELS, REFUSED, DecodeError, decode
+from ..decoding import MAX_PIXELS, DecodeError, decode, open_picture
 from ..measure.scalers import load
 
 __all__ = ["FRAMES", "Reading", "read_as"]
@@ -71,10 +71,8 @@ def read_as(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[list[Reading]
 
 
 def _facts(data: bytes, max_pixels: int) -> dict[str, Any]:
-    module = load("PIL.Image")
-    module.init()
     try:
-        with module.open(io.BytesIO(data), formats=[one for one in module.OPEN if one not in REFUSED]) as picture:
+        with open_picture(data) as picture:
             if picture.width * picture.height > max_pixels:
                 raise DecodeError(f"{picture.width}×{picture.height} pixels are more than max_pixels={max_pixels}")
             turned = int(picture.getexif().get(_ORIENTATION, 1))
@@ -87,17 +85,15 @@ def _facts(data: bytes, max_pixels: int) -> dict[str, Any]:
                 "profile": bool(picture.info.get("icc_profile")),
                 "mode": str(picture.mode),
             }
-    except (DecodeError, ImportError):
+    except DecodeError:
         raise
-    except module.DecompressionBombError as error:
-        raise DecodeError(str(error)) from error
     except Exception as error:  # whatever a plugin of Pillow's raises for a broken file
         decode(data, (1, 1), max_pixels=max_pixels)  # which says it better, or can
         raise DecodeError(f"this file cannot be decoded: {type(error).__name__}: {error}") from error
 
 
 def _frame(data: bytes, index: int) -> Image | None:
-    with load("PIL.Image").open(io.BytesIO(data)) as picture:
+    with open_picture(data) as picture:
         try:
             picture.seek(index)
             return np.asarray(load("PIL.ImageOps").exif_transpose(picture).convert("RGB"), dtype=np.uint8)
@@ -107,7 +103,7 @@ def _frame(data: bytes, index: int) -> Image | None:
 
 def _profiled(data: bytes) -> Image | None:
     management = load("PIL.ImageCms")
-    with load("PIL.Image").open(io.BytesIO(data)) as picture:
+    with open_picture(data) as picture:
         try:
             profile = management.ImageCmsProfile(io.BytesIO(picture.info["icc_profile"]))
             upright = load("PIL.ImageOps").exif_transpose(picture)

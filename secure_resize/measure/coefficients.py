@@ -7,7 +7,6 @@ jpeglib (the extra ``jpeg``) wraps libjpeg-turbo for the files themselves: Huffm
 from __future__ import annotations
 
 import importlib.util
-import io
 import os
 import tempfile
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..decoding import DecodeError, open_picture
 from .progressive import as_progressive
 from .scalers import load
 
@@ -137,14 +137,12 @@ def _jpeglib() -> Any:
 
 
 def _check_header(data: bytes) -> None:
-    image = load("PIL.Image")
     try:
-        image.preinit()
-        with image.open(io.BytesIO(data), formats=["JPEG"]) as picture:
+        with open_picture(data, ["JPEG"]) as picture:
             size = picture.size
-    except image.DecompressionBombError as error:
-        raise ValueError(str(error)) from error
-    except (OSError, SyntaxError, ValueError) as error:
+    except DecodeError as error:
+        if "limit of" in str(error):
+            raise
         raise ValueError("this is no JPEG file, or its header is broken") from error
     if size[0] * size[1] > MAX_PIXELS:
         raise ValueError(f"the JPEG file claims {size[1]}×{size[0]} pixels; at most {MAX_PIXELS} are read")

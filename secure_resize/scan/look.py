@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..decoding import REFUSED, DecodeError, set_upright, whole_picture
+from ..decoding import DecodeError, open_picture, set_upright, whole_picture
 from ..detect import KINDS, RATE, UNKNOWN_RATE, Suspicion, Target, examine, examine_file, likely_targets, not_looked_at
 from ..measure.scalers import get_scaler, load
 from ..scaling import check_size, resize
@@ -256,15 +256,10 @@ def _levels(image: npt.NDArray[Any]) -> Image:
     return np.atleast_3d(image)
 
 
-def _opened(data: bytes) -> Any:
-    module = load("PIL.Image")
-    return module.open(io.BytesIO(data), formats=[name for name in module.OPEN if name not in REFUSED])
-
-
 def _header(data: bytes) -> tuple[bool, int]:
     """Whether a file that can be decoded has transparency, and how many frames."""
     try:
-        with _opened(data) as picture:
+        with open_picture(data) as picture:
             return bool(picture.has_transparency_data), int(getattr(picture, "n_frames", 1))
     except MemoryError:
         raise
@@ -275,7 +270,7 @@ def _header(data: bytes) -> tuple[bool, int]:
 def _frames(data: bytes, limits: Limits, troubles: list[Trouble]) -> Iterator[Image]:
     """The frames behind the first, as they are composed."""
     try:
-        with _opened(data) as picture:
+        with open_picture(data) as picture:
             count = int(getattr(picture, "n_frames", 1))
             for number in range(1, min(count, limits.frames)):
                 picture.seek(number)

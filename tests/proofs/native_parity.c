@@ -98,8 +98,6 @@ typedef struct {
     size_t row, stride;
 } Case;
 
-static int ran[64];
-
 /* One side: the resizer at `level`, run; bytes of the result, in `out` with GUARD bytes before and after. */
 static void resize(const Case* c, const AxisInput* rows, const AxisInput* cols, Level level, const uint8_t* source,
                    uint8_t* out, size_t bytes) {
@@ -111,7 +109,6 @@ static void resize(const Case* c, const AxisInput* rows, const AxisInput* cols, 
     }
     memset(out, 0xa5, bytes + 2 * GUARD);
     if (resizer_run(resizer, source, 0, (ptrdiff_t)c->stride, out + GUARD, 1, c->threads) != OK) exit(1);
-    ran[resizer->implementation]++;
     resizer_free(resizer);
 }
 
@@ -205,7 +202,8 @@ int main(int count, char** arguments) {
     uint64_t fingerprint = 0xcbf29ce484222325u;
     int different = 0;
     for (long call = 0; call < calls && different < 10; call++) different += compare(broken, &fingerprint);
-    for (int i = 0; i < IMPLEMENTATION_COUNT; i++) printf("%s: %d\n", IMPLEMENTATIONS[i].name, ran[i]);
+    for (int i = 0; i < IMPLEMENTATION_COUNT; i++)
+        printf("%s: %lld\n", IMPLEMENTATIONS[i].name, implementation_runs(i));
     printf("fingerprint %016" PRIx64 " of %ld calls\n", fingerprint, calls);
     return different > 0;
 }

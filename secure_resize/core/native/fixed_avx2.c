@@ -1,218 +1,220 @@
 /* Pillow's two passes for uint8 with AVX2.
  *
- * A 22-bit tap is split into two signed words, tap = low + 2^16 high, for vpmaddwd: two taps a dword. The two sums are
- * put together modulo 2^32; the whole sum fits int32 (fixed.c), so that is exact. Rounding, shifting and clipping
- * follow Pillow.
+ * Both passes work on *fours*: dwords that hold four pixels which follow each other along the axis that is summed, as
+ * bytes 0 2 1 3. Their even bytes are the words of pixels 0 and 1, their odd ones those of 2 and 3: as vpmaddwd takes
+ * them with the parts high of four taps, and vpmaddubsw takes the bytes as they are with the parts low (split.h).
  *
- * The horizontal pass takes four source rows at a time, two in the halves of a register, and an output at a time: 16
- * bytes of each row hold 16 taps of one channel or four of three or four. Its rows lie in a ring in the cache until the
- * vertical pass has used them.
+ * The horizontal pass takes a *band*, eight source rows at a time: a vector holds the same four pixels of one channel of
+ * all of them. A tile of such vectors, as large as the first-level cache allows, is made once for all the outputs that
+ * read it. What comes out, eight rows of a column, are two fours for the vertical pass: it finds its dwords in lines of
+ * four rows each, which lie in a ring in the cache, and shuffles nothing.
+ *
+ * Where an output row has few taps, too few to be worth whole fours, or comes first, the vertical pass reads plain rows,
+ * two at a time: a tap is then two signed words, low + 2^16 high, two taps a dword of vpmaddwd.
+ *
+ * All sums are put together modulo 2^32; the whole sum fits int32 (fixed.c), so that is exact. Rounding, shifting and
+ * clipping follow Pillow.
  */
-#include "native.h"
+#include "fixed_avx2.h"
 
 #ifdef HAVE_X86
 #include <immintrin.h>
+#include <limits.h>
 #include <string.h>
-
-enum { QUAD = 4, WINDOW = 16, LIMBS = 2, BLOCK = 32, SLACK = 64, MAX_TAPS = 256 };
-
-/* 16 bytes of a row: the bytes and weights of the first and second half of their taps. */
-typedef struct {
-    int8_t shuffle[2][WINDOW]; /* a byte and a zero for each word */
-    int16_t limb[2][LIMBS][8];
-} Step;
-
-typedef struct {
-    int32_t taps;           /* a step */
-    int32_t steps;          /* an output */
-    int32_t outputs;        /* rounded up to 16; those past the last have no weight */
-    Step* table;            /* [output][step] */
-    int32_t* offsets;       /* bytes into the row, [output][step] */
-    int32_t pairs;          /* of rows an output row at most */
-    int32_t (*down)[LIMBS]; /* [output row][pair]: two taps' limbs in a dword each */
-} Tables;
-
-static int32_t max_count(const Axis* axis) {
-    int32_t count = 1;
-    for (int32_t i = 0; i < axis->n_out; i++) count = axis->count[i] > count ? axis->count[i] : count;
-    return count;
-}
-
-static int16_t limb_of(int32_t weight, int number) {
-    int16_t low = (int16_t)(weight & 0xffff);
-    if (number == 0) return low;
-    return (int16_t)((weight - low) / 65536);
-}
-
-/* Two signed words, and each limb's sum within int32. */
-static bool weights_fit(const Axis* axis) {
-    for (size_t k = 0; k < (size_t)axis->n_out * (size_t)axis->width; k++) {
-        if (axis->weights[k] > 0x7fff7fff || axis->weights[k] < -0x7fff8000) return false;
-    }
-    return max_count(axis) <= MAX_TAPS;
-}
-
-static void fill_step(const Resizer* resizer, const Tables* tables, int32_t i, int32_t number, Step* step,
-                      int32_t* offset) {
-    const Axis* cols = &resizer->cols;
-    int32_t channels = resizer->channels, row = cols->n_in * channels;
-    memset(step->shuffle, -1, sizeof step->shuffle);
-    int32_t first = (cols->start[i] + number * tables->taps) * channels;
-    *offset = first < row - WINDOW ? first : row - WINDOW;
-    for (int32_t k = 0; k < tables->taps && number * tables->taps + k < cols->count[i]; k++) {
-        int32_t half = k * 2 / tables->taps, tap = number * tables->taps + k, within = k % (tables->taps / 2);
-        int32_t weight = cols->weights[(size_t)i * (size_t)cols->width + (size_t)tap];
-        for (int32_t c = 0; c < channels; c++) {
-            int32_t word = c * 2 + within; /* of one channel eight taps follow each other, else two of each */
-            step->shuffle[half][word * 2] = (int8_t)((cols->start[i] + tap) * channels + c - *offset);
-            for (int limb = 0; limb < LIMBS; limb++) step->limb[half][limb][word] = limb_of(weight, limb);
-        }
-    }
-}
-
-static void fill_down(const Axis* rows, const Tables* tables) {
-    for (int32_t i = 0; i < rows->n_out; i++) {
-        for (int32_t k = 0; k < rows->count[i]; k++) {
-            int32_t weight = rows->weights[(size_t)i * (size_t)rows->width + (size_t)k];
-            int32_t* pair = tables->down[(size_t)i * (size_t)tables->pairs + (size_t)(k / 2)];
-            for (int limb = 0; limb < LIMBS; limb++) {
-                pair[limb] |= (int32_t)((uint32_t)(uint16_t)limb_of(weight, limb) << (k % 2 * 16));
-            }
-        }
-    }
-}
-
-static size_t take(size_t* total, size_t bytes) {
-    size_t at = *total;
-    *total += round_up(bytes);
-    return at;
-}
-
-static bool uses_ring(const Resizer* resizer) { return resizer->has_rows && resizer->has_cols && !resizer->rows_first; }
-
-static size_t line_bytes(const Resizer* resizer) { /* of a row that either pass leaves */
-    int32_t pixels = resizer->cols.n_in > resizer->cols.n_out ? resizer->cols.n_in : resizer->cols.n_out;
-    return round_up(((size_t)pixels + 16) * (size_t)resizer->channels + SLACK);
-}
-
-static int32_t ring_lines(const Resizer* resizer) { return resizer->rows.width + 2 * QUAD; }
-
-Status fixed_u8_avx2_prepare(Resizer* resizer) {
-    int32_t channels = resizer->channels;
-    if (channels != 1 && channels != 3 && channels != 4) return UNSUITABLE;
-    if ((int64_t)resizer->cols.n_in * channels < BLOCK || (int64_t)resizer->cols.n_out * channels < BLOCK)
-        return UNSUITABLE;
-    if ((resizer->has_cols && !weights_fit(&resizer->cols)) || (resizer->has_rows && !weights_fit(&resizer->rows))) {
-        return UNSUITABLE;
-    }
-    Status status = fixed_portable_prepare(resizer);
-    if (status != OK) return status;
-    Tables tables = {.taps = channels == 1 ? 16 : 4};
-    if (resizer->has_cols) {
-        tables.steps = (max_count(&resizer->cols) + tables.taps - 1) / tables.taps;
-        tables.outputs = (resizer->cols.n_out + 15) / 16 * 16;
-    }
-    tables.pairs = resizer->has_rows ? (max_count(&resizer->rows) + 1) / 2 : 0;
-    size_t steps = (size_t)tables.outputs * (size_t)tables.steps,
-           rows = resizer->has_rows ? (size_t)resizer->rows.n_out : 0;
-    size_t total = 0, header = take(&total, sizeof tables), table_at = take(&total, steps * sizeof(Step));
-    size_t offset_at = take(&total, steps * sizeof(int32_t));
-    size_t down_at = take(&total, rows * (size_t)tables.pairs * sizeof *tables.down);
-    uint8_t* memory = alloc_array(total, 1);
-    if (memory == NULL) return NO_MEMORY;
-    tables.table = (Step*)(void*)(memory + table_at);
-    tables.offsets = (int32_t*)(void*)(memory + offset_at);
-    tables.down = (int32_t (*)[LIMBS])(void*)(memory + down_at);
-    memcpy(memory + header, &tables, sizeof tables);
-    for (int32_t i = 0; i < tables.outputs && i < resizer->cols.n_out; i++) {
-        for (int32_t number = 0; number < tables.steps; number++) {
-            size_t at = (size_t)i * (size_t)tables.steps + (size_t)number;
-            fill_step(resizer, &tables, i, number, &tables.table[at], &tables.offsets[at]);
-        }
-    }
-    if (resizer->has_rows) fill_down(&resizer->rows, &tables);
-    resizer->tables = memory;
-    resizer->scratch_bytes = line_bytes(resizer) * (size_t)(uses_ring(resizer) ? ring_lines(resizer) : 2 * QUAD);
-    return OK;
-}
 
 #define VECTOR TARGET_AVX2 static ALWAYS_INLINE
 
-VECTOR __m256i twice(const void* p) { return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i*)p)); }
+VECTOR __m256i load256(const void* p) { return _mm256_loadu_si256((const __m256i*)p); }
+VECTOR void store256(void* p, __m256i x) { _mm256_storeu_si256((__m256i*)p, x); }
 
-VECTOR __m256i two_rows(const uint8_t* a, const uint8_t* b) {
-    __m256i first = _mm256_castsi128_si256(_mm_loadu_si128((const __m128i*)(const void*)a));
-    return _mm256_inserti128_si256(first, _mm_loadu_si128((const __m128i*)(const void*)b), 1);
+/* Four vectors of four dwords in each half, turned: vector d gets dword d of each. */
+VECTOR void turn(const __m256i row[4], __m256i turned[4]) {
+    __m256i low = _mm256_unpacklo_epi32(row[0], row[1]), low2 = _mm256_unpacklo_epi32(row[2], row[3]);
+    __m256i high = _mm256_unpackhi_epi32(row[0], row[1]), high2 = _mm256_unpackhi_epi32(row[2], row[3]);
+    turned[0] = _mm256_unpacklo_epi64(low, low2);
+    turned[1] = _mm256_unpackhi_epi64(low, low2);
+    turned[2] = _mm256_unpacklo_epi64(high, high2);
+    turned[3] = _mm256_unpackhi_epi64(high, high2);
 }
 
-/* One output of four rows: rows 0 and 1 in sums[0]'s halves, 2 and 3 in sums[1]'s; limbs joined, not yet rounded. */
-VECTOR void sum_output(const Tables* tables, int32_t i, const uint8_t* const* rows, __m256i* sums) {
-    const Step* step = tables->table + (size_t)i * (size_t)tables->steps;
-    const int32_t* offset = tables->offsets + (size_t)i * (size_t)tables->steps;
-    __m256i low[2] = {_mm256_setzero_si256(), _mm256_setzero_si256()}, high[2] = {low[0], low[0]};
-    for (int32_t number = 0; number < tables->steps; number++, step++, offset++) {
-        __m256i pixels[2] = {two_rows(rows[0] + *offset, rows[1] + *offset),
-                             two_rows(rows[2] + *offset, rows[3] + *offset)};
-        for (int half = 0; half < 2; half++) {
-            const __m256i shuffle = twice(step->shuffle[half]);
-            const __m256i low_weights = twice(step->limb[half][0]), high_weights = twice(step->limb[half][1]);
-            for (int pair = 0; pair < 2; pair++) {
-                __m256i taps = _mm256_shuffle_epi8(pixels[pair], shuffle);
-                low[pair] = _mm256_add_epi32(low[pair], _mm256_madd_epi16(taps, low_weights));
-                high[pair] = _mm256_add_epi32(high[pair], _mm256_madd_epi16(taps, high_weights));
-            }
-        }
+/* A step: 32 bytes of each row of a band to vectors of eight rows' dwords, [four][channel]. The rows come in the order
+ * that makes fours of them in turn. */
+VECTOR uint8_t* make_fours(const uint8_t* const* rows, ptrdiff_t at, __m256i order, uint8_t* to, int channels) {
+    const int vectors = channels == 3 ? 3 : 4;
+    __m256i row[FOUR], upper[4], lower[4];
+    for (int k = 0; k < FOUR; k++) row[k] = _mm256_shuffle_epi8(load256(rows[ORDER[k]] + at), order);
+    turn(row, upper);
+    for (int k = 0; k < FOUR; k++) row[k] = _mm256_shuffle_epi8(load256(rows[FOUR + ORDER[k]] + at), order);
+    turn(row, lower);
+    for (int k = 0; k < vectors; k++) {
+        store256(to + k * VECTOR_BYTES, _mm256_permute2x128_si256(upper[k], lower[k], 0x20));
+        store256(to + (vectors + k) * VECTOR_BYTES, _mm256_permute2x128_si256(upper[k], lower[k], 0x31));
     }
-    for (int pair = 0; pair < 2; pair++) sums[pair] = _mm256_add_epi32(_mm256_slli_epi32(high[pair], 16), low[pair]);
+    return to + 2 * vectors * VECTOR_BYTES;
 }
 
-VECTOR __m256i finished(__m256i sum) {
+/* A step's bytes where they are not all in the row: what there is of them, the rest anything. */
+static void copy_edge(const uint8_t* const* rows, ptrdiff_t at, ptrdiff_t bytes, uint8_t* edge) {
+    ptrdiff_t from = at < 0 ? 0 : at, to = at + VECTOR_BYTES < bytes ? at + VECTOR_BYTES : bytes;
+    for (int k = 0; k < BAND; k++) memcpy(edge + k * VECTOR_BYTES + (from - at), rows[k] + from, (size_t)(to - from));
+}
+
+/* Fours [first, end), of a row of so many bytes. */
+VECTOR void fill_tile(const uint8_t* const* rows, ptrdiff_t bytes, int32_t first, int32_t end, __m256i order,
+                      uint8_t* edge, uint8_t* to, int channels) {
+    const uint8_t* const row[BAND] = {rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], rows[6], rows[7]};
+    const int step = channels == 3 ? 24 : 32;
+    ptrdiff_t at = (ptrdiff_t)first * FOUR * channels - (channels == 3 ? 4 : 0);
+    const ptrdiff_t stop = (ptrdiff_t)end * FOUR * channels - (channels == 3 ? 4 : 0);
+    while (at < stop) {
+        if (at < 0 || at + VECTOR_BYTES > bytes) {
+            copy_edge(rows, at, bytes, edge);
+            const uint8_t* parts[BAND];
+            for (int k = 0; k < BAND; k++) parts[k] = edge + k * VECTOR_BYTES;
+            to = make_fours(parts, 0, order, to, channels);
+            at += step;
+        }
+        for (; at < stop && at + VECTOR_BYTES <= bytes; at += step) to = make_fours(row, at, order, to, channels);
+    }
+}
+
+/* sum += x, where sum is: compilers let the sums wander from register to register, and out of them. */
+VECTOR void add_dwords(__m256i* sum, __m256i x) { __asm__("vpaddd %1, %0, %0" : "+x"(*sum) : "x"(x)); }
+VECTOR void add_words(__m256i* sum, __m256i x) { __asm__("vpaddw %1, %0, %0" : "+x"(*sum) : "x"(x)); }
+
+/* Four taps of eight dwords. */
+VECTOR void add_four(__m256i* high, __m256i* low, __m256i fours, const __m256i weights[3]) {
+    __m256i first = _mm256_and_si256(fours, _mm256_set1_epi16(255)), second = _mm256_srli_epi16(fours, 8);
+    add_dwords(high, _mm256_madd_epi16(first, weights[0]));
+    add_dwords(high, _mm256_madd_epi16(second, weights[1]));
+    add_words(low, _mm256_maddubs_epi16(fours, weights[2]));
+}
+
+VECTOR void load_taps(const Taps* taps, __m256i weights[3]) {
+    weights[0] = _mm256_set1_epi32(taps->high[0]);
+    weights[1] = _mm256_set1_epi32(taps->high[1]);
+    weights[2] = _mm256_set1_epi32(taps->low);
+}
+
+/* The rounded result, not yet clipped. */
+VECTOR __m256i rounded(__m256i sum) {
     return _mm256_srai_epi32(_mm256_add_epi32(sum, _mm256_set1_epi32(1 << (PRECISION_BITS - 1))), PRECISION_BITS);
 }
 
-/* Four vectors of four dwords a row as 16 bytes a row; clips. */
-VECTOR __m256i packed(const __m256i* four) {
-    return _mm256_packus_epi16(_mm256_packs_epi32(finished(four[0]), finished(four[1])),
-                               _mm256_packs_epi32(finished(four[2]), finished(four[3])));
+VECTOR __m256i joined(__m256i high, __m256i low, int32_t scale) {
+    low = _mm256_madd_epi16(low, _mm256_set1_epi16(1));
+    return rounded(_mm256_add_epi32(_mm256_mullo_epi32(high, _mm256_set1_epi32(scale)), low));
 }
 
-/* Four outputs of one channel: the sums of their four partial sums, in order. */
-VECTOR __m256i added_up(const __m256i* four) {
-    return _mm256_hadd_epi32(_mm256_hadd_epi32(four[0], four[1]), _mm256_hadd_epi32(four[2], four[3]));
+/* Four vectors of dwords as bytes, in each half those of the vectors' halves; clips. */
+VECTOR __m256i packed(const __m256i four[4]) {
+    return _mm256_packus_epi16(_mm256_packs_epi32(four[0], four[1]), _mm256_packs_epi32(four[2], four[3]));
 }
 
-VECTOR void store_rows(uint8_t* const* lines, int pair, size_t at, __m256i bytes) {
-    _mm_storeu_si128((__m128i*)(void*)(lines[2 * pair] + at), _mm256_castsi256_si128(bytes));
-    _mm_storeu_si128((__m128i*)(void*)(lines[2 * pair + 1] + at), _mm256_extracti128_si256(bytes, 1));
+/* One output of a band, all channels. */
+VECTOR void sum_output(const Tables* tables, int32_t i, const Tile* tile, const uint8_t* fours, __m256i* sums,
+                       int channels) {
+    const Reach reach = tables->cols.reach[i];
+    const Taps* taps = tables->cols.taps + (size_t)i * (size_t)tables->cols.most;
+    __m256i high[4], low[4], weights[3];
+    for (int c = 0; c < channels; c++) high[c] = low[c] = _mm256_setzero_si256();
+    fours += (ptrdiff_t)(reach.first - tile->first) * channels * VECTOR_BYTES;
+    for (int32_t k = 0; k < reach.count; k++, taps++, fours += channels * VECTOR_BYTES) {
+        load_taps(taps, weights);
+        for (int c = 0; c < channels; c++) add_four(&high[c], &low[c], load256(fours + c * VECTOR_BYTES), weights);
+    }
+    for (int c = 0; c < channels; c++) sums[c] = joined(high[c], low[c], reach.scale);
 }
 
-/* The horizontal pass over four rows, to lines with room for whole stores. */
-VECTOR void pass_along(const Tables* tables, const uint8_t* const* rows, uint8_t* const* lines, int channels) {
-    const __m256i squeeze =
-        _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1));
-    for (int32_t i = 0; i < tables->outputs; i += channels == 1 ? 16 : 4) {
-        __m256i sums[2][4], quarter[2][4];
-        for (int k = 0; k < (channels == 1 ? 16 : 4); k++) {
-            __m256i both[2];
-            sum_output(tables, i + k, rows, both);
-            for (int pair = 0; pair < 2; pair++) {
-                quarter[pair][k % 4] = both[pair];
-                if (channels == 1 && k % 4 == 3) sums[pair][k / 4] = added_up(quarter[pair]);
-            }
+/* The horizontal pass over a band, to a line of fours for its upper and one for its lower four rows. */
+VECTOR void pass_along(const Resizer* resizer, const uint8_t* const* rows, const Scratch* scratch, uint8_t* upper,
+                       uint8_t* lower, int channels) {
+    const Tables* tables = resizer->tables;
+    const ptrdiff_t bytes = (ptrdiff_t)resizer->cols.n_in * channels;
+    const __m256i order = load256(tables->order);
+    int32_t have = 0, begin = 0, i = 0; /* fours in the tile: [begin, have) */
+    for (const Tile* tile = tables->tiles; tile < tables->tiles + tables->tile_count; tile++) {
+        size_t kept = 0, size = (size_t)channels * VECTOR_BYTES;
+        if (tile->first >= begin && tile->first < have) {
+            kept = (size_t)(have - tile->first) * size;
+            memmove(scratch->tile, scratch->tile + (size_t)(tile->first - begin) * size, kept);
         }
-        for (int pair = 0; pair < 2; pair++) {
-            __m256i bytes = packed(channels == 1 ? sums[pair] : quarter[pair]);
-            if (channels == 3) bytes = _mm256_shuffle_epi8(bytes, squeeze);
-            store_rows(lines, pair, (size_t)i * (size_t)channels, bytes);
+        begin = tile->first;
+        int32_t from = kept > 0 ? have : begin;
+        have = most(from, tile->end);
+        fill_tile(rows, bytes, from, tile->end, order, scratch->edge, scratch->tile + kept, channels);
+        for (int32_t end = i + tile->outputs; i < end; i += FOUR) {
+            __m256i sums[FOUR * 4];
+            for (int k = 0; k < FOUR; k++)
+                sum_output(tables, i + k, tile, scratch->tile, sums + k * channels, channels);
+            for (int c = 0; c < channels; c++, upper += 16, lower += 16) {
+                __m256i columns = packed(sums + 4 * c);
+                _mm_storeu_si128((__m128i*)(void*)upper, _mm256_castsi256_si128(columns));
+                _mm_storeu_si128((__m128i*)(void*)lower, _mm256_extracti128_si256(columns, 1));
+            }
         }
     }
 }
 
-TARGET_AVX2 static void pass_along_quad(const Resizer* resizer, const uint8_t* const* rows, uint8_t* const* lines) {
+TARGET_AVX2 static void pass_along_band(const Resizer* resizer, const uint8_t* const* rows, const Scratch* scratch,
+                                        uint8_t* upper, uint8_t* lower) {
     switch (resizer->channels) {
-        case 1: pass_along(resizer->tables, rows, lines, 1); break;
-        case 3: pass_along(resizer->tables, rows, lines, 3); break;
-        default: pass_along(resizer->tables, rows, lines, 4); break;
+        case 1: pass_along(resizer, rows, scratch, upper, lower, 1); break;
+        case 2: pass_along(resizer, rows, scratch, upper, lower, 2); break;
+        case 3: pass_along(resizer, rows, scratch, upper, lower, 3); break;
+        default: pass_along(resizer, rows, scratch, upper, lower, 4); break;
+    }
+}
+
+/* 32 columns, of which the packing of four vectors of eight left 0-3, 8-11, ... in the lower half. */
+VECTOR __m256i in_order(__m256i bytes) {
+    return _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+}
+
+/* A line of fours as `count` rows of at least 32 bytes. */
+TARGET_AVX2 static void store_rows(const uint8_t* line, uint8_t* const* rows, int32_t count, size_t columns) {
+    const __m256i order =
+        _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 4, 8, 12, 2, 6, 10, 14, 1, 5, 9, 13, 3, 7, 11, 15));
+    for (size_t x = 0; x < columns; x += VECTOR_BYTES) {
+        if (x + VECTOR_BYTES > columns) x = columns - VECTOR_BYTES;
+        __m256i part[4], row[4];
+        for (int k = 0; k < 4; k++)
+            part[k] = _mm256_shuffle_epi8(load256(line + x * FOUR + (size_t)k * VECTOR_BYTES), order);
+        turn(part, row);
+        for (int32_t k = 0; k < count; k++) store256(rows[k] + x, in_order(row[k]));
+    }
+}
+
+static void pass_along_rows(const Resizer* resizer, const uint8_t* const* rows, const Scratch* scratch,
+                            uint8_t* const* out, int32_t count) {
+    size_t columns = (size_t)resizer->cols.n_out * (size_t)resizer->channels;
+    pass_along_band(resizer, rows, scratch, scratch->upper, scratch->lower);
+    store_rows(scratch->upper, out, least(count, FOUR), columns);
+    if (count > FOUR) store_rows(scratch->lower, out + FOUR, count - FOUR, columns);
+}
+
+/* The vertical pass of output row i, from the ring of lines of fours. */
+TARGET_AVX2 static void pass_down_fours(const Resizer* resizer, int32_t i, const uint8_t* ring, uint8_t* out,
+                                        size_t columns) {
+    const Tables* tables = resizer->tables;
+    const Reach reach = tables->rows.reach[i];
+    const Taps* taps = tables->rows.taps + (size_t)i * (size_t)tables->rows.most;
+    const size_t step = fixed_avx2_ring_line(resizer), lines = (size_t)fixed_avx2_ring_lines(resizer);
+    const uint8_t *start = ring + step * ((size_t)reach.first % lines), *end = ring + step * lines;
+    for (size_t x = 0; x < columns; x += VECTOR_BYTES) {
+        if (x + VECTOR_BYTES > columns) x = columns - VECTOR_BYTES;
+        __m256i high[4], low[4], weights[3], sums[4];
+        for (int k = 0; k < 4; k++) high[k] = low[k] = _mm256_setzero_si256();
+        const uint8_t* line = start;
+        for (int32_t four = 0; four < reach.count; four++) {
+            load_taps(taps + four, weights);
+            for (int k = 0; k < 4; k++)
+                add_four(&high[k], &low[k], load256(line + x * FOUR + k * VECTOR_BYTES), weights);
+            line += step;
+            if (line == end) line = ring;
+        }
+        for (int k = 0; k < 4; k++) sums[k] = joined(high[k], low[k], reach.scale);
+        store256(out + x, in_order(packed(sums)));
     }
 }
 
@@ -229,72 +231,68 @@ VECTOR void add_rows(__m256i low[4], __m256i high[4], __m256i a, __m256i b, cons
     }
 }
 
-/* The vertical pass of output row i, from lines `stride` apart; row r is line r % modulus. */
-TARGET_AVX2 static void pass_down(const Resizer* resizer, int32_t i, const uint8_t* base, ptrdiff_t stride,
-                                  int32_t modulus, uint8_t* out, size_t columns) {
+/* The vertical pass of output row i, from rows `stride` apart; row r is line r % modulus. */
+TARGET_AVX2 static void pass_down_rows(const Resizer* resizer, int32_t i, const uint8_t* base, ptrdiff_t stride,
+                                       int32_t modulus, uint8_t* out, size_t columns) {
     const Tables* tables = resizer->tables;
     const int32_t (*down)[LIMBS] = (const int32_t (*)[LIMBS])tables->down + (size_t)i * (size_t)tables->pairs;
     int32_t start = resizer->rows.start[i], count = resizer->rows.count[i];
-    for (size_t x = 0; x < columns; x += BLOCK) {
-        if (x + BLOCK > columns) x = columns - BLOCK;
+    for (size_t x = 0; x < columns; x += VECTOR_BYTES) {
+        if (x + VECTOR_BYTES > columns) x = columns - VECTOR_BYTES;
         __m256i zero = _mm256_setzero_si256(), low[4] = {zero, zero, zero, zero}, high[4] = {zero, zero, zero, zero};
         for (int32_t k = 0; k < count; k += 2) {
-            const uint8_t* line = base + (start + k) % modulus * stride;
-            __m256i a = _mm256_loadu_si256((const __m256i*)(const void*)(line + x)), b = zero;
-            if (k + 1 < count) {
-                line = base + (start + k + 1) % modulus * stride;
-                b = _mm256_loadu_si256((const __m256i*)(const void*)(line + x));
-            }
+            __m256i a = load256(base + (start + k) % modulus * stride + x), b = zero;
+            if (k + 1 < count) b = load256(base + (start + k + 1) % modulus * stride + x);
             add_rows(low, high, a, b, down[k / 2]);
         }
-        for (int k = 0; k < 4; k++) low[k] = _mm256_add_epi32(_mm256_slli_epi32(high[k], 16), low[k]);
-        _mm256_storeu_si256((__m256i*)(void*)(out + x), packed(low));
+        for (int k = 0; k < 4; k++) low[k] = rounded(_mm256_add_epi32(_mm256_slli_epi32(high[k], 16), low[k]));
+        store256(out + x, packed(low));
     }
 }
 
-static void columns_then_rows(const Resizer* resizer, const uint8_t* source, ptrdiff_t stride, uint8_t* out,
-                              int32_t first, int32_t last, uint8_t* ring) {
-    const Axis* rows = &resizer->rows;
-    size_t columns = (size_t)resizer->cols.n_out * (size_t)resizer->channels, line = line_bytes(resizer);
-    int32_t capacity = ring_lines(resizer), done = rows->n_in;
-    for (int32_t i = first; i < last; i++) done = rows->start[i] < done ? rows->start[i] : done;
-    for (int32_t i = first; i < last; i++) {
-        for (; done < rows->start[i] + rows->count[i]; done += QUAD) {
-            const uint8_t* quad[QUAD];
-            uint8_t* lines[QUAD];
-            for (int32_t k = 0; k < QUAD; k++) { /* past the end: lines that are never read */
-                quad[k] = source + (done + k < rows->n_in ? done + k : rows->n_in - 1) * stride;
-                lines[k] = ring + (size_t)((done + k) % capacity) * line;
-            }
-            pass_along_quad(resizer, quad, lines);
-        }
-        pass_down(resizer, i, ring, (ptrdiff_t)line, capacity, out + (size_t)i * columns, columns);
+static void along_to_ring(const Resizer* resizer, const uint8_t* const* rows, int32_t first, uint8_t* scratch) {
+    const Tables* tables = resizer->tables;
+    size_t line = fixed_avx2_ring_line(resizer);
+    int32_t capacity = fixed_avx2_ring_lines(resizer);
+    Scratch parts;
+    fixed_avx2_scratch(resizer, &parts, scratch);
+    if (tables->ring_of_fours) {
+        int32_t at = first / FOUR;
+        pass_along_band(resizer, rows, &parts, parts.ring + (size_t)(at % capacity) * line,
+                        parts.ring + (size_t)((at + 1) % capacity) * line);
+    } else {
+        uint8_t* lines[BAND];
+        for (int32_t k = 0; k < BAND; k++) lines[k] = parts.ring + (size_t)((first + k) % capacity) * line;
+        pass_along_rows(resizer, rows, &parts, lines, BAND);
     }
+}
+
+static void along_to_rows(const Resizer* resizer, const uint8_t* const* rows, uint8_t* const* out, int32_t count,
+                          uint8_t* scratch) {
+    Scratch parts;
+    fixed_avx2_scratch(resizer, &parts, scratch);
+    pass_along_rows(resizer, rows, &parts, out, count);
+}
+
+static void down_from_ring(const Resizer* resizer, int32_t i, uint8_t* out, uint8_t* scratch) {
+    const Tables* tables = resizer->tables;
+    size_t columns = row_bytes(resizer, resizer->cols.n_out);
+    Scratch parts;
+    fixed_avx2_scratch(resizer, &parts, scratch);
+    if (tables->ring_of_fours) {
+        pass_down_fours(resizer, i, parts.ring, out, columns);
+    } else {
+        pass_down_rows(resizer, i, parts.ring, (ptrdiff_t)fixed_avx2_ring_line(resizer), fixed_avx2_ring_lines(resizer),
+                       out, columns);
+    }
+}
+
+static void down_from_rows(const Resizer* resizer, int32_t i, const uint8_t* source, ptrdiff_t stride, uint8_t* out) {
+    pass_down_rows(resizer, i, source, stride, INT32_MAX, out, row_bytes(resizer, resizer->cols.n_in));
 }
 
 DECLARE_RUN(fixed_u8_avx2) {
-    if (uses_ring(resizer)) {
-        columns_then_rows(resizer, source, stride, out, first, last, scratch);
-        return;
-    }
-    size_t columns_in = (size_t)resizer->cols.n_in * (size_t)resizer->channels, line = line_bytes(resizer);
-    size_t columns = (size_t)resizer->cols.n_out * (size_t)resizer->channels;
-    for (int32_t i = first; i < last; i += QUAD) {
-        int32_t count = last - i < QUAD ? last - i : QUAD;
-        const uint8_t* quad[QUAD];
-        uint8_t* lines[QUAD];
-        for (int32_t k = 0; k < QUAD; k++) {
-            int32_t row = k < count ? i + k : i;
-            uint8_t* between = scratch + (size_t)(row - i) * line;
-            lines[k] = scratch + (size_t)(QUAD + k) * line;
-            quad[k] = resizer->has_rows ? between : source + row * stride;
-            if (!resizer->has_rows || k >= count) continue;
-            uint8_t* target = resizer->has_cols ? between : out + (size_t)row * columns;
-            pass_down(resizer, row, source, stride, INT32_MAX, target, columns_in);
-        }
-        if (!resizer->has_cols) continue;
-        pass_along_quad(resizer, quad, lines);
-        for (int32_t k = 0; k < count; k++) memcpy(out + (size_t)(i + k) * columns, lines[k], columns);
-    }
+    static const Passes PASSES = {BAND, along_to_ring, along_to_rows, down_from_ring, down_from_rows};
+    fixed_run(&PASSES, resizer, source, stride, out, first, last, scratch);
 }
 #endif

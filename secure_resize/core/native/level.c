@@ -3,7 +3,9 @@
 
 #include "native.h"
 
-static const char* const NAMES[LEVEL_COUNT] = {"portable", "neon", "avx2", "avx512"};
+static const char* const NAMES[LEVEL_COUNT] = {
+#define LEVEL_NAME(constant, name, supported) [constant] = name,
+    LEVELS(LEVEL_NAME)};
 
 const char* level_name(Level level) { return NAMES[level]; }
 
@@ -17,21 +19,22 @@ bool level_find(const char* name, Level* level) {
     return false;
 }
 
+#ifdef HAVE_X86
+#define PROCESSOR_HAS(feature) (__builtin_cpu_supports(feature) != 0)
+#else
+#define PROCESSOR_HAS(feature) false
+#endif
+#ifdef HAVE_NEON
+#define COMPILED_FOR_NEON true
+#else
+#define COMPILED_FOR_NEON false
+#endif
+
 bool level_supported(Level level) {
     switch (level) {
-        case LEVEL_PORTABLE: return true;
-#ifdef HAVE_NEON
-        case LEVEL_NEON: return true; /* part of every AArch64 */
-#endif
-#ifdef HAVE_X86
-        /* The builtins ask cpuid and, by xgetbv, whether the operating system saves the registers. */
-        case LEVEL_AVX2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-        case LEVEL_AVX512:
-            return level_supported(LEVEL_AVX2) && __builtin_cpu_supports("avx512f") &&
-                   __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-                   __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vbmi") &&
-                   __builtin_cpu_supports("avx512vnni");
-#endif
+#define LEVEL_CASE(constant, name, supported) \
+    case constant: return supported;
+        LEVELS(LEVEL_CASE)
         default: return false;
     }
 }

@@ -38,3 +38,19 @@ void alloc_free(void* memory) {
 #endif
     free(memory);
 }
+
+void* arena_take(Arena* arena, size_t count, size_t size) {
+    size_t bytes, at = arena->used;
+    if (!size_product(count, size, &bytes) || bytes > SIZE_MAX / 4 - at) {
+        arena->overflow = true;
+        return NULL;
+    }
+    arena->used += round_up(bytes);
+    return arena->memory != NULL ? arena->memory + at : NULL;
+}
+
+Status arena_fill(Arena* arena) {
+    if (!arena->overflow) arena->memory = alloc_array(arena->used, 1);
+    arena->used = 0;
+    return arena->memory != NULL ? OK : NO_MEMORY;
+}

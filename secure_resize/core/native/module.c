@@ -2,7 +2,6 @@
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030b0000
 #include <Python.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,8 +16,6 @@ typedef struct {
     PyTypeObject* resizer_type;
     Level level; /* what resizers use unless told otherwise */
 } State;
-
-static atomic_llong runs[64]; /* calls of each implementation, in the order of IMPLEMENTATIONS */
 
 static PyObject* raise_status(Status status) {
     if (status == NO_MEMORY) return PyErr_NoMemory();
@@ -39,7 +36,7 @@ static void resizer_dealloc(PyObject* self) {
 
 static PyObject* resizer_implementation(PyObject* self, void* unused) {
     (void)unused;
-    return PyUnicode_FromString(IMPLEMENTATIONS[((ResizerObject*)self)->resizer->implementation].name);
+    return PyUnicode_FromString(((ResizerObject*)self)->resizer->implementation->name);
 }
 
 static PyGetSetDef resizer_getset[] = {
@@ -188,7 +185,6 @@ static PyObject* module_run(PyObject* module, PyObject* args) {
                         "contiguous inside a row (image) or throughout (out)");
     } else {
         Status status;
-        atomic_fetch_add_explicit(&runs[resizer->implementation], 1, memory_order_relaxed);
         Py_BEGIN_ALLOW_THREADS
         status = resizer_run(resizer, source.buf, source.strides[0], source.strides[1], target.buf, source.shape[0],
                              num_threads);
@@ -384,12 +380,9 @@ static PyObject* module_runs(PyObject* module, PyObject* unused) {
     (void)module;
     (void)unused;
     PyObject* counts = PyDict_New();
-    for (int i = 0; i < IMPLEMENTATION_COUNT + STEP_COUNT && counts != NULL; i++) {
-        bool resizes = i < IMPLEMENTATION_COUNT;
-        Step step = (Step)(i - IMPLEMENTATION_COUNT);
-        long long number = resizes ? atomic_load_explicit(&runs[i], memory_order_relaxed) : step_runs(step);
-        PyObject* count = PyLong_FromLongLong(number);
-        const char* name = resizes ? IMPLEMENTATIONS[i].name : step_name(step);
+    for (int i = 0; i < IMPLEMENTATION_COUNT && counts != NULL; i++) {
+        PyObject* count = PyLong_FromLongLong(implementation_runs(i));
+        const char* name = IMPLEMENTATIONS[i].name;
         if (count == NULL || PyDict_SetItemString(counts, name, count) != 0) Py_CLEAR(counts);
         Py_XDECREF(count);
     }

@@ -10,13 +10,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "implementations.h"
+
 #define PRECISION_BITS 22 /* of the fixed-point taps; core/taps.py */
 #define ALIGNMENT 64      /* bytes, of every table and scratch buffer */
 #define MAX_AXIS (1 << 20)
 #define MAX_CHANNELS (1 << 20)
 
-/* Instruction sets, from the least to the most demanding. */
-typedef enum { LEVEL_PORTABLE, LEVEL_NEON, LEVEL_AVX2, LEVEL_AVX512, LEVEL_COUNT } Level;
+typedef enum {
+#define LEVEL_CONSTANT(constant, name, supported) constant,
+    LEVELS(LEVEL_CONSTANT) LEVEL_COUNT
+} Level;
 
 const char* level_name(Level level);
 bool level_supported(Level level); /* by this processor and its operating system */
@@ -44,13 +48,30 @@ typedef struct {
     Span* spans;
 } Axis;
 
-typedef enum { AREA, FIXED, FLOAT } Kind;
+/* Of implementations: the resizes, then the selective filters' steps (select.h). */
+typedef enum {
+    AREA,
+    FIXED,
+    FLOAT,
+    GATHER,
+    SCATTER,
+    MEDIAN_IN_REGISTERS, /* of a common window */
+    MEDIAN,
+    KEYSTREAM,
+    DRAW,
+    HASH
+} Kind;
 
 typedef struct Resizer Resizer;
+struct Lanes; /* these: select.h */
+struct Places;
+struct Strip;
+struct Draw;
 
-/* One way to run a kind of resizer. `prepare` says whether it can (it may add resizer->tables and must set
- * resizer->scratch_bytes); `run` makes output rows [first, last) of one image, whose rows lie `stride` bytes apart.
- * `runs` counts the calls, so that a test can prove which implementations ran. */
+/* One way to run a resize or a step of a selective filter.
+ * A resize: `prepare` says whether it can (it may add resizer->tables and must set resizer->scratch_bytes); `run` makes
+ * output rows [first, last) of one image, whose rows lie `stride` bytes apart.
+ * A step: the one function of the union that its kind has. */
 typedef struct {
     const char* name;
     Level level;
@@ -59,6 +80,14 @@ typedef struct {
     Status (*prepare)(Resizer* resizer);
     void (*run)(const Resizer* resizer, const uint8_t* source, ptrdiff_t stride, uint8_t* out, int32_t first,
                 int32_t last, uint8_t* scratch);
+    union {
+        void (*gather)(const struct Lanes* lanes, const uint8_t* row, uint8_t* planes);
+        void (*scatter)(const struct Places* places, const uint8_t* values, uint8_t* row);
+        void (*median)(const struct Strip* strip);
+        void (*keystream)(const uint32_t key[8], uint32_t first, uint32_t* words);
+        const struct Draw* draw;
+        uint64_t (*hash)(const uint8_t* block, const uint8_t* key);
+    };
 } Implementation;
 
 struct Resizer {
@@ -67,13 +96,19 @@ struct Resizer {
     Axis rows, cols;
     bool has_rows, has_cols, rows_first; /* fixed: an axis may be left alone */
     int32_t channels, itemsize;
-    int implementation; /* index in IMPLEMENTATIONS */
-    void* tables;       /* of the implementation; freed with alloc_free */
+    const Implementation* implementation;
+    void* tables; /* of the implementation; freed with alloc_free */
     size_t scratch_bytes;
 };
 
 extern const Implementation IMPLEMENTATIONS[];
 extern const int IMPLEMENTATION_COUNT;
+
+/* The next of a kind that `level` allows, after `last` (NULL: the first); NULL where there is none. */
+const Implementation* implementation_after(const Implementation* last, Kind kind, int itemsize, Level level);
+/* Calls are counted, so that a test can prove which implementations ran. */
+void implementation_ran(const Implementation* implementation);
+long long implementation_runs(int index);
 
 /* resizer.c */
 typedef struct {
@@ -94,6 +129,17 @@ void* alloc_array(size_t count, size_t size);
 void* alloc_scratch(size_t bytes); /* not zeroed */
 void alloc_free(void* memory);
 bool size_product(size_t a, size_t b, size_t* product);
+
+/* One allocation for many arrays. What takes them from the arena is called twice: first to add up their bytes (every
+ * array is NULL), then, once arena_fill has allocated those, to get them, zeroed. */
+typedef struct {
+    uint8_t* memory; /* to be freed by alloc_free */
+    size_t used;
+    bool overflow;
+} Arena;
+void* arena_take(Arena* arena, size_t count, size_t size);
+Status arena_fill(Arena* arena);
+
 static inline size_t round_up(size_t bytes) { return (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1); }
 #ifdef SECURE_RESIZE_TEST_HOOKS
 extern long alloc_fail_after; /* fail the allocation after this many more; negative: never */
@@ -107,49 +153,15 @@ void pool_run(void (*task)(void* context, int64_t index, int worker), void* cont
 void arrange_row(const uint8_t* source, ptrdiff_t step, ptrdiff_t channel, uint8_t* out, int64_t width,
                  int64_t channels, int itemsize);
 
-/* The implementations. */
-Status area_portable_prepare(Resizer* resizer);
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
 #define DECLARE_RUN(name)                                                                                   \
     void name(const Resizer* resizer, const uint8_t* source, ptrdiff_t stride, uint8_t* out, int32_t first, \
               int32_t last, uint8_t* scratch)
-DECLARE_RUN(area_u8_portable);
-DECLARE_RUN(area_u16_portable);
-DECLARE_RUN(fixed_u8_portable);
-DECLARE_RUN(fixed_u16_portable);
-DECLARE_RUN(float_portable);
-Status fixed_portable_prepare(Resizer* resizer);
-Status float_portable_prepare(Resizer* resizer);
-
-#if defined(__x86_64__)
-#define HAVE_X86 1
-#define TARGET_AVX2 __attribute__((target("avx2,fma")))
-#define TARGET_AVX512 __attribute__((target("avx2,fma,avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vnni")))
-Status area_u8_avx512_prepare(Resizer* resizer);
-Status area_u8_avx2_prepare(Resizer* resizer);
-Status fixed_u8_avx512_prepare(Resizer* resizer);
-Status fixed_u8_avx2_prepare(Resizer* resizer);
-DECLARE_RUN(area_u8_avx512);
-DECLARE_RUN(area_u8_avx2);
-DECLARE_RUN(fixed_u8_avx512);
-DECLARE_RUN(fixed_u8_avx2);
-DECLARE_RUN(area_u8_avx2_auto);
-DECLARE_RUN(area_u16_avx2);
-DECLARE_RUN(area_u16_avx512);
-DECLARE_RUN(fixed_u8_avx2_auto);
-DECLARE_RUN(fixed_u16_avx2);
-DECLARE_RUN(fixed_u16_avx512);
-DECLARE_RUN(float_avx2);
-DECLARE_RUN(float_avx512);
-#endif
-
-#if defined(__aarch64__) && defined(__ARM_NEON) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-#define HAVE_NEON 1
-Status area_u8_neon_prepare(Resizer* resizer);
-Status fixed_u8_neon_prepare(Resizer* resizer);
-DECLARE_RUN(area_u8_neon);
-DECLARE_RUN(fixed_u8_neon);
-#endif
-
-#define ALWAYS_INLINE inline __attribute__((always_inline))
+#define DECLARE_RESIZE(function, level, kind, itemsize, prepare) \
+    DECLARE_RUN(function);                                       \
+    Status prepare(Resizer* resizer);
+#define DECLARE_NOTHING(function, level, kind, type)
+ALL_IMPLEMENTATIONS(DECLARE_RESIZE, DECLARE_NOTHING)
 
 #endif

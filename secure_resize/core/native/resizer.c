@@ -3,33 +3,6 @@
 
 #include "native.h"
 
-const Implementation IMPLEMENTATIONS[] = {
-#ifdef HAVE_X86
-    {"area_u8_avx512", LEVEL_AVX512, AREA, 1, area_u8_avx512_prepare, area_u8_avx512},
-    {"area_u8_avx2", LEVEL_AVX2, AREA, 1, area_u8_avx2_prepare, area_u8_avx2},
-    {"area_u8_avx2_auto", LEVEL_AVX2, AREA, 1, area_portable_prepare, area_u8_avx2_auto},
-    {"area_u16_avx512", LEVEL_AVX512, AREA, 2, area_portable_prepare, area_u16_avx512},
-    {"area_u16_avx2", LEVEL_AVX2, AREA, 2, area_portable_prepare, area_u16_avx2},
-    {"fixed_u8_avx512", LEVEL_AVX512, FIXED, 1, fixed_u8_avx512_prepare, fixed_u8_avx512},
-    {"fixed_u8_avx2", LEVEL_AVX2, FIXED, 1, fixed_u8_avx2_prepare, fixed_u8_avx2},
-    {"fixed_u8_avx2_auto", LEVEL_AVX2, FIXED, 1, fixed_portable_prepare, fixed_u8_avx2_auto},
-    {"fixed_u16_avx512", LEVEL_AVX512, FIXED, 2, fixed_portable_prepare, fixed_u16_avx512},
-    {"fixed_u16_avx2", LEVEL_AVX2, FIXED, 2, fixed_portable_prepare, fixed_u16_avx2},
-    {"float_avx512", LEVEL_AVX512, FLOAT, 4, float_portable_prepare, float_avx512},
-    {"float_avx2", LEVEL_AVX2, FLOAT, 4, float_portable_prepare, float_avx2},
-#endif
-#ifdef HAVE_NEON
-    {"area_u8_neon", LEVEL_NEON, AREA, 1, area_u8_neon_prepare, area_u8_neon},
-    {"fixed_u8_neon", LEVEL_NEON, FIXED, 1, fixed_u8_neon_prepare, fixed_u8_neon},
-#endif
-    {"area_u8_portable", LEVEL_PORTABLE, AREA, 1, area_portable_prepare, area_u8_portable},
-    {"area_u16_portable", LEVEL_PORTABLE, AREA, 2, area_portable_prepare, area_u16_portable},
-    {"fixed_u8_portable", LEVEL_PORTABLE, FIXED, 1, fixed_portable_prepare, fixed_u8_portable},
-    {"fixed_u16_portable", LEVEL_PORTABLE, FIXED, 2, fixed_portable_prepare, fixed_u16_portable},
-    {"float_portable", LEVEL_PORTABLE, FLOAT, 4, float_portable_prepare, float_portable},
-};
-const int IMPLEMENTATION_COUNT = sizeof IMPLEMENTATIONS / sizeof *IMPLEMENTATIONS;
-
 /* Every index that a kernel will ever use is checked here, once. */
 static Status check_input(const AxisInput* input) {
     if (input->n_in < 1 || input->n_in > MAX_AXIS || input->n_out < 1 || input->n_out > MAX_AXIS) return BAD_TABLE;
@@ -154,15 +127,11 @@ static Status build_axis(Axis* axis, const AxisInput* input, Kind kind, int32_t 
 }
 
 static Status choose(Resizer* resizer) {
-    for (int i = 0; i < IMPLEMENTATION_COUNT; i++) {
-        const Implementation* candidate = &IMPLEMENTATIONS[i];
-        if (candidate->kind != resizer->kind || candidate->itemsize != resizer->itemsize ||
-            candidate->level > resizer->level) {
-            continue;
-        }
-        Status status = candidate->prepare(resizer);
+    const Implementation* one = NULL;
+    while ((one = implementation_after(one, resizer->kind, resizer->itemsize, resizer->level)) != NULL) {
+        Status status = one->prepare(resizer);
         if (status == UNSUITABLE) continue;
-        resizer->implementation = i;
+        resizer->implementation = one;
         return status;
     }
     return BAD_TABLE;
@@ -228,9 +197,8 @@ static void run_part(void* context, int64_t index, int worker) {
     size_t out_row = (size_t)resizer->cols.n_out * (size_t)resizer->channels * (size_t)resizer->itemsize;
     int32_t first = (int32_t)(rows * part / split->parts), last = (int32_t)(rows * (part + 1) / split->parts);
     uint8_t* out = split->out + (size_t)image * (size_t)rows * out_row;
-    IMPLEMENTATIONS[resizer->implementation].run(resizer, split->source + image * split->image_stride,
-                                                 split->row_stride, out, first, last,
-                                                 split->scratch + (size_t)worker * split->scratch_step);
+    resizer->implementation->run(resizer, split->source + image * split->image_stride, split->row_stride, out, first,
+                                 last, split->scratch + (size_t)worker * split->scratch_step);
 }
 
 /* Source bytes below which a second thread costs more than it brings: waking it takes as long as reading so much. */
@@ -238,6 +206,7 @@ static void run_part(void* context, int64_t index, int worker) {
 
 Status resizer_run(const Resizer* resizer, const uint8_t* source, ptrdiff_t image_stride, ptrdiff_t row_stride,
                    uint8_t* out, int64_t images, int num_threads) {
+    implementation_ran(resizer->implementation);
     if (images == 0) return OK;
     int64_t rows = resizer->rows.n_out;
     double bytes = (double)images * resizer->rows.n_in * resizer->cols.n_in * resizer->channels * resizer->itemsize;

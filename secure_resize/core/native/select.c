@@ -1,7 +1,5 @@
-/* What both selective filters share: the check of what they are given, and the count of what ran. */
+/* What both selective filters share: the check of what they are given, and where a row's new values go. */
 #include "select.h"
-
-#include <stdatomic.h>
 
 bool selection_valid(const Selection* selection) {
     const int32_t* indices[2] = {selection->rows, selection->cols};
@@ -28,27 +26,29 @@ bool selection_valid(const Selection* selection) {
     return true;
 }
 
-static const char* const STEP_NAMES[STEP_COUNT] = {
-    [GATHER_PORTABLE] = "gather_portable",
-    [GATHER_AVX512] = "gather_avx512",
-    [MEDIAN_PORTABLE] = "median_portable",
-    [MEDIAN_AVX2] = "median_avx2",
-    [MEDIAN_AVX2_REGISTERS] = "median_avx2_registers",
-    [MEDIAN_AVX512] = "median_avx512",
-    [MEDIAN_AVX512_REGISTERS] = "median_avx512_registers",
-    [KEYSTREAM_PORTABLE] = "keystream_portable",
-    [KEYSTREAM_AVX2] = "keystream_avx2",
-    [KEYSTREAM_AVX512] = "keystream_avx512",
-    [DRAW_PORTABLE] = "draw_portable",
-    [DRAW_AVX512] = "draw_avx512",
-    [HASH_PORTABLE] = "hash_portable",
-    [HASH_AVX2] = "hash_avx2",
-    [HASH_AVX512] = "hash_avx512",
-};
-static atomic_llong step_counts[STEP_COUNT];
+/* A row of more bytes is left to memcpy: its table would be too large. */
+enum { MAX_ROW = 1 << 24 };
 
-const char* step_name(Step step) { return STEP_NAMES[step]; }
+void places_take(Places* places, const Selection* selection, Arena* arena) {
+    size_t vectors = ((size_t)selection->width * (size_t)selection->channels + LANES - 1) / LANES;
+    if (vectors > MAX_ROW / LANES) vectors = 0;
+    *places = (Places){.selection = selection,
+                       .vectors = (int32_t)vectors,
+                       .read = arena_take(arena, vectors, sizeof *places->read),
+                       .first = arena_take(arena, vectors, sizeof *places->first),
+                       .index = arena_take(arena, vectors, LANES)};
+}
 
-void step_ran(Step step) { atomic_fetch_add_explicit(&step_counts[step], 1, memory_order_relaxed); }
-
-long long step_runs(Step step) { return atomic_load_explicit(&step_counts[step], memory_order_relaxed); }
+void places_fill(Places* places) {
+    const Selection* selection = places->selection;
+    int32_t channels = selection->channels, value = 0;
+    if (places->vectors == 0) return;
+    for (int32_t j = 0; j < selection->col_count; j++) {
+        for (int32_t c = 0; c < channels; c++, value++) {
+            int32_t byte = selection->cols[j] * channels + c, v = byte / LANES;
+            if (places->read[v] == 0) places->first[v] = value;
+            places->read[v] |= 1ull << byte % LANES;
+            places->index[byte] = (uint8_t)(value - places->first[v]);
+        }
+    }
+}

@@ -1,4 +1,7 @@
-/* The selective filters: new values for the read pixels of one image, rows x cols (core/reference.py). */
+/* The selective filters: new values for the read pixels of one image, rows x cols (core/reference.py).
+ *
+ * select.c checks what is asked; select_median.c and select_random.c say which values there are to choose from. The
+ * inner loops are select_body.h, which each level's file includes with its vectors. */
 #ifndef SECURE_RESIZE_SELECT_H
 #define SECURE_RESIZE_SELECT_H
 
@@ -25,42 +28,20 @@ enum { MAX_WINDOW = 1 << 14, LANES = 64 /* values handled at a time: a read colu
 
 bool selection_valid(const Selection* selection);
 
-/* What the levels implement of the filters. The calls that use one are counted, so that a test can prove what ran. */
-typedef enum {
-    GATHER_PORTABLE,
-    GATHER_AVX512,
-    MEDIAN_PORTABLE,
-    MEDIAN_AVX2,
-    MEDIAN_AVX2_REGISTERS, /* of a common window */
-    MEDIAN_AVX512,
-    MEDIAN_AVX512_REGISTERS,
-    KEYSTREAM_PORTABLE,
-    KEYSTREAM_AVX2,
-    KEYSTREAM_AVX512,
-    DRAW_PORTABLE,
-    DRAW_AVX512,
-    HASH_PORTABLE,
-    HASH_AVX2,
-    HASH_AVX512,
-    STEP_COUNT
-} Step;
-const char* step_name(Step step);
-void step_ran(Step step);
-long long step_runs(Step step);
-
 Status select_median(const Selection* selection, const Images* images, Level level);
 Status select_random(const Selection* selection, const Images* images, const uint8_t key[32], Level level);
 
 /* One uint64 for each FINGERPRINT_BLOCK bytes begun; `key` has FINGERPRINT_BLOCK bytes. */
 enum { FINGERPRINT_BLOCK = 1024 };
+typedef uint64_t Hash(const uint8_t* block, const uint8_t* key);
 void fingerprint(const uint8_t* data, size_t bytes, const uint8_t* key, uint64_t* hashes, Level level);
 
-/* The median's two steps, which the levels implement.
+/* The median.
  *
  * A plane holds one image row's value for each lane (read column and channel) as seen from it at one horizontal offset:
- * plane[offset][lanes]. `gather` fills a row's planes; values from outside the image may be
- * anything, because `excluded` replaces them. */
-typedef struct {
+ * plane[offset][lanes]. A Gather fills a row's planes; values from outside the image may be anything, because `excluded`
+ * replaces them. */
+typedef struct Lanes {
     const Selection* selection;
     int32_t lanes, padded;  /* padded: to whole vectors, and one more for stores past the end */
     int32_t offsets;        /* 2 * half_cols + 1 */
@@ -71,10 +52,12 @@ typedef struct {
     bool* excludes;         /* [UNREAD, READ, OUTSIDE row][vector]: some are 255 */
 } Lanes;
 
+typedef void Gather(const Lanes* lanes, const uint8_t* row, uint8_t* planes);
+
 enum { UNREAD, READ, OUTSIDE };
 
 /* The median of one vector of lanes. planes[k]: of the window's row k, or of any row where it is outside. */
-typedef struct {
+typedef struct Strip {
     const Lanes* lanes;
     int32_t vector;
     const uint8_t* const* planes;
@@ -83,16 +66,35 @@ typedef struct {
     uint8_t* result;      /* [LANES] */
 } Strip;
 
-typedef void Gather(const Lanes* lanes, const uint8_t* row, uint8_t* planes);
 typedef void Median(const Strip* strip);
 
-Gather gather_portable;
-Median median_portable;
-#ifdef HAVE_X86
-Median* median_of_avx2(const Selection* selection, Step* step);
-Gather gather_avx512; /* for lanes that are gathered in parts */
-Median* median_of_avx512(const Selection* selection, Step* step);
-#endif
+/* The windows of which a level holds all values in registers, as far as it has those: WINDOW(rows, columns, pixels). */
+#define COMMON_WINDOWS(WINDOW) \
+    WINDOW(3, 3, 9) WINDOW(3, 5, 15) WINDOW(5, 3, 15) WINDOW(3, 7, 21) WINDOW(7, 3, 21) WINDOW(5, 5, 25)
+
+/* Where a row's read bytes lie, for a Scatter: it puts a row's values there, and reads up to 64 bytes past them. For
+ * each vector of the row: which of its bytes are read, and where, counted among those of the row, the first is; and for
+ * each byte which it is after that one. */
+typedef struct Places {
+    const Selection* selection;
+    int32_t vectors; /* 0: the row is too long for a table, which only scatter_portable does without */
+    uint64_t* read;
+    int32_t* first;
+    uint8_t* index;
+} Places;
+
+typedef void Scatter(const Places* places, const uint8_t* values, uint8_t* row);
+void places_take(Places* places, const Selection* selection, Arena* arena);
+void places_fill(Places* places);
+
+/* The random filter.
+ *
+ * A Keystream gives the words of ChaCha8's blocks first .. first + BLOCKS - 1: word 0 of each, then word 1 of each, and
+ * so on. Words are drawn with for DRAWS columns at a time. Where windows have at most TWICE_LIMIT pixels, what the draws
+ * of 16 columns leave of their words, the products' lower halves, are the words of the 16 columns after them. */
+enum { DRAWS = 16, TWICE_LIMIT = 127, BLOCKS = DRAWS /* side by side */, BLOCK_WORDS = 16 };
+
+typedef void Keystream(const uint32_t key[8], uint32_t first, uint32_t* words);
 
 /* A read column's window, for [0] its unread and [1] its read rows: how many candidates a row has, where in the table
  * their columns begin, and ceil(2^32 / width), which times k < 2^32 / width, shifted down, is k / width. */
@@ -101,16 +103,13 @@ typedef struct {
     uint64_t by_width[2];
 } Column;
 
-/* Words are drawn with for 16 columns at a time. Where windows have at most TWICE_LIMIT pixels, what the draws of 16
- * columns leave of their words, the products' lower halves, are the words of the 16 columns after them. */
-enum { DRAWS = 16, TWICE_LIMIT = 127 };
-
 typedef struct {
     const Selection* selection;
     const Images* images;
     bool twice;
     Column* columns;
     int32_t* table; /* all columns of the image, then those not read */
+    void* lanes;    /* what Draw's `prepare` made, to be freed */
 } Draws;
 
 /* The rows of a window, unread ones first: where they begin in the image. */
@@ -120,27 +119,22 @@ typedef struct {
     ptrdiff_t* at;
 } WindowRows;
 
-/* Draws the pixels of the row `out`; `words`: 16 for each 16 columns begun, or for each 32. */
-void draw_row_portable(const Draws* draws, const WindowRows* window, const uint32_t* words, uint8_t* out);
+/* One way to draw. `prepare` says whether it can; `row` draws the pixels of the row `out`, by `words`: 16 for each 16
+ * columns begun, or for each 32. */
+typedef struct Draw {
+    Status (*prepare)(Draws* draws);
+    void (*row)(const Draws* draws, const WindowRows* window, const uint32_t* words, uint8_t* out);
+} Draw;
 
-#ifdef HAVE_X86
-/* Where a row's read bytes lie. For each vector of the row: which of its bytes are read, and where, counted among those
- * of the row, the first is; and for each byte which it is after that one. */
-typedef struct {
-    int32_t vectors;
-    uint64_t* read;
-    int32_t* first;
-    uint8_t* index;
-} Scatter;
-
-size_t scatter_bytes(const Selection* selection);
-void scatter_prepare(const Selection* selection, uint8_t* memory, Scatter* scatter); /* zeroed memory of that size */
-/* Puts a row's values, and reads up to 64 bytes past them. */
-void scatter_avx512(const Scatter* scatter, const uint8_t* values, uint8_t* row);
-
-Status draws_prepare_avx512(Draws* draws, void** lanes); /* lanes: NULL where the portable code has to do */
-void draw_row_avx512(const Draws* draws, void* lanes, const WindowRows* window, const uint32_t* words, uint8_t* out);
-#endif
+#define DECLARE_STEP(function, level, kind, type) STEP_OF_##type(function)
+#define STEP_OF_gather(function) Gather function;
+#define STEP_OF_scatter(function) Scatter function;
+#define STEP_OF_median(function) Median function;
+#define STEP_OF_keystream(function) Keystream function;
+#define STEP_OF_draw(function) extern const Draw function##_rows;
+#define STEP_OF_hash(function) Hash function;
+#define DECLARE_NO_RUN(function, level, kind, itemsize, prepare)
+ALL_IMPLEMENTATIONS(DECLARE_NO_RUN, DECLARE_STEP)
 
 /* Lane by lane: the lanes [first, last) of one offset's plane. */
 static ALWAYS_INLINE void gather_lanes(const Lanes* lanes, const uint8_t* row, int32_t offset, int32_t first,

@@ -1,45 +1,10 @@
-/* The selective random filter with AVX-512 VBMI: draws of 16 pixels at a time, and a row's values put into place. */
+/* The selective random filter's draws with AVX-512 VBMI, 16 pixels at a time. */
 #include <string.h>
 
 #include "select.h"
 
 #ifdef HAVE_X86
 #include <immintrin.h>
-
-/* A row of more bytes is left to memcpy: its table would be too large. */
-enum { MAX_ROW = 1 << 24 };
-
-size_t scatter_bytes(const Selection* selection) {
-    size_t vectors = ((size_t)selection->width * (size_t)selection->channels + 63) / 64;
-    return vectors <= MAX_ROW / 64
-               ? round_up(vectors * sizeof(uint64_t)) + round_up(vectors * sizeof(int32_t)) + vectors * 64
-               : 0;
-}
-
-void scatter_prepare(const Selection* selection, uint8_t* memory, Scatter* scatter) {
-    int32_t channels = selection->channels, vectors = (selection->width * channels + 63) / 64;
-    scatter->vectors = vectors;
-    scatter->read = (uint64_t*)(void*)memory;
-    scatter->first = (int32_t*)(void*)(memory + round_up((size_t)vectors * sizeof(uint64_t)));
-    scatter->index = (uint8_t*)scatter->first + round_up((size_t)vectors * sizeof(int32_t));
-    int32_t value = 0;
-    for (int32_t j = 0; j < selection->col_count; j++) {
-        for (int32_t c = 0; c < channels; c++, value++) {
-            int32_t byte = selection->cols[j] * channels + c, v = byte / 64;
-            if (scatter->read[v] == 0) scatter->first[v] = value;
-            scatter->read[v] |= 1ull << byte % 64;
-            scatter->index[byte] = (uint8_t)(value - scatter->first[v]);
-        }
-    }
-}
-
-TARGET_AVX512 void scatter_avx512(const Scatter* scatter, const uint8_t* values, uint8_t* row) {
-    for (int32_t v = 0; v < scatter->vectors; v++) {
-        __m512i bytes = _mm512_permutexvar_epi8(_mm512_load_si512(scatter->index + 64 * (ptrdiff_t)v),
-                                                _mm512_loadu_si512(values + scatter->first[v]));
-        _mm512_mask_storeu_epi8(row + 64 * (ptrdiff_t)v, scatter->read[v], bytes);
-    }
-}
 
 /* The tables of 16 columns stand together: one stream for the prefetcher. `near` holds the columns' four-bit distances
  * from `left` of a window's unread columns. Products that change with the window's rows are kept while those are as
@@ -57,29 +22,13 @@ typedef struct {
     int32_t groups;
     int32_t* at; /* where the window's rows begin */
     uint8_t* values;
-    Scatter scatter;
+    Places places;
     bool near;
     int32_t unread, read; /* that count and apart were made for */
 } Lanes16;
 
-Status draws_prepare_avx512(Draws* draws, void** lanes) {
+static void fill_columns(const Draws* draws, Lanes16* made) {
     const Selection* selection = draws->selection;
-    const Images* images = draws->images;
-    ptrdiff_t bytes = (selection->height - 1) * images->stride + 3 * (ptrdiff_t)selection->width;
-    if (selection->channels != 3 || images->stride < 0 || bytes > INT32_MAX || bytes < 4) return OK;
-    size_t groups = ((size_t)selection->col_count + 2 * DRAWS - 1) / (2 * DRAWS) * 2, head = round_up(sizeof(Lanes16));
-    size_t columns = round_up(groups * sizeof(Columns)), values = round_up(48 * groups + 64);
-    size_t at = round_up((2 * (size_t)selection->half_rows + 1) * sizeof(int32_t));
-    if (scatter_bytes(selection) == 0) return OK;
-    uint8_t* memory = alloc_array(head + columns + values + at + scatter_bytes(selection), 1);
-    if (memory == NULL) return NO_MEMORY;
-    Lanes16* made = *lanes = memory;
-    made->groups = (int32_t)groups;
-    made->columns = (Columns*)(void*)(memory += head);
-    made->values = memory += columns;
-    made->at = (int32_t*)(void*)(memory += values);
-    scatter_prepare(selection, memory + at, &made->scatter);
-    made->unread = -1;
     made->near = 2 * selection->half_rows + 1 <= 16 && 2 * selection->half_cols + 1 <= 16;
     for (int32_t j = 0; j < selection->col_count; j++) {
         Columns* group = &made->columns[j / 16];
@@ -97,6 +46,33 @@ Status draws_prepare_avx512(Draws* draws, void** lanes) {
             group->near[l] |= (distance & 15) << 4 * k;
         }
     }
+}
+
+/* The tables, and before them what says where they are. */
+static Lanes16 take_tables(const Draws* draws, Arena* arena) {
+    const Selection* selection = draws->selection;
+    size_t groups = ((size_t)selection->col_count + 2 * DRAWS - 1) / (2 * DRAWS) * 2;
+    arena_take(arena, 1, sizeof(Lanes16));
+    Lanes16 made = {.groups = (int32_t)groups, .unread = -1};
+    made.columns = arena_take(arena, groups, sizeof *made.columns);
+    made.values = arena_take(arena, 48 * groups + 64, 1);
+    made.at = arena_take(arena, 2 * (size_t)selection->half_rows + 1, sizeof *made.at);
+    places_take(&made.places, selection, arena);
+    return made;
+}
+
+static Status prepare(Draws* draws) {
+    const Selection* selection = draws->selection;
+    const Images* images = draws->images;
+    ptrdiff_t bytes = (selection->height - 1) * images->stride + 3 * (ptrdiff_t)selection->width;
+    if (selection->channels != 3 || images->stride < 0 || bytes > INT32_MAX || bytes < 4) return UNSUITABLE;
+    Arena arena = {0};
+    if (take_tables(draws, &arena).places.vectors == 0) return UNSUITABLE;
+    if (arena_fill(&arena) != OK) return NO_MEMORY;
+    Lanes16* made = draws->lanes = arena.memory;
+    *made = take_tables(draws, &arena);
+    places_fill(&made->places);
+    fill_columns(draws, made);
     return OK;
 }
 
@@ -150,31 +126,32 @@ TARGET_AVX512 static ALWAYS_INLINE void draw_columns(const Draws* draws, const C
     _mm512_storeu_si512(values, _mm512_permutexvar_epi8(_mm512_loadu_si512(PACK), pixel));
 }
 
-TARGET_AVX512 void draw_row_avx512(const Draws* draws, void* lanes, const WindowRows* window, const uint32_t* words,
-                                   uint8_t* out) {
-    Lanes16* made = lanes;
-    int32_t groups = made->groups, rows_in_window = window->unread + window->read;
-    if (window->unread != made->unread || window->read != made->read) {
-        made->unread = window->unread;
-        made->read = window->read;
-        for (int32_t g = 0; g < groups; g++) {
-            Columns* group = &made->columns[g];
-            for (int l = 0; l < 16; l++) {
-                group->apart[l] = window->unread * group->width[0][l];
-                group->count[l] = group->apart[l] + window->read * group->width[1][l];
-            }
-            const __m512i counts = _mm512_load_si512(group->count);
-            group->some = _mm512_test_epi32_mask(counts, counts);
-            _mm512_store_si512(group->count, _mm512_max_epi32(counts, _mm512_set1_epi32(1)));
+/* What depends on how many rows of a window are read. */
+TARGET_AVX512 static void count_candidates(Lanes16* made, const WindowRows* window) {
+    made->unread = window->unread;
+    made->read = window->read;
+    for (int32_t g = 0; g < made->groups; g++) {
+        Columns* group = &made->columns[g];
+        for (int l = 0; l < 16; l++) {
+            group->apart[l] = window->unread * group->width[0][l];
+            group->count[l] = group->apart[l] + window->read * group->width[1][l];
         }
+        const __m512i counts = _mm512_load_si512(group->count);
+        group->some = _mm512_test_epi32_mask(counts, counts);
+        _mm512_store_si512(group->count, _mm512_max_epi32(counts, _mm512_set1_epi32(1)));
     }
-    int32_t* at = made->at;
+}
+
+TARGET_AVX512 static void draw_row(const Draws* draws, const WindowRows* window, const uint32_t* words, uint8_t* out) {
+    Lanes16* made = draws->lanes;
+    int32_t groups = made->groups, rows_in_window = window->unread + window->read, *at = made->at;
+    if (window->unread != made->unread || window->read != made->read) count_candidates(made, window);
     for (int32_t k = 0; k < rows_in_window; k++) at[k] = (int32_t)window->at[k];
     __mmask16 inside = (__mmask16)(rows_in_window < 16 ? (1u << rows_in_window) - 1 : 0xFFFF);
     __m512i rows = _mm512_maskz_loadu_epi32(inside, at);
     bool near = made->near && !window->last;
     __m512i left = _mm512_setzero_si512();
-    int32_t lines = (made->scatter.vectors + groups - 1) / groups; /* of the row that is written to in the end */
+    int32_t lines = (made->places.vectors + groups - 1) / groups; /* of the row that is written to in the end */
     for (int32_t g = 0; g < groups; g++) {
         if (!draws->twice || g % 2 == 0) left = _mm512_loadu_si512(words + DRAWS * (draws->twice ? g / 2 : g));
         uint8_t* values = made->values + 48 * g;
@@ -186,7 +163,9 @@ TARGET_AVX512 void draw_row_avx512(const Draws* draws, void* lanes, const Window
             draw_columns(draws, &made->columns[g], window, at, rows, &left, values, false, true);
         }
     }
-    scatter_avx512(&made->scatter, made->values, out);
+    scatter_avx512(&made->places, made->values, out);
 }
+
+const Draw draw_avx512_rows = {prepare, draw_row};
 
 #endif

@@ -1,0 +1,178 @@
+/* The tables of the AVX2 implementation: taps in fours, tiles, and the pairs of taps of the vertical pass from rows. */
+#include "fixed_avx2.h"
+
+#ifdef HAVE_X86
+#include <string.h>
+
+#include "split.h"
+
+enum { TILE_BYTES = 9216 }; /* a part of the first-level cache */
+
+static int32_t first_four(const Axis* axis, int32_t i) { return axis->start[i] / FOUR; }
+
+static int32_t count_fours(const Axis* axis, int32_t i) {
+    return (axis->start[i] + axis->count[i] - 1) / FOUR - first_four(axis, i) + 1;
+}
+
+static int32_t max_fours(const Axis* axis) {
+    int32_t count = 1;
+    for (int32_t i = 0; i < axis->n_out; i++) count = most(count, count_fours(axis, i));
+    return count;
+}
+
+/* Whether the vertical pass is faster from fours than from pairs of rows, A four takes as long as
+ * with its loads, and 24 a pair. */
+static bool fours_pay(const Axis* rows) {
+    int64_t fours = 0, pairs = 0;
+    for (int32_t i = 0; i < rows->n_out; i++) {
+        fours += count_fours(rows, i);
+        pairs += (rows->count[i] + 1) / 2;
+    }
+    return 4 * fours <= 3 * pairs;
+}
+
+static bool fill_fours(const Axis* axis, const Fours* fours) {
+    for (int32_t i = 0; i < axis->n_out; i++) {
+        const int32_t* weights = axis->weights + (size_t)i * (size_t)axis->width;
+        Split split;
+        if (!find_split(weights, axis->count[i], &split)) return false;
+        fours->reach[i] = (Reach){first_four(axis, i), count_fours(axis, i), split.scale};
+        Taps* taps = fours->taps + (size_t)i * (size_t)fours->most;
+        for (int32_t k = 0; k < axis->count[i]; k++) {
+            int32_t place = axis->start[i] % FOUR + k, low = next_low(&split, k % 2, weights[k]);
+            int32_t high = (weights[k] - low) / split.scale;
+            Taps* four = &taps[place / FOUR];
+            four->high[place % FOUR / 2] |= (int32_t)((uint32_t)(uint16_t)high << (place % 2 * 16));
+            four->low |= (int32_t)((uint32_t)(uint8_t)low << (ORDER[place % FOUR] * 8));
+        }
+    }
+    return true;
+}
+
+/* The shuffle of 16 bytes of a row, or of twice 16, to dwords. Three channels' fours take 12 bytes of each 16, and are
+ * loaded from four bytes before the first, so that the second begins with the upper half. */
+static int32_t vectors_per_half(int32_t channels) { return channels == 3 ? 3 : 4; }
+static int32_t step_fours(int32_t channels) { return 2 * vectors_per_half(channels) / channels; }
+static int32_t bytes_before(int32_t channels) { return channels == 3 ? 4 : 0; }
+
+static void fill_order(Tables* tables, int32_t channels) {
+    for (int32_t at = 0; at < VECTOR_BYTES; at++) {
+        int32_t four = at % 16 / 4 / channels, channel = at % 16 / 4 % channels;
+        int32_t byte = (four * FOUR + ORDER[at % 4]) * channels + channel + (at < 16 ? bytes_before(channels) : 0);
+        tables->order[at] = (int8_t)(byte < 16 ? byte : -1);
+    }
+}
+
+static void limbs_of(int32_t weight, int16_t limbs[LIMBS]) {
+    limbs[0] = (int16_t)(weight & 0xffff);
+    limbs[1] = (int16_t)((weight - limbs[0]) / 65536);
+}
+
+static void fill_down(const Axis* rows, const Tables* tables) {
+    for (int32_t i = 0; i < rows->n_out; i++) {
+        for (int32_t k = 0; k < rows->count[i]; k++) {
+            int16_t limbs[LIMBS];
+            limbs_of(rows->weights[(size_t)i * (size_t)rows->width + (size_t)k], limbs);
+            int32_t* pair = tables->down[(size_t)i * (size_t)tables->pairs + (size_t)(k / 2)];
+            for (int limb = 0; limb < LIMBS; limb++) {
+                pair[limb] |= (int32_t)((uint32_t)(uint16_t)limbs[limb] << (k % 2 * 16));
+            }
+        }
+    }
+}
+
+/* Cut the outputs into tiles, four outputs at least. */
+static void fill_tiles(const Axis* cols, Tables* tables, int32_t channels) {
+    int32_t step = step_fours(channels), room = TILE_BYTES / (VECTOR_BYTES * channels);
+    for (int32_t i = 0; i < tables->outputs;) {
+        Tile* tile = &tables->tiles[tables->tile_count++];
+        *tile = (Tile){INT32_MAX, 0, 0};
+        for (; i < tables->outputs; i += FOUR, tile->outputs += FOUR) {
+            int32_t first = tile->first, end = tile->end;
+            for (int32_t k = i; k < least(i + FOUR, cols->n_out); k++) {
+                const Reach* reach = &tables->cols.reach[k];
+                first = least(first, reach->first / step * step);
+                end = most(end, (reach->first + reach->count + step - 1) / step * step);
+            }
+            if (tile->outputs > 0 && end - first > room) break;
+            tile->first = first;
+            tile->end = end;
+        }
+        tables->tile_fours = most(tables->tile_fours, tile->end - tile->first);
+    }
+    for (int32_t i = cols->n_out; i < tables->outputs; i++)
+        tables->cols.reach[i].first = tables->tiles[tables->tile_count - 1].first;
+}
+
+/* The tables' parts in the memory at `base`; returns their size. */
+static size_t place_tables(const Resizer* resizer, Tables* tables, uint8_t* base) {
+    size_t total = round_up(sizeof *tables), outputs = (size_t)tables->outputs;
+    size_t rows = resizer->has_rows ? (size_t)resizer->rows.n_out : 0;
+    tables->cols.reach = take(base, &total, outputs * sizeof(Reach));
+    tables->cols.taps = take(base, &total, outputs * (size_t)tables->cols.most * sizeof(Taps));
+    tables->tiles = take(base, &total, outputs / FOUR * sizeof(Tile));
+    if (tables->ring_of_fours) {
+        tables->rows.reach = take(base, &total, rows * sizeof(Reach));
+        tables->rows.taps = take(base, &total, rows * (size_t)tables->rows.most * sizeof(Taps));
+    }
+    tables->down = take(base, &total, rows * (size_t)tables->pairs * sizeof *tables->down);
+    return total;
+}
+
+static size_t fours_line(const Tables* tables, const Resizer* resizer) {
+    return round_up((size_t)tables->outputs * (size_t)resizer->channels * FOUR);
+}
+
+/* The ring holds what an output may read of `width` rows anywhere, and the band that is being made. */
+int32_t fixed_avx2_ring_lines(const Resizer* resizer) {
+    const Tables* tables = resizer->tables;
+    return tables->ring_of_fours ? resizer->rows.width / FOUR + 4 : resizer->rows.width + 2 * BAND;
+}
+
+size_t fixed_avx2_ring_line(const Resizer* resizer) {
+    const Tables* tables = resizer->tables;
+    return tables->ring_of_fours ? fours_line(tables, resizer) : round_up(row_bytes(resizer, resizer->cols.n_out));
+}
+
+size_t fixed_avx2_scratch(const Resizer* resizer, Scratch* scratch, uint8_t* base) {
+    const Tables* tables = resizer->tables;
+    size_t total = 0, tile = (size_t)tables->tile_fours * (size_t)resizer->channels * VECTOR_BYTES;
+    size_t lines = uses_ring(resizer) ? (size_t)fixed_avx2_ring_lines(resizer) : 0;
+    scratch->tile = take(base, &total, tile);
+    scratch->edge = take(base, &total, BAND * VECTOR_BYTES);
+    scratch->upper = take(base, &total, fours_line(tables, resizer));
+    scratch->lower = take(base, &total, fours_line(tables, resizer));
+    scratch->ring = take(base, &total, fixed_avx2_ring_line(resizer) * lines);
+    return total;
+}
+
+Status fixed_u8_avx2_prepare(Resizer* resizer) {
+    int32_t channels = resizer->channels;
+    if (channels > 4 || (int64_t)resizer->cols.n_in * channels < VECTOR_BYTES) return UNSUITABLE;
+    if ((int64_t)resizer->cols.n_out * channels < VECTOR_BYTES) return UNSUITABLE;
+    Status status = fixed_portable_prepare(resizer);
+    if (status != OK) return status;
+    Tables tables = {.ring_of_fours = uses_ring(resizer) && fours_pay(&resizer->rows)};
+    if (resizer->has_cols) {
+        tables.cols.most = max_fours(&resizer->cols);
+        tables.outputs = (resizer->cols.n_out + FOUR - 1) / FOUR * FOUR;
+    }
+    if (resizer->has_rows && tables.ring_of_fours) tables.rows.most = max_fours(&resizer->rows);
+    if (resizer->has_rows && !tables.ring_of_fours) tables.pairs = (max_count(&resizer->rows) + 1) / 2;
+    uint8_t* memory = alloc_array(place_tables(resizer, &tables, NULL), 1);
+    if (memory == NULL) return NO_MEMORY;
+    place_tables(resizer, &tables, memory);
+    if ((resizer->has_cols && !fill_fours(&resizer->cols, &tables.cols)) ||
+        (tables.ring_of_fours && !fill_fours(&resizer->rows, &tables.rows))) {
+        alloc_free(memory);
+        return UNSUITABLE;
+    }
+    fill_order(&tables, channels);
+    if (resizer->has_cols) fill_tiles(&resizer->cols, &tables, channels);
+    if (tables.pairs > 0) fill_down(&resizer->rows, &tables);
+    memcpy(memory, &tables, sizeof tables);
+    resizer->tables = memory;
+    resizer->scratch_bytes = fixed_run_bytes(resizer, BAND) + fixed_avx2_scratch(resizer, &(Scratch){0}, NULL);
+    return OK;
+}
+#endif

@@ -1,0 +1,192 @@
+/* The inner loops of the selective filters, for one level. Its file defines and then includes this:
+ *
+ *   LEVEL(name), TARGET           the level's name of a function, and the attribute that lets it use its instructions
+ *   WIDTH, Bytes, Pairs           a vector's bytes, and its type with elements of 8 and of 64 bits (GNU C's)
+ *   least(a, b), most(a, b)       of unsigned bytes
+ *   choose(mask, a, b)            a where the mask is 255, b where it is 0
+ *   products(words)               each 64 bits' lower half times their upper half
+ *
+ * All else is said in operators, which GNU C has for vectors; what is put into a common window's registers and does not
+ * fit there is kept in memory by the compiler. */
+#include "networks.h"
+
+#define IN_LEVEL TARGET static ALWAYS_INLINE
+
+typedef int8_t SignedBytes __attribute__((vector_size(WIDTH)));
+typedef uint16_t Halves __attribute__((vector_size(WIDTH)));
+typedef int16_t SignedHalves __attribute__((vector_size(WIDTH)));
+typedef uint32_t Words __attribute__((vector_size(WIDTH)));
+_Static_assert(LANES % WIDTH == 0, "a strip's lanes are whole vectors");
+
+IN_LEVEL Bytes load(const uint8_t* at) { return *(const Bytes*)(const void*)at; }
+IN_LEVEL void store(uint8_t* at, Bytes value) { *(Bytes*)(void*)at = value; }
+
+/* The window's row k, for the lanes from `part` of the strip on: `offsets` vectors, `step` apart. What is no candidate is
+ * 0 and 255 in turn, as `pads` says. A row outside the image is all excluded, whatever plane is read in its place. */
+IN_LEVEL void load_row(const Strip* strip, int part, int k, int offsets, Bytes* pads, Bytes* into, int step) {
+    const Lanes* lanes = strip->lanes;
+    ptrdiff_t next = lanes->padded, at = strip->vector * LANES + part;
+    int kind = strip->kinds[k];
+    const uint8_t *plane = strip->planes[k] + at, *excluded = lanes->excluded + kind * offsets * next + at;
+    if (!lanes->excludes[kind * (lanes->padded / LANES) + strip->vector]) {
+        _Pragma("GCC unroll 8") for (int d = 0; d < offsets; d++) into[d * step] = load(plane + d * next);
+        return;
+    }
+    _Pragma("GCC unroll 8") for (int d = 0; d < offsets; d++) {
+        Bytes mask = load(excluded + d * next);
+        into[d * step] = choose(mask, *pads, load(plane + d * next));
+        *pads ^= mask;
+    }
+}
+
+IN_LEVEL void fill_slots(const Strip* strip) {
+    int rows = 2 * strip->lanes->selection->half_rows + 1, offsets = strip->lanes->offsets;
+    for (int part = 0; part < LANES; part += WIDTH) {
+        Bytes pads = {0}, *into = (Bytes*)(void*)(strip->slots + part);
+        for (int k = 0; k < rows; k++, into += offsets * (LANES / WIDTH)) {
+            load_row(strip, part, k, offsets, &pads, into, LANES / WIDTH);
+        }
+    }
+}
+
+IN_LEVEL void run_network(const Strip* strip) {
+    const Selection* selection = strip->lanes->selection;
+    const int32_t *exchange = selection->network, *end = exchange + 3 * (ptrdiff_t)selection->exchanges;
+    for (; exchange < end; exchange += 3) {
+        uint8_t *first = strip->slots + exchange[0] * LANES, *second = strip->slots + exchange[1] * LANES;
+        for (int part = 0; part < LANES; part += WIDTH) {
+            Bytes a = load(first + part), b = load(second + part);
+            store(first + part, least(a, b));
+            store(second + part, most(a, b));
+        }
+    }
+}
+
+/* How many of `count` <= 255 values lie below `tried`. Turning the highest bit makes unsigned bytes comparable as signed
+ * ones, which is what processors compare; the comparison's result is -1 where it holds. */
+IN_LEVEL Bytes count_below(const uint8_t* slots, int32_t count, Bytes tried) {
+    Bytes below = {0};
+    for (int32_t k = 0; k < count; k++) {
+        below -= (Bytes)((SignedBytes)load(slots + (ptrdiff_t)k * LANES) < (SignedBytes)tried);
+    }
+    return below;
+}
+
+/* The median of values with their highest bit turned: the largest t that at most (window - 1) / 2 of them lie below. */
+IN_LEVEL Bytes search_bits(const uint8_t* slots, int32_t window) {
+    const SignedHalves rank = (SignedHalves){0} + (int16_t)((window - 1) / 2);
+    Bytes found = {0};
+    for (int bit = 128; bit > 0; bit >>= 1) {
+        Bytes tried = found | (uint8_t)bit;
+        Halves even = {0},
+               odd = {0}; /* the counts of even and of odd bytes: at most 2^14, which is no negative number */
+        for (int32_t k = 0; k < window; k += 255) {
+            int32_t count = window - k < 255 ? window - k : 255;
+            Halves below = (Halves)count_below(slots + (ptrdiff_t)k * LANES, count, tried ^ 128);
+            even += below & 0xff;
+            odd += below >> 8;
+        }
+        Halves many_even = (Halves)((SignedHalves)even > rank), many_odd = (Halves)((SignedHalves)odd > rank);
+        found = choose((Bytes)((many_even & 0x00ff) | (many_odd & 0xff00)), found, tried);
+    }
+    return found;
+}
+
+/* A window of any size. */
+TARGET void LEVEL(median)(const Strip* strip) {
+    const Selection* selection = strip->lanes->selection;
+    int32_t window = (2 * selection->half_rows + 1) * (2 * selection->half_cols + 1);
+    fill_slots(strip);
+    if (selection->exchanges > 0 || window == 1) {
+        run_network(strip);
+        memcpy(strip->result, strip->slots + (ptrdiff_t)(window - 1) / 2 * LANES, LANES);
+        return;
+    }
+    for (ptrdiff_t at = 0; at < (ptrdiff_t)window * LANES; at += WIDTH) {
+        store(strip->slots + at, load(strip->slots + at) ^ 128);
+    }
+    for (int part = 0; part < LANES; part += WIDTH) {
+        Bytes median = search_bits(strip->slots + part, window);
+        memcpy(strip->result + part, &median, sizeof median);
+    }
+}
+
+/* A common window: from the planes to the median without a store in between, as far as the registers reach. */
+#define E(i, j)                        \
+    {                                  \
+        Bytes low = least(s[i], s[j]); \
+        s[j] = most(s[i], s[j]);       \
+        s[i] = low;                    \
+    }
+#define WINDOW(ROWS, OFFSETS, PIXELS)                                                   \
+    TARGET static void median_##ROWS##x##OFFSETS(const Strip* strip) {                  \
+        for (int part = 0; part < LANES; part += WIDTH) {                               \
+            Bytes s[PIXELS], pads = {0};                                                \
+            _Pragma("GCC unroll 8") for (int k = 0; k < (ROWS); k++) {                  \
+                load_row(strip, part, k, OFFSETS, &pads, s + k * (OFFSETS), 1);         \
+            }                                                                           \
+            NETWORK_##PIXELS memcpy(strip->result + part, &s[(PIXELS) / 2], sizeof *s); \
+        }                                                                               \
+    }
+COMMON_WINDOWS(WINDOW)
+#undef WINDOW
+#undef E
+
+TARGET void LEVEL(median_in_registers)(const Strip* strip) {
+    const Selection* selection = strip->lanes->selection;
+    int rows = 2 * selection->half_rows + 1, offsets = strip->lanes->offsets;
+#define WINDOW(ROWS, OFFSETS, PIXELS) \
+    if (rows == (ROWS) && offsets == (OFFSETS)) return median_##ROWS##x##OFFSETS(strip);
+    COMMON_WINDOWS(WINDOW)
+#undef WINDOW
+}
+
+#define ADD_XOR_ROTATE(to, add, into, shift) \
+    state[to] += state[add];                 \
+    state[into] ^= state[to];                \
+    state[into] = state[into] << (shift) | state[into] >> (32 - (shift));
+#define QUARTER_ROUND(a, b, c, d) \
+    ADD_XOR_ROTATE(a, b, d, 16) ADD_XOR_ROTATE(c, d, b, 12) ADD_XOR_ROTATE(a, b, d, 8) ADD_XOR_ROTATE(c, d, b, 7)
+
+/* ChaCha8 (select.h); the blocks side by side in vectors. */
+TARGET void LEVEL(keystream)(const uint32_t key[8], uint32_t first, uint32_t* words) {
+    static const uint32_t CONSTANTS[4] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574}; /* expand 32-byte k */
+    enum { AT_ONCE = WIDTH / 4 };
+    const Words zero = {0};
+    for (uint32_t from = 0; from < BLOCKS; from += AT_ONCE) {
+        Words state[BLOCK_WORDS], number = zero + first + from; /* an image has fewer than 2^32 blocks */
+        for (uint32_t l = 0; l < AT_ONCE; l++) number[l] += l;
+        for (int w = 0; w < 4; w++) state[w] = zero + CONSTANTS[w];
+        for (int w = 0; w < 8; w++) state[4 + w] = zero + key[w];
+        state[12] = number;
+        state[13] = state[14] = state[15] = zero;
+        for (int round = 0; round < 4; round++) {
+            QUARTER_ROUND(0, 4, 8, 12)
+            QUARTER_ROUND(1, 5, 9, 13)
+            QUARTER_ROUND(2, 6, 10, 14)
+            QUARTER_ROUND(3, 7, 11, 15)
+            QUARTER_ROUND(0, 5, 10, 15)
+            QUARTER_ROUND(1, 6, 11, 12)
+            QUARTER_ROUND(2, 7, 8, 13)
+            QUARTER_ROUND(3, 4, 9, 14)
+        }
+        for (int w = 0; w < 4; w++) state[w] += CONSTANTS[w];
+        for (int w = 0; w < 8; w++) state[4 + w] += key[w];
+        state[12] += number;
+        for (int w = 0; w < BLOCK_WORDS; w++) memcpy(words + w * BLOCKS + from, &state[w], sizeof state[w]);
+    }
+}
+
+/* NH: the sum of the products of neighbouring words, each of them with the key's added. */
+TARGET uint64_t LEVEL(hash)(const uint8_t* block, const uint8_t* key) {
+    Pairs sum = {0};
+    for (int k = 0; k < FINGERPRINT_BLOCK; k += WIDTH) {
+        Words words, keys;
+        memcpy(&words, block + k, sizeof words);
+        memcpy(&keys, key + k, sizeof keys);
+        sum += products((Pairs)(words + keys));
+    }
+    uint64_t total = 0;
+    for (int l = 0; l < WIDTH / 8; l++) total += sum[l];
+    return total;
+}
