@@ -189,7 +189,8 @@ TARGET_AVX2 static void sum_few(const uint8_t* const rows[2], ptrdiff_t stride, 
         CASES(1)
         CASES(2)
         CASES(3)
-        CASES(4) CASES(5) CASES(6) CASES(7) CASE(8, 8) default
+        CASES(4)
+        CASES(5) CASES(6) CASES(7) CASE(8, 8) default
             : sum_two(rows, stride, counts[0], counts[1], sums, sums_stride, columns);
         return;
     }
@@ -206,7 +207,8 @@ TARGET_AVX2 static void sum_many(const uint8_t* rows, ptrdiff_t stride, int32_t 
         CASE(9)
         CASE(10)
         CASE(11)
-        CASE(12) CASE(13) CASE(14) CASE(15) CASE(16)
+        CASE(12)
+        CASE(13) CASE(14) CASE(15) CASE(16)
 #undef CASE
             default : sum_one(rows, stride, count, sums, columns);
         return;
