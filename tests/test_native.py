@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import os
 import subprocess
 import sys
-import threading
-import time
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -410,86 +406,6 @@ def test_no_images():
 def test_fuzz_briefly():
     native_fuzz.fuzz(3000, 0)
     native_fuzz.fuzz_select(1500, 0)
-
-
-# Threads
-
-
-def large_image() -> Array:
-    return random_image((2, 300, 400, 3), "uint8")
-
-
-def test_threads_of_python_share_the_pool():
-    image = large_image()
-    expected = resize(image, (100, 120))
-    wrong = []
-
-    def many() -> None:
-        for threads in (1, 2, 3, 8) * 5:
-            if not np.array_equal(resize(image, (100, 120), num_threads=threads), expected):
-                wrong.append(threads)
-
-    workers = [threading.Thread(target=many) for _ in range(6)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert not wrong
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-def test_a_forked_child_makes_its_own_pool():
-    image = large_image()
-    expected = resize(image, (100, 120), num_threads=3)
-    stop = threading.Event()
-
-    def keep_busy() -> None:  # the fork finds the pool at work
-        while not stop.is_set():
-            resize(image, (100, 120), num_threads=3)
-
-    worker = threading.Thread(target=keep_busy)
-    worker.start()
-    try:
-        for _ in range(100):
-            assert exit_code(fork_and_resize(image, expected)) == 0
-    finally:
-        stop.set()
-        worker.join()
-
-
-def fork_and_resize(image: Array, expected: Array) -> int:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of forking with threads: the point
-        child = os.fork()
-    if child == 0:
-        fine = all(np.array_equal(resize(image, (100, 120), num_threads=n), expected) for n in (1, 2, 4))
-        os._exit(0 if fine else 1)
-    return child
-
-
-def exit_code(child: int, seconds: float = 30.0) -> int:
-    """The child's exit code, or -1 for one that hangs."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.001)
-    os.kill(child, 9)
-    os.waitpid(child, 0)
-    return -1
-
-
-def sum_of_threaded_resize(threads: int) -> int:
-    return int(resize(large_image(), (100, 120), num_threads=threads).sum())
-
-
-def test_spawned_workers():
-    resize(large_image(), (100, 120), num_threads=4)
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        sums = pool.map_async(sum_of_threaded_resize, [1, 2, 4]).get(timeout=120)
-    assert len(set(sums)) == 1
 
 
 # Allocation failures

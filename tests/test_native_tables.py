@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from secure_resize.core import reference
 from secure_resize.core.kernels import KERNELS, Kernel
 from secure_resize.core.taps import area_taps, fixed_taps
 
@@ -94,6 +95,7 @@ def test_a_kernel_of_large_lobes_is_noticed(compiled):
         ("scaled += scaled < 0.0 ? -0.5 : 0.5;", "scaled = scaled * 0.998;", "constant uint8 image"),
         ("tap + (UNIT - total[l]) : tap;\n", "tap : tap;\n", "for uint16"),
         ("taken[l] |= takes;", "", "for uint16"),
+        ("!find_split(row, width, &split)", "true", "cannot split"),
         ("most(least(pixel + small, right) - most(pixel, left), 0)", "least(small, right - pixel)", "of area"),
     ],
 )
@@ -101,6 +103,57 @@ def test_a_broken_table_is_noticed(compiled, old, new, message):
     kernels = {name: KERNELS[name] for name in ("bilinear", "area")}
     with pytest.raises(AssertionError, match=message):
         compiled(kernels, {old: new}).prove(range(1, 65), 64)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.integers(-(1 << 22), 1 << 22), min_size=1, max_size=8))
+def test_split_taps_sum_to_16_bits(checker, taps):
+    """Of any taps, up to four of a parity: the parts make the taps, fit their types, and so do their sums (split.h)."""
+    weights = np.array(taps, np.int32)
+    scale, low = checker.split(weights)
+    high, rest = np.divmod(weights - low, scale)
+    assert (rest == 0).all()
+    assert (np.abs(high) < 1 << 15).all()
+    for parity in (low[::2], low[1::2]):
+        # What rounds, 2^21 % scale, is added to one of the sums.
+        assert 255 * parity[parity > 0].sum() + (1 << 21) % scale < 1 << 15
+        assert 255 * parity[parity < 0].sum() >= -(1 << 15)
+
+
+@given(st.integers(2, 127), st.data())
+def test_the_smallest_scale_will_do_for_few_taps(checker, scale, data):
+    """What split.h proves: (n + 1) scale <= 4 * 127, for n taps of a parity, is enough."""
+    most = (scale - 1) * 32766
+    rests = st.integers(0, scale - 1)
+    taps = data.draw(st.lists(rests, min_size=1, max_size=4 * 127 // scale - 1))
+    even = [most - most % scale, *taps[1:]]  # the first asks for the scale
+    weights = np.zeros(2 * len(even), np.int32)
+    weights[::2] = even
+    assert checker.split(weights)[0] <= scale
+
+
+@pytest.mark.parametrize("kernel", ["bilinear", "bicubic", "lanczos"])
+@pytest.mark.parametrize(("n_in", "n_out"), [(640, 224), (224, 640), (300, 299), (2000, 60)])
+def test_the_worst_pixels_for_split_taps(checker, kernel, n_in, n_out):
+    """White where a part low is positive, and black elsewhere, or the other way round: as far as its sums can go."""
+    native = pytest.importorskip("secure_resize.core.native", reason="the C extension was not built")
+    if "avx2" not in native.levels():
+        pytest.skip("needs AVX2")
+    taps = fixed_taps(n_in, n_out, kernel, sum_exactly=False)
+    for i in range(0, n_out, 7):
+        used = taps.weights[i].nonzero()[0]
+        weights = np.ascontiguousarray(taps.weights[i, used[0] : used[-1] + 1])
+        low = checker.split(weights)[1]
+        image = np.zeros((1, 8, n_in, 4), np.uint8)
+        window = image[:, :, taps.start[i] + used[0] :][:, :, : len(low)]
+        window[..., 0], window[..., 1] = 255 * (low > 0), 255 * (low < 0)
+        expected = reference.apply_fixed(image, None, taps, False)
+        turned = np.ascontiguousarray(image.swapaxes(1, 2))
+        with native.use_level("avx2"):
+            np.testing.assert_array_equal(native.apply_fixed(image, None, taps, False), expected)
+            rows = native.apply_fixed(turned, taps, fixed_taps(8, 9, kernel, sum_exactly=False), False)
+        cols = fixed_taps(8, 9, kernel, sum_exactly=False)
+        np.testing.assert_array_equal(rows, reference.apply_fixed(turned, taps, cols, False))
 
 
 def test_divisions_are_exact():

@@ -9,6 +9,8 @@ For all n_in, n_out up to MOST (2048), every kernel and every output:
   so near the unit that a constant image of any value from 0 to 255 keeps it: ``-2²¹ <= 255 (sum - 2²²) < 2²¹``, after
   which ``(value sum + 2²¹) >> 22 == value``. No tap needs more than three signed bytes, and 255 times the sum of a
   row's absolute taps, and the half that rounds, stay below 2³¹: what lets the C core add in int32.
+- *uint8 with AVX2*: each row's taps can be split in the parts of split.h, whose sums fit int16. This runs the C core's
+  own ``find_split`` wherever a simpler split does not show at once that it finds one.
 
 There are some 10¹¹ taps, too many for numpy, so this is done in C: ``table_proof.c`` repeats core/taps.py in
 its own order of operations, on the kernels of kernels.py themselves, which are written against any
@@ -34,6 +36,7 @@ import numpy.typing as npt
 from secure_resize.core.kernels import KERNELS, Kernel
 
 SOURCE = Path(__file__).with_name("table_proof.c")
+CORE = Path(__file__).parents[2] / "secure_resize" / "core" / "native"  # split.h
 # The order of `Fault` in table_proof.c.
 FAULTS = [
     "safe",
@@ -44,6 +47,7 @@ FAULTS = [
     "a tap outside the stored ones",
     "start descends",
     "a tap of more than three signed bytes, or no number",
+    "taps that the AVX2 kernel cannot split",
     "a constant uint8 image would change",
     "a sum of uint8 would leave int32",
     "a sum for uint16 is not the unit",
@@ -150,7 +154,7 @@ class Checker:
             flags = "-std=gnu11 -O3 -march=native -ffp-contract=off -fno-math-errno -fno-trapping-math -shared -fPIC"
             if platform.machine() == "x86_64":
                 flags += " -mprefer-vector-width=512"
-            command = ["cc", *flags.split(), SOURCE.name, "-o", "proof.so", "-lm"]
+            command = ["cc", *flags.split(), f"-I{CORE}", SOURCE.name, "-o", "proof.so", "-lm"]
             subprocess.run(command, cwd=folder, check=True)
             self._library = ctypes.CDLL(str(Path(folder, "proof.so")))
 
@@ -174,6 +178,13 @@ class Checker:
         assert fault == 0, f"{name} {n_in} -> {n_out}: {FAULTS[fault]}"
         small, large = (array[: n_out * table.width].reshape(n_out, table.width) for array in weights)
         return start, small, large
+
+    def split(self, taps: npt.NDArray[np.int32]) -> tuple[int, npt.NDArray[np.int32]]:
+        """The scale and the parts low (n,) of one output's taps (n,), as the AVX2 kernel splits them."""
+        low = np.zeros(len(taps), np.int32)
+        scale = self._library.split_taps(ctypes.c_void_p(taps.ctypes.data), len(taps), ctypes.c_void_p(low.ctypes.data))
+        assert scale > 0, f"the AVX2 kernel cannot split {taps}"
+        return scale, low
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
-/* The C core without Python: ``native_parity CALLS [broken]``. Every implementation that this processor has against the
- * portable one, byte for byte, over random sizes, ratios, channels, strides, taps and threads; for processors that CI
- * only has an emulator of. Images end, or begin, at a page that must not be touched.
+/* The C core without Python: ``native_parity CALLS [weights|network]``. Every implementation that this processor has
+ * against the portable one, byte for byte, over random sizes, ratios, channels, strides, taps and threads, and for the
+ * selective filters random read pixels and windows; for processors that CI only has an emulator of. Images end, or
+ * begin, at a page that must not be touched.
  *
  * Prints how often each implementation ran and a fingerprint of all results, which is the same on every processor.
- * ``broken`` moves some weight between two taps for one of the two, which has to be noticed. Exit code 1 on a difference.
+ * ``weights`` moves some weight between two taps, ``network`` drops a median network's last exchange, for one of the two
+ * sides, which has to be noticed. Exit code 1 on a difference.
  */
 #define _GNU_SOURCE
 #include <inttypes.h>
@@ -14,6 +16,7 @@
 #include <unistd.h>
 
 #include "native.h"
+#include "select.h"
 
 enum { MOST = 200, MAX_CHANNELS_HERE = 5, GUARD = 64 };
 
@@ -148,8 +151,15 @@ static void fill(const Case* c, const Guarded* memory) {
     }
 }
 
-/* The fingerprint is FNV-1a's of every result. */
-static int compare(bool broken, uint64_t* fingerprint) {
+/* What is made wrong for every level but the portable one. */
+typedef enum { NOTHING, WEIGHTS, NETWORK } Broken;
+
+/* FNV-1a's. */
+static void add_to(uint64_t* results, const void* data, size_t bytes) {
+    for (size_t i = 0; i < bytes; i++) *results = (*results ^ ((const uint8_t*)data)[i]) * 0x100000001b3u;
+}
+
+static int compare_resize(Broken broken, uint64_t* results) {
     static const int32_t ITEMS[] = {[AREA] = 1, [FIXED] = 1, [FLOAT] = 4};
     Kind kind = draw(8) == 0 ? FLOAT : draw(2) == 0 ? AREA : FIXED;
     Case c = {.kind = kind, .channels = 1 + (int32_t)draw(MAX_CHANNELS_HERE), .itemsize = ITEMS[kind]};
@@ -171,11 +181,11 @@ static int compare(bool broken, uint64_t* fingerprint) {
     uint8_t *expected = malloc(bytes + 2 * GUARD), *result = malloc(bytes + 2 * GUARD);
     if (expected == NULL || result == NULL) abort();
     resize(&c, &row_table.input, &col_table.input, LEVEL_PORTABLE, source.data, expected, bytes);
-    for (size_t i = 0; i < bytes; i++) *fingerprint = (*fingerprint ^ expected[GUARD + i]) * 0x100000001b3u;
+    add_to(results, expected + GUARD, bytes);
     int different = 0;
     for (int level = LEVEL_PORTABLE + 1; level < LEVEL_COUNT; level++) {
         if (!level_supported((Level)level)) continue;
-        if (broken && c.kind == FIXED && c.has_cols && col_table.input.width > 1) {
+        if (broken == WEIGHTS && c.kind == FIXED && c.has_cols && col_table.input.width > 1) {
             col_table.weights[0] += 1 << 19, col_table.weights[1] -= 1 << 19;
         }
         resize(&c, &row_table.input, &col_table.input, (Level)level, source.data, result, bytes);
@@ -195,15 +205,119 @@ static int compare(bool broken, uint64_t* fingerprint) {
     return different;
 }
 
-int main(int count, char** arguments) {
-    if (count < 2) return 2;
-    bool broken = count > 2 && strcmp(arguments[2], "broken") == 0;
-    long calls = atol(arguments[1]);
-    uint64_t fingerprint = 0xcbf29ce484222325u;
+/* The selective filters. */
+
+enum { WIDEST = 20, NETWORK_PIXELS = 127, MOST_EXCHANGES = 8192 };
+static int32_t network[3 * MOST_EXCHANGES], read_rows[MOST], read_cols[MOST];
+
+/* Batcher's merge exchange (core/selection.py), without leaving out what a median does not need. */
+static int32_t make_network(int32_t inputs) {
+    int32_t exchanges = 0, top = 1;
+    while (2 * top < inputs) top *= 2;
+    for (int32_t p = inputs > 1 ? top : 0; p > 0; p >>= 1) {
+        for (int32_t q = top, r = 0, d = p;; d = q - p, q >>= 1, r = p) {
+            for (int32_t i = 0; i + d < inputs; i++) {
+                if ((i & p) != r) continue;
+                int32_t* exchange = network + 3 * exchanges++;
+                exchange[0] = i, exchange[1] = i + d, exchange[2] = 3;
+            }
+            if (q == p) break;
+        }
+    }
+    return exchanges;
+}
+
+/* Any of them, or groups at a ratio, as scalers read them. */
+static int32_t draw_read(int32_t* read, int32_t length) {
+    int32_t count = 0, step = 1 + (int32_t)draw(9), group = 1 + (int32_t)draw(3);
+    bool any = draw(2) == 0;
+    for (int32_t i = 0; i < length; i++) {
+        if (any ? draw(3) == 0 : i % step < group) read[count++] = i;
+    }
+    return count;
+}
+
+static void draw_window(Selection* selection) {
+    static const int32_t COMMON[][2] = {{1, 1}, {1, 2}, {2, 1}, {1, 3}, {3, 1}, {2, 2}};
+    uint32_t kind = draw(8);
+    if (kind < 6) {
+        selection->half_rows = COMMON[kind][0], selection->half_cols = COMMON[kind][1];
+    } else {
+        uint32_t most = kind == 6 ? 6 : WIDEST;
+        selection->half_rows = (int32_t)draw(most), selection->half_cols = (int32_t)draw(most);
+    }
+    int32_t window = (2 * selection->half_rows + 1) * (2 * selection->half_cols + 1);
+    if (window <= NETWORK_PIXELS) selection->network = network, selection->exchanges = make_network(window);
+}
+
+/* Both filters and the hash at one level; the results stand in `out`, in two images with GUARD bytes around each. */
+static uint64_t filter(const Selection* selection, const Guarded* source, size_t stride, Level level, uint8_t* out) {
+    static uint8_t key[FINGERPRINT_BLOCK];
+    size_t room = source->bytes + 2 * GUARD;
+    memset(out, 0xa5, 2 * room);
+    Images images = {source->data, (ptrdiff_t)stride, out + GUARD, (ptrdiff_t)stride};
+    for (int i = 0; i < FINGERPRINT_BLOCK; i++) key[i] = (uint8_t)(i * i * 7 + i);
+    Status status = select_median(selection, &images, level);
+    images.out += room;
+    if (status != OK || select_random(selection, &images, key, level) != OK) exit(1);
+    uint64_t hash = 0, hashes[(MOST * MOST * (MAX_CHANNELS_HERE + 1)) / FINGERPRINT_BLOCK + 1];
+    fingerprint(source->data, source->bytes, key, hashes, level);
+    for (size_t i = 0; i * FINGERPRINT_BLOCK < source->bytes; i++) hash = hash * 31 + hashes[i];
+    return hash;
+}
+
+static int compare_select(Broken broken, uint64_t* results) {
+    uint32_t most = draw(10) == 0 ? MOST - 1 : 40;
+    Selection selection = {.height = 1 + (int32_t)draw(most), .width = 1 + (int32_t)draw(most), .channels = 3};
+    if (draw(2) == 0) selection.channels = 1 + (int32_t)draw(MAX_CHANNELS_HERE);
+    selection.rows = read_rows, selection.row_count = draw_read(read_rows, selection.height);
+    selection.cols = read_cols, selection.col_count = draw_read(read_cols, selection.width);
+    draw_window(&selection);
+    if (!selection_valid(&selection)) exit(1);
+    size_t row = (size_t)selection.width * (size_t)selection.channels, stride = row + (draw(3) == 0) * draw(40);
+    Guarded source = guarded(stride * (size_t)(selection.height - 1) + row, draw(2) != 0);
+    uint32_t values = draw(4) == 0 ? 2 : 256;
+    for (size_t i = 0; i < source.bytes; i++) source.data[i] = (uint8_t)(draw(values) * (values == 2 ? 255 : 1));
+    size_t bytes = 2 * (source.bytes + 2 * GUARD);
+    uint8_t *expected = malloc(bytes), *result = malloc(bytes);
+    if (expected == NULL || result == NULL) abort();
+    uint64_t hash = filter(&selection, &source, stride, LEVEL_PORTABLE, expected);
+    add_to(results, expected, bytes);
+    add_to(results, &hash, sizeof hash);
     int different = 0;
-    for (long call = 0; call < calls && different < 10; call++) different += compare(broken, &fingerprint);
-    for (int i = 0; i < IMPLEMENTATION_COUNT; i++)
+    if (broken == NETWORK && selection.exchanges > 0) selection.exchanges--;
+    for (int level = LEVEL_PORTABLE + 1; level < LEVEL_COUNT; level++) {
+        if (!level_supported((Level)level)) continue;
+        bool same_hash = filter(&selection, &source, stride, (Level)level, result) == hash;
+        if (same_hash && memcmp(expected, result, bytes) == 0) continue;
+        different = 1;
+        fprintf(stderr, "%s: %" PRId32 "x%" PRId32 "x%" PRId32 ", windows %" PRId32 "x%" PRId32 ", hash %s\n",
+                level_name((Level)level), selection.height, selection.width, selection.channels, selection.half_rows,
+                selection.half_cols, same_hash ? "equal" : "different");
+    }
+    free(expected);
+    free(result);
+    munmap(source.mapped, source.total);
+    return different;
+}
+
+int main(int count, char** arguments) {
+    static const char* const NAMES[] = {"", "weights", "network"};
+    if (count < 2) return 2;
+    Broken broken = NOTHING;
+    for (int i = WEIGHTS; count > 2 && i <= NETWORK; i++) {
+        if (strcmp(arguments[2], NAMES[i]) == 0) broken = (Broken)i;
+    }
+    if (count > 2 && broken == NOTHING) return 2;
+    long calls = atol(arguments[1]);
+    uint64_t results = 0xcbf29ce484222325u;
+    int different = 0;
+    for (long call = 0; call < calls && different < 10; call++) {
+        different += call % 3 == 2 ? compare_select(broken, &results) : compare_resize(broken, &results);
+    }
+    for (int i = 0; i < IMPLEMENTATION_COUNT; i++) {
         printf("%s: %lld\n", IMPLEMENTATIONS[i].name, implementation_runs(i));
-    printf("fingerprint %016" PRIx64 " of %ld calls\n", fingerprint, calls);
+    }
+    printf("fingerprint %016" PRIx64 " of %ld calls\n", results, calls);
     return different > 0;
 }

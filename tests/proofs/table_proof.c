@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "split.h" /* the C core's own */
+
 enum { LANES = 16, MOST = 4096 };
 enum { PRECISION_BITS = 22, UNIT = 1 << PRECISION_BITS, HALF = UNIT / 2 };
 
@@ -21,6 +23,7 @@ typedef enum {
     TAP_NOT_STORED,
     DESCENDING_START,
     LARGE_TAP,
+    TAPS_NOT_SPLIT,
     SUM_OF_UINT8,
     OVERFLOW_OF_UINT8,
     SUM_OF_UINT16,
@@ -86,6 +89,37 @@ INLINE void weigh(Kernel kernel, int32_t i, int32_t width, double inverse, doubl
     }
 }
 
+/* Whether the AVX2 kernel refuses the taps of lane `l` (split.h). */
+static int refused(int32_t width, int l) {
+    static int32_t row[MOST];
+    Split split;
+    for (int32_t k = 0; k < width; k++) row[k] = taps[k * LANES + l];
+    return !find_split(row, width, &split);
+}
+
+/* The same of each lane. Few rows need a search: mostly the smallest scale will do with the nearest multiples, whose
+ * positive remainders are the smallest ones and thus among those that split.h keeps. */
+INLINE int split_rows(int32_t width, const int32_t* largest) {
+    int32_t scale[LANES], sums[2][2][LANES] = {{{0}}}; /* of taps of a parity: the positive, the negative */
+    double inverse[LANES];
+    for (int l = 0; l < LANES; l++) scale[l] = largest[l] / (MAX_HIGH - 1) + 1, inverse[l] = 1.0 / scale[l];
+    for (int32_t k = 0; k < width; k++) {
+        for (int l = 0; l < LANES; l++) {
+            int32_t tap = taps[k * LANES + l];
+            double quotient = tap * inverse[l];
+            int32_t high = (int32_t)(quotient + (tap < 0 ? -0.5 : 0.5)), low = tap - high * scale[l];
+            sums[k % 2][0][l] += most(low, 0);
+            sums[k % 2][1][l] -= least(low, 0);
+        }
+    }
+    int found = 0;
+    for (int l = 0; l < LANES; l++) {
+        int32_t larger = most(most(sums[0][0][l], sums[0][1][l]), most(sums[1][0][l], sums[1][1][l]));
+        if ((larger > LOW_LIMIT || scale[l] > LOW_LIMIT) && refused(width, l)) found = 1;
+    }
+    return found;
+}
+
 /* The rows from i on of a table for uint8 and uint16. */
 INLINE int quantise(int32_t i, int32_t n_out, int32_t width, const double* sum, Totals* totals, Table* table) {
     int32_t total[LANES] = {0}, exact[LANES] = {0}, largest[LANES] = {0}, taken[LANES] = {0}, fits[LANES];
@@ -123,6 +157,7 @@ INLINE int quantise(int32_t i, int32_t n_out, int32_t width, const double* sum, 
         totals->off = size > totals->off ? size : totals->off;
         totals->absolute = absolute[l] > totals->absolute ? absolute[l] : totals->absolute;
     }
+    if (found == 0 && split_rows(width, largest)) found = 1 << TAPS_NOT_SPLIT;
     for (int l = 0; l < LANES && i + l < n_out && table != NULL; l++) {
         int done = 0;
         for (int32_t k = 0; k < width; k++) {
@@ -216,4 +251,12 @@ Fault prove(int kernel, int32_t n_in, int32_t limit, int32_t* failed, Totals* to
 Fault tables(int kernel, int32_t n_in, int32_t n_out, Table* table) {
     Totals totals = {0};
     return run(kernel, n_in, n_out, &totals, table);
+}
+
+/* How the AVX2 kernel splits an output's taps: their parts low; returns the scale, or 0 where it refuses them. */
+int32_t split_taps(const int32_t* row, int32_t count, int32_t* low) {
+    Split split;
+    if (!find_split(row, count, &split)) return 0;
+    for (int32_t k = 0; k < count; k++) low[k] = next_low(&split, k % 2, row[k]);
+    return split.scale;
 }

@@ -59,13 +59,16 @@ static void copy_edge(const uint8_t* const* rows, ptrdiff_t at, ptrdiff_t bytes,
     for (int k = 0; k < BAND; k++) memcpy(edge + k * VECTOR_BYTES + (from - at), rows[k] + from, (size_t)(to - from));
 }
 
-/* Fours [first, end), of a row of so many bytes. */
-VECTOR void fill_tile(const uint8_t* const* rows, ptrdiff_t bytes, int32_t first, int32_t end, __m256i order,
-                      uint8_t* edge, uint8_t* to, int channels) {
+/* Fours [first, end). */
+VECTOR void fill_tile(const Resizer* resizer, const uint8_t* const* rows, int32_t first, int32_t end, uint8_t* edge,
+                      uint8_t* to, int channels) {
+    const Tables* tables = resizer->tables;
+    const __m256i order = load256(tables->order);
     const uint8_t* const row[BAND] = {rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], rows[6], rows[7]};
     const int step = channels == 3 ? 24 : 32;
-    ptrdiff_t at = (ptrdiff_t)first * FOUR * channels - (channels == 3 ? 4 : 0);
-    const ptrdiff_t stop = (ptrdiff_t)end * FOUR * channels - (channels == 3 ? 4 : 0);
+    const ptrdiff_t bytes = (ptrdiff_t)resizer->cols.n_in * channels,
+                    stop = (ptrdiff_t)end * FOUR * channels - tables->before;
+    ptrdiff_t at = (ptrdiff_t)first * FOUR * channels - tables->before;
     while (at < stop) {
         if (at < 0 || at + VECTOR_BYTES > bytes) {
             copy_edge(rows, at, bytes, edge);
@@ -101,9 +104,19 @@ VECTOR __m256i rounded(__m256i sum) {
     return _mm256_srai_epi32(_mm256_add_epi32(sum, _mm256_set1_epi32(1 << (PRECISION_BITS - 1))), PRECISION_BITS);
 }
 
-VECTOR __m256i joined(__m256i high, __m256i low, int32_t scale) {
+/* The half that rounds, split as the taps are. */
+VECTOR void begin_sums(const Reach* reach, __m256i* high, __m256i* low, int count) {
+    for (int k = 0; k < count; k++) {
+        high[k] = _mm256_set1_epi32(reach->half);
+        low[k] = _mm256_set1_epi32(reach->rest);
+    }
+}
+
+/* The rounded result, not yet clipped. */
+VECTOR __m256i joined(const Reach* reach, __m256i high, __m256i low) {
     low = _mm256_madd_epi16(low, _mm256_set1_epi16(1));
-    return rounded(_mm256_add_epi32(_mm256_mullo_epi32(high, _mm256_set1_epi32(scale)), low));
+    high = _mm256_mullo_epi32(high, _mm256_set1_epi32(reach->scale));
+    return _mm256_srai_epi32(_mm256_add_epi32(high, low), PRECISION_BITS);
 }
 
 /* Four vectors of dwords as bytes, in each half those of the vectors' halves; clips. */
@@ -117,21 +130,19 @@ VECTOR void sum_output(const Tables* tables, int32_t i, const Tile* tile, const 
     const Reach reach = tables->cols.reach[i];
     const Taps* taps = tables->cols.taps + (size_t)i * (size_t)tables->cols.most;
     __m256i high[4], low[4], weights[3];
-    for (int c = 0; c < channels; c++) high[c] = low[c] = _mm256_setzero_si256();
+    begin_sums(&reach, high, low, channels);
     fours += (ptrdiff_t)(reach.first - tile->first) * channels * VECTOR_BYTES;
     for (int32_t k = 0; k < reach.count; k++, taps++, fours += channels * VECTOR_BYTES) {
         load_taps(taps, weights);
         for (int c = 0; c < channels; c++) add_four(&high[c], &low[c], load256(fours + c * VECTOR_BYTES), weights);
     }
-    for (int c = 0; c < channels; c++) sums[c] = joined(high[c], low[c], reach.scale);
+    for (int c = 0; c < channels; c++) sums[c] = joined(&reach, high[c], low[c]);
 }
 
 /* The horizontal pass over a band, to a line of fours for its upper and one for its lower four rows. */
 VECTOR void pass_along(const Resizer* resizer, const uint8_t* const* rows, const Scratch* scratch, uint8_t* upper,
                        uint8_t* lower, int channels) {
     const Tables* tables = resizer->tables;
-    const ptrdiff_t bytes = (ptrdiff_t)resizer->cols.n_in * channels;
-    const __m256i order = load256(tables->order);
     int32_t have = 0, begin = 0, i = 0; /* fours in the tile: [begin, have) */
     for (const Tile* tile = tables->tiles; tile < tables->tiles + tables->tile_count; tile++) {
         size_t kept = 0, size = (size_t)channels * VECTOR_BYTES;
@@ -142,7 +153,7 @@ VECTOR void pass_along(const Resizer* resizer, const uint8_t* const* rows, const
         begin = tile->first;
         int32_t from = kept > 0 ? have : begin;
         have = most(from, tile->end);
-        fill_tile(rows, bytes, from, tile->end, order, scratch->edge, scratch->tile + kept, channels);
+        fill_tile(resizer, rows, from, tile->end, scratch->edge, scratch->tile + kept, channels);
         for (int32_t end = i + tile->outputs; i < end; i += FOUR) {
             __m256i sums[FOUR * 4];
             for (int k = 0; k < FOUR; k++)
@@ -204,7 +215,7 @@ TARGET_AVX2 static void pass_down_fours(const Resizer* resizer, int32_t i, const
     for (size_t x = 0; x < columns; x += VECTOR_BYTES) {
         if (x + VECTOR_BYTES > columns) x = columns - VECTOR_BYTES;
         __m256i high[4], low[4], weights[3], sums[4];
-        for (int k = 0; k < 4; k++) high[k] = low[k] = _mm256_setzero_si256();
+        begin_sums(&reach, high, low, 4);
         const uint8_t* line = start;
         for (int32_t four = 0; four < reach.count; four++) {
             load_taps(taps + four, weights);
@@ -213,7 +224,7 @@ TARGET_AVX2 static void pass_down_fours(const Resizer* resizer, int32_t i, const
             line += step;
             if (line == end) line = ring;
         }
-        for (int k = 0; k < 4; k++) sums[k] = joined(high[k], low[k], reach.scale);
+        for (int k = 0; k < 4; k++) sums[k] = joined(&reach, high[k], low[k]);
         store256(out + x, in_order(packed(sums)));
     }
 }
@@ -236,13 +247,16 @@ TARGET_AVX2 static void pass_down_rows(const Resizer* resizer, int32_t i, const 
                                        int32_t modulus, uint8_t* out, size_t columns) {
     const Tables* tables = resizer->tables;
     const int32_t (*down)[LIMBS] = (const int32_t (*)[LIMBS])tables->down + (size_t)i * (size_t)tables->pairs;
-    int32_t start = resizer->rows.start[i], count = resizer->rows.count[i];
+    const int32_t begin = resizer->rows.start[i] % modulus, count = resizer->rows.count[i];
     for (size_t x = 0; x < columns; x += VECTOR_BYTES) {
         if (x + VECTOR_BYTES > columns) x = columns - VECTOR_BYTES;
         __m256i zero = _mm256_setzero_si256(), low[4] = {zero, zero, zero, zero}, high[4] = {zero, zero, zero, zero};
+        int32_t row = begin;
         for (int32_t k = 0; k < count; k += 2) {
-            __m256i a = load256(base + (start + k) % modulus * stride + x), b = zero;
-            if (k + 1 < count) b = load256(base + (start + k + 1) % modulus * stride + x);
+            __m256i a = load256(base + row * stride + x), b = zero;
+            if (++row == modulus) row = 0;
+            if (k + 1 < count) b = load256(base + row * stride + x);
+            if (++row == modulus) row = 0;
             add_rows(low, high, a, b, down[k / 2]);
         }
         for (int k = 0; k < 4; k++) low[k] = rounded(_mm256_add_epi32(_mm256_slli_epi32(high[k], 16), low[k]));

@@ -15,16 +15,18 @@ typedef struct {
     int32_t high[2], low;
 } Taps;
 
-/* The fours, counted from the axis's beginning, that an output reads. */
+/* An output: the fours that it reads, counted from the axis's beginning; the scale of its taps' parts high; and what
+ * rounds, 2^21 = scale * half + rest. */
 typedef struct {
-    int32_t first, count, scale;
+    int32_t first, count, scale, half, rest;
 } Reach;
 
 /* An axis's taps in fours. */
 typedef struct {
-    int32_t most; /* fours an output */
-    Reach* reach; /* [output] */
-    Taps* taps;   /* [output][most] */
+    int32_t phase; /* pixels by which the first four begins before the axis */
+    int32_t most;  /* fours an output */
+    Reach* reach;  /* [output] */
+    Taps* taps;    /* [output][most] */
 } Fours;
 
 /* Outputs whose fours are in the cache at the same time. */
@@ -39,6 +41,7 @@ typedef struct {
     int32_t tile_count, tile_fours;
     Tile* tiles;
     int8_t order[VECTOR_BYTES]; /* the shuffle that makes fours of a row's bytes */
+    int32_t before;             /* bytes by which the first step begins before the row */
     bool ring_of_fours;         /* else of rows */
     int32_t pairs;              /* of rows that an output row reads at most */
     int32_t (*down)[LIMBS];     /* [output row][pair]: two taps' limbs in a dword each */

@@ -3,18 +3,18 @@
  * Of four taps the parts high take two vpmaddwd and two additions of 32 bits. The parts low take one vpmaddubsw and one
  * addition of 16 bits, which leaves a sum for the taps of even number and one for those of odd number. What has to hold
  * is that no such sum leaves int16 on the way, whatever the pixels are: the parts low of one parity that are positive
- * sum to at most LOW_LIMIT, those that are negative to at least -LOW_LIMIT, for 255 * 128 < 2^15. (That bounds each pair,
- * which vpmaddubsw would saturate, too.) The sums of the parts high, and the whole, are right modulo 2^32, and the whole
- * fits int32 (fixed.c).
+ * sum to at most LOW_LIMIT, those that are negative to at least -LOW_LIMIT; 255 * LOW_LIMIT and what rounds, less than
+ * MAX_SCALE, stay below 2^15. (That bounds each pair, which vpmaddubsw would saturate, too.) The sums of the parts high,
+ * and the whole, are right modulo 2^32, and the whole fits int32 (fixed.c).
  *
  * A tap leaves a remainder, 0 <= rest < scale, that is its part low; or rest - scale is, and its part high is one more.
  * The smallest remainders stay as they are as long as their sum allows, and the others become negative.
  *
- * That always works for n taps of one parity if (n + 1) scale <= 512: let m - 1 remainders, in ascending order, stay.
- * The m-th was too much, so the first m sum to more than 128, the m-th and all later ones are more than 128 / m, and the
- * n + 1 - m that become negative sum to less than (n + 1 - m)(scale - 128 / m) in absolute value. With N = n + 1 that is
- * N scale + 128 - (m scale + 128 N / m) <= (sqrt(N scale) - sqrt(128))^2, which is at most 128. Longer tables need not
- * have such luck, so each is checked when it is made; no table of the package's kernels is refused
+ * That always works for n taps of one parity if (n + 1) scale <= 4 L, with L = LOW_LIMIT: let m - 1 remainders, in
+ * ascending order, stay. The m-th was too much, so the first m sum to more than L, the m-th and all later ones are more
+ * than L / m, and the n + 1 - m that become negative sum to less than (n + 1 - m)(scale - L / m) in absolute value.
+ * With N = n + 1 that is N scale + L - (m scale + L N / m) <= (sqrt(N scale) - sqrt(L))^2, which is at most L. Longer
+ * tables need not have such luck, so each is checked when it is made; no table of the package's kernels is refused
  * (tests/proofs/table_proof.c). */
 #ifndef SECURE_RESIZE_SPLIT_H
 #define SECURE_RESIZE_SPLIT_H
@@ -23,7 +23,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-enum { LOW_LIMIT = 128, MAX_SCALE = 255, MAX_HIGH = 32767 };
+enum { LOW_LIMIT = 127, MAX_SCALE = 255, MAX_HIGH = 32767 };
 
 /* How an output's taps are split. Of the taps of a parity those whose remainder is below `edge` keep it, and `left` of
  * those whose remainder is `edge`. */
@@ -41,7 +41,7 @@ static inline bool split_parity(const int32_t* taps, int32_t count, int32_t scal
     int32_t having[MAX_SCALE] = {0}, room = LOW_LIMIT, negative = 0;
     for (int32_t k = 0; k < count; k += 2) having[rest_of(taps[k], scale)]++;
     *left = 0;
-    for (*edge = 1; *edge < scale && *edge < LOW_LIMIT; ++*edge) {
+    for (*edge = 1; *edge < scale && *edge <= LOW_LIMIT; ++*edge) {
         if (having[*edge] * *edge > room) {
             *left = room / *edge;
             break;
