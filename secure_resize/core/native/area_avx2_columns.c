@@ -94,12 +94,21 @@ TARGET_AVX2 static void sum_shared_pairs(const SharedPairs* pairs, uint16_t* sum
         } else {                                                        \
             sum_shared(pairs, a, b, false, sums, sums_stride, columns); \
         }                                                               \
-        return;
-#define CASES(a) CASE(a, 0) CASE(a, 1) CASE(a, 2) CASE(a, 3)
-    switch (first < 4 && second < 4 ? 4 * first + second : -1) { CASES(0) CASES(1) CASES(2) CASES(3) default : break; }
+        return
+#define CASES(a) \
+    CASE(a, 0);  \
+    CASE(a, 1);  \
+    CASE(a, 2);  \
+    CASE(a, 3)
+    switch (first < 4 && second < 4 ? 4 * first + second : -1) {
+        CASES(0);
+        CASES(1);
+        CASES(2);
+        CASES(3);
+        default: sum_shared(pairs, first, second, pairs->lacks, sums, sums_stride, columns); return;
+    }
 #undef CASES
 #undef CASE
-    sum_shared(pairs, first, second, pairs->lacks, sums, sums_stride, columns);
 }
 
 enum { MOST_OWN_PAIRS = 129 }; /* rows.unit is at most 257 where sums are weighted */
@@ -182,17 +191,22 @@ VECTOR void sum_two(const uint8_t* const rows[2], ptrdiff_t stride, int32_t firs
 TARGET_AVX2 static void sum_few(const uint8_t* const rows[2], ptrdiff_t stride, const int32_t counts[2], uint16_t* sums,
                                 size_t sums_stride, size_t columns) {
 #define CASE(a, b) \
-    case 16 * (a) + (b): sum_two(rows, stride, a, b, sums, sums_stride, columns); return;
-#define CASES(n) CASE(n, n) CASE(n, n + 1) CASE(n + 1, n)
+    case 16 * (a) + (b): sum_two(rows, stride, a, b, sums, sums_stride, columns); return
+#define CASES(n)    \
+    CASE(n, n);     \
+    CASE(n, n + 1); \
+    CASE(n + 1, n)
     switch (16 * counts[0] + counts[1]) {
-        CASES(0)
-        CASES(1)
-        CASES(2)
-        CASES(3)
-        CASES(4)
-        CASES(5) CASES(6) CASES(7) CASE(8, 8) default
-            : sum_two(rows, stride, counts[0], counts[1], sums, sums_stride, columns);
-        return;
+        CASES(0);
+        CASES(1);
+        CASES(2);
+        CASES(3);
+        CASES(4);
+        CASES(5);
+        CASES(6);
+        CASES(7);
+        CASE(8, 8);
+        default: sum_two(rows, stride, counts[0], counts[1], sums, sums_stride, columns); return;
     }
 #undef CASES
 #undef CASE
@@ -202,16 +216,18 @@ TARGET_AVX2 static void sum_few(const uint8_t* const rows[2], ptrdiff_t stride, 
 TARGET_AVX2 static void sum_many(const uint8_t* rows, ptrdiff_t stride, int32_t count, uint16_t* sums, size_t columns) {
     switch (count) {
 #define CASE(n) \
-    case n: sum_one(rows, stride, n, sums, columns); return;
-        CASE(8)
-        CASE(9)
-        CASE(10)
-        CASE(11)
-        CASE(12)
-        CASE(13) CASE(14) CASE(15) CASE(16)
+    case n: sum_one(rows, stride, n, sums, columns); return
+        CASE(8);
+        CASE(9);
+        CASE(10);
+        CASE(11);
+        CASE(12);
+        CASE(13);
+        CASE(14);
+        CASE(15);
+        CASE(16);
 #undef CASE
-            default : sum_one(rows, stride, count, sums, columns);
-        return;
+        default: sum_one(rows, stride, count, sums, columns); return;
     }
 }
 
