@@ -8,7 +8,7 @@
  * side in a dword: just what the vertical pass's vpdpbusd wants. The ring of quads that the vertical pass needs stays
  * in the cache.
  */
-#include "native.h"
+#include "fixed.h"
 
 #ifdef HAVE_X86
 #include <immintrin.h>
@@ -52,12 +52,6 @@ static bool weights_fit(const Axis* axis) { /* three signed bytes */
         if (axis->weights[k] > 0x7f7f7f || axis->weights[k] < -0x808080) return false;
     }
     return true;
-}
-
-static int32_t max_count(const Axis* axis) {
-    int32_t count = 1;
-    for (int32_t i = 0; i < axis->n_out; i++) count = axis->count[i] > count ? axis->count[i] : count;
-    return count;
 }
 
 /* The first and the last pixel that outputs [first_out, last_out) read as their group's taps. */
@@ -170,19 +164,23 @@ static void fill_down(const Resizer* resizer, const Tables* tables, bool aligned
     }
 }
 
-/* A horizontal pass into a ring of quads, if the vertical one comes second; else the vertical one reads the source. */
-static bool uses_ring(const Resizer* resizer) { return resizer->has_rows && resizer->has_cols && !resizer->rows_first; }
-
 static size_t ring_line(const Resizer* resizer) { /* bytes of one quad; vectors are stored whole */
     return round_up((size_t)resizer->cols.n_out * (size_t)resizer->channels * QUAD + WINDOW);
 }
 
 static int32_t ring_quads(const Resizer* resizer) { return (resizer->rows.width + QUAD - 1) / QUAD + 1; }
 
-static size_t take(size_t* total, size_t bytes) {
-    size_t at = *total;
-    *total += round_up(bytes);
-    return at;
+/* The tables' parts in the memory at `base`; returns their size. */
+static size_t place(const Resizer* resizer, Tables* tables, uint8_t* base) {
+    size_t steps = (size_t)tables->vectors * (size_t)tables->groups, total = round_up(sizeof *tables);
+    size_t rows = resizer->has_rows ? (size_t)resizer->rows.n_out : 0;
+    tables->steps = take(base, &total, steps * sizeof(Step));
+    tables->offsets = take(base, &total, steps * 4 * sizeof(int32_t));
+    tables->to_ring = take(base, &total, WINDOW);
+    tables->to_rows = take(base, &total, WINDOW);
+    tables->base = take(base, &total, rows * sizeof(int32_t));
+    tables->down = take(base, &total, rows * (size_t)tables->quads * sizeof *tables->down);
+    return total;
 }
 
 Status fixed_u8_avx512_prepare(Resizer* resizer) {
@@ -197,27 +195,15 @@ Status fixed_u8_avx512_prepare(Resizer* resizer) {
      * them; 1 to 4 % slower on one that is resized again and again. */
     bool reads_source = uses_ring(resizer) || !resizer->has_rows;
     tables.prefetch = reads_source && (int64_t)resizer->rows.n_in * resizer->cols.n_in * resizer->channels > 1 << 20;
-    size_t steps = (size_t)tables.vectors * (size_t)tables.groups,
-           rows = resizer->has_rows ? (size_t)resizer->rows.n_out : 0;
-    size_t total = 0, header = take(&total, sizeof tables), step_at = take(&total, steps * sizeof(Step));
-    size_t offset_at = take(&total, steps * 4 * sizeof(int32_t)), order_at = take(&total, 2 * WINDOW);
-    size_t base_at = take(&total, rows * sizeof(int32_t));
-    size_t down_at = take(&total, rows * (size_t)tables.quads * sizeof *tables.down);
-    uint8_t* memory = alloc_array(total, 1);
+    uint8_t* memory = alloc_array(place(resizer, &tables, NULL), 1);
     if (memory == NULL) return NO_MEMORY;
-    tables.steps = (Step*)(void*)(memory + step_at);
-    tables.offsets = (int32_t*)(void*)(memory + offset_at);
-    tables.to_ring = memory + order_at;
-    tables.to_rows = memory + order_at + WINDOW;
-    tables.base = (int32_t*)(void*)(memory + base_at);
-    tables.down = (int32_t (*)[LIMBS])(void*)(memory + down_at);
-    memcpy(memory + header, &tables, sizeof tables);
+    place(resizer, &tables, memory);
+    memcpy(memory, &tables, sizeof tables);
     if (resizer->has_cols) fill_along(resizer, &tables);
     if (resizer->has_rows) fill_down(resizer, &tables, uses_ring(resizer));
     resizer->tables = memory;
-    resizer->scratch_bytes = uses_ring(resizer)
-                                 ? ring_line(resizer) * (size_t)ring_quads(resizer)
-                                 : QUAD * round_up((size_t)resizer->cols.n_in * (size_t)resizer->channels);
+    size_t ring = uses_ring(resizer) ? ring_line(resizer) * (size_t)ring_quads(resizer) : 0;
+    resizer->scratch_bytes = fixed_run_bytes(resizer, QUAD) + ring;
     return OK;
 }
 
@@ -356,52 +342,33 @@ TARGET_AVX512 static void pass_down_source(const Tables* tables, const Axis* row
     }
 }
 
-static void columns_then_rows(const Resizer* resizer, const uint8_t* source, ptrdiff_t stride, uint8_t* out,
-                              int32_t first, int32_t last, uint8_t* ring) {
-    const Tables* tables = resizer->tables;
-    const Axis* rows = &resizer->rows;
-    size_t columns = (size_t)resizer->cols.n_out * (size_t)resizer->channels, line = ring_line(resizer);
-    int32_t capacity = ring_quads(resizer), done = rows->n_in;
-    for (int32_t i = first; i < last; i++) done = tables->base[i] / QUAD < done ? tables->base[i] / QUAD : done;
-    for (int32_t i = first; i < last; i++) {
-        int32_t end = (rows->start[i] + rows->count[i] + QUAD - 1) / QUAD;
-        for (; done < end; done++) {
-            const uint8_t* quad[QUAD];
-            for (int32_t k = 0; k < QUAD; k++) {
-                int32_t row = done * QUAD + k < rows->n_in ? done * QUAD + k : rows->n_in - 1;
-                quad[k] = source + row * stride;
-            }
-            Target target = {.ring = ring + (size_t)(done % capacity) * line};
-            pass_along_quad(tables, quad, &target);
-        }
-        pass_down_ring(tables, i, end - tables->base[i] / QUAD, ring, line, capacity, out + (size_t)i * columns,
-                       columns);
-    }
+static void along_to_ring(const Resizer* resizer, const uint8_t* const* rows, int32_t first, uint8_t* scratch) {
+    size_t line = (size_t)(first / QUAD % ring_quads(resizer));
+    const Target target = {.ring = scratch + line * ring_line(resizer)};
+    pass_along_quad(resizer->tables, rows, &target);
 }
 
-TARGET_AVX512 DECLARE_RUN(fixed_u8_avx512) {
-    if (uses_ring(resizer)) {
-        columns_then_rows(resizer, source, stride, out, first, last, scratch);
-        return;
-    }
+static void along_to_rows(const Resizer* resizer, const uint8_t* const* rows, uint8_t* const* out, int32_t count,
+                          uint8_t* scratch) {
+    (void)scratch;
+    Target target = {.count = count};
+    for (int32_t k = 0; k < count; k++) target.rows[k] = out[k];
+    pass_along_quad(resizer->tables, rows, &target);
+}
+
+static void down_from_ring(const Resizer* resizer, int32_t i, uint8_t* out, uint8_t* scratch) {
     const Tables* tables = resizer->tables;
-    size_t columns_in = (size_t)resizer->cols.n_in * (size_t)resizer->channels, step = round_up(columns_in);
-    size_t columns = (size_t)resizer->cols.n_out * (size_t)resizer->channels;
-    for (int32_t i = first; i < last; i += QUAD) {
-        const uint8_t* quad[QUAD];
-        Target target = {.count = last - i < QUAD ? last - i : QUAD};
-        for (int32_t k = 0; k < QUAD; k++) {
-            int32_t row = k < target.count ? i + k : i;
-            target.rows[k] = out + (size_t)row * columns;
-            if (!resizer->has_rows) {
-                quad[k] = source + row * stride;
-                continue;
-            }
-            uint8_t* line = resizer->has_cols ? scratch + (size_t)(row - i) * step : target.rows[k];
-            quad[k] = line;
-            if (k < target.count) pass_down_source(tables, &resizer->rows, row, source, stride, line, columns_in);
-        }
-        if (resizer->has_cols) pass_along_quad(tables, quad, &target);
-    }
+    int32_t end = (resizer->rows.start[i] + resizer->rows.count[i] + QUAD - 1) / QUAD;
+    pass_down_ring(tables, i, end - tables->base[i] / QUAD, scratch, ring_line(resizer), ring_quads(resizer), out,
+                   row_bytes(resizer, resizer->cols.n_out));
+}
+
+static void down_from_rows(const Resizer* resizer, int32_t i, const uint8_t* source, ptrdiff_t stride, uint8_t* out) {
+    pass_down_source(resizer->tables, &resizer->rows, i, source, stride, out, row_bytes(resizer, resizer->cols.n_in));
+}
+
+DECLARE_RUN(fixed_u8_avx512) {
+    static const Passes PASSES = {QUAD, along_to_ring, along_to_rows, down_from_ring, down_from_rows};
+    fixed_run(&PASSES, resizer, source, stride, out, first, last, scratch);
 }
 #endif

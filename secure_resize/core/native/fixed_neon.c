@@ -4,7 +4,7 @@
  * (fixed.c). The horizontal pass makes an output at a time, each from as many steps as the one with most taps; weights
  * of 0 fill the rest. Its rows lie in a ring in the cache until the vertical pass has used them.
  */
-#include "native.h"
+#include "fixed.h"
 
 #ifdef HAVE_NEON
 #include <arm_neon.h>
@@ -29,11 +29,8 @@ typedef struct {
     int32_t* weights; /* [output][window] */
 } Tables;
 
-static bool uses_ring(const Resizer* resizer) { return resizer->has_rows && resizer->has_cols && !resizer->rows_first; }
-
-static size_t line_bytes(const Resizer* resizer) { /* of a row that either pass leaves */
-    int32_t pixels = resizer->cols.n_in > resizer->cols.n_out ? resizer->cols.n_in : resizer->cols.n_out;
-    return round_up((size_t)pixels * (size_t)resizer->channels + SLACK);
+static size_t line_bytes(const Resizer* resizer) { /* of a row that the horizontal pass leaves */
+    return round_up(row_bytes(resizer, resizer->cols.n_out) + SLACK);
 }
 
 static int32_t excess(const Resizer* resizer) { return resizer->channels == 3 ? EXCESS : 0; }
@@ -51,10 +48,11 @@ static void fill(const Resizer* resizer, const Tables* tables) {
     }
 }
 
-static int32_t max_count(const Axis* axis) {
-    int32_t count = 1;
-    for (int32_t i = 0; i < axis->n_out; i++) count = axis->count[i] > count ? axis->count[i] : count;
-    return count;
+static size_t place(const Resizer* resizer, Tables* tables, uint8_t* base) {
+    size_t total = round_up(sizeof *tables), outputs = resizer->has_cols ? (size_t)resizer->cols.n_out : 0;
+    tables->start = take(base, &total, outputs * sizeof(Start));
+    tables->weights = take(base, &total, outputs * (size_t)tables->window * sizeof(int32_t));
+    return total;
 }
 
 Status fixed_u8_neon_prepare(Resizer* resizer) {
@@ -71,16 +69,14 @@ Status fixed_u8_neon_prepare(Resizer* resizer) {
     }
     Status status = fixed_portable_prepare(resizer);
     if (status != OK) return status;
-    size_t outputs = resizer->has_cols ? (size_t)resizer->cols.n_out : 0, header = round_up(sizeof tables);
-    size_t starts = round_up(outputs * sizeof(Start)), weights = outputs * (size_t)tables.window * sizeof(int32_t);
-    uint8_t* memory = alloc_array(header + starts + weights, 1);
+    uint8_t* memory = alloc_array(place(resizer, &tables, NULL), 1);
     if (memory == NULL) return NO_MEMORY;
-    tables.start = (Start*)(void*)(memory + header);
-    tables.weights = (int32_t*)(void*)(memory + header + starts);
+    place(resizer, &tables, memory);
     memcpy(memory, &tables, sizeof tables);
     if (resizer->has_cols) fill(resizer, &tables);
     resizer->tables = memory;
-    resizer->scratch_bytes = line_bytes(resizer) * (size_t)(uses_ring(resizer) ? resizer->rows.width : 2);
+    size_t lines = uses_ring(resizer) ? (size_t)resizer->rows.width : 1;
+    resizer->scratch_bytes = fixed_run_bytes(resizer, 1) + line_bytes(resizer) * lines;
     return OK;
 }
 
@@ -182,36 +178,28 @@ static void pass_down(const Resizer* resizer, int32_t i, const uint8_t* base, pt
     }
 }
 
-static void columns_then_rows(const Resizer* resizer, const uint8_t* source, ptrdiff_t stride, uint8_t* out,
-                              int32_t first, int32_t last, uint8_t* ring) {
-    const Axis* rows = &resizer->rows;
-    size_t columns = (size_t)resizer->cols.n_out * (size_t)resizer->channels, line = line_bytes(resizer);
-    int32_t done = rows->n_in;
-    for (int32_t i = first; i < last; i++) done = rows->start[i] < done ? rows->start[i] : done;
-    for (int32_t i = first; i < last; i++) {
-        for (; done < rows->start[i] + rows->count[i]; done++) {
-            pass_along(resizer, source + done * stride, ring + (size_t)(done % rows->width) * line);
-        }
-        pass_down(resizer, i, ring, (ptrdiff_t)line, rows->width, out + (size_t)i * columns, columns);
-    }
+static void along_to_ring(const Resizer* resizer, const uint8_t* const* rows, int32_t first, uint8_t* scratch) {
+    pass_along(resizer, rows[0], scratch + (size_t)(first % resizer->rows.width) * line_bytes(resizer));
+}
+
+static void along_to_rows(const Resizer* resizer, const uint8_t* const* rows, uint8_t* const* out, int32_t count,
+                          uint8_t* scratch) {
+    (void)count; /* of a band of one */
+    pass_along(resizer, rows[0], scratch);
+    memcpy(out[0], scratch, row_bytes(resizer, resizer->cols.n_out));
+}
+
+static void down_from_ring(const Resizer* resizer, int32_t i, uint8_t* out, uint8_t* scratch) {
+    pass_down(resizer, i, scratch, (ptrdiff_t)line_bytes(resizer), resizer->rows.width, out,
+              row_bytes(resizer, resizer->cols.n_out));
+}
+
+static void down_from_rows(const Resizer* resizer, int32_t i, const uint8_t* source, ptrdiff_t stride, uint8_t* out) {
+    pass_down(resizer, i, source, stride, INT32_MAX, out, row_bytes(resizer, resizer->cols.n_in));
 }
 
 DECLARE_RUN(fixed_u8_neon) {
-    if (uses_ring(resizer)) {
-        columns_then_rows(resizer, source, stride, out, first, last, scratch);
-        return;
-    }
-    size_t columns_in = (size_t)resizer->cols.n_in * (size_t)resizer->channels;
-    size_t columns = (size_t)resizer->cols.n_out * (size_t)resizer->channels;
-    uint8_t* line = scratch + line_bytes(resizer);
-    for (int32_t i = first; i < last; i++) {
-        uint8_t* row = out + (size_t)i * columns;
-        const uint8_t* between = resizer->has_rows ? scratch : source + i * stride;
-        if (resizer->has_rows)
-            pass_down(resizer, i, source, stride, INT32_MAX, resizer->has_cols ? scratch : row, columns_in);
-        if (!resizer->has_cols) continue;
-        pass_along(resizer, between, line);
-        memcpy(row, line, columns);
-    }
+    static const Passes PASSES = {1, along_to_ring, along_to_rows, down_from_ring, down_from_rows};
+    fixed_run(&PASSES, resizer, source, stride, out, first, last, scratch);
 }
 #endif
