@@ -13,11 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from detection_pictures import cut
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import avg_pool2d, pad
 
 import secure_resize as sr
 from secure_resize.detect import DETECTORS, Target, View, examine, shipped
-from secure_resize.detect.detectors import FLOOR, LARGE, MARGIN
+from secure_resize.detect.detectors import LEAST_WHOLE
+from secure_resize.detect.phases import EXPONENT, FLOOR, LEAST, UNREAD, WIDE
 from secure_resize.measure.sampling import sampled_axis
 
 Picture = npt.NDArray[np.uint8]
@@ -52,11 +53,19 @@ class Model:
     def at(self, image: Any, rows: int, cols: int) -> Any:
         return self.matrices[rows] @ image @ self.matrices[cols].T
 
-    def edge(self, image: Any, down: int, right: int) -> Any:
+    def residual(self, image: Any, down: int, right: int) -> tuple[Any, Any]:
+        """Twice the residual so many steps further on (C, h-2, w-2), and its energy (1, 1, h-2, w-2)."""
         s = self.step
-        sides = self.at(image, down - s, right) + self.at(image, down + s, right)
-        sides = sides + self.at(image, down, right - s) + self.at(image, down, right + s)
-        return self.at(image, down, right) - sides / 4
+
+        def at(rows: int, cols: int) -> Any:
+            return self.at(image, rows * s, cols * s)[:, 1:-1, 1:-1]
+
+        twice = 2 * at(down, right)
+        across = twice - at(down, right - 1) - at(down, right + 1)
+        along = twice - at(down - 1, right) - at(down + 1, right)
+        energies = [(x**2).sum(0, keepdim=True) for x in (across, along)]
+        nearer = energies[0] < energies[1]
+        return torch.where(nearer, across, along), torch.where(nearer, *energies)[None]
 
     def moved(self, image: Any, down: int, right: int) -> Any:
         """The most that 5×5 outputs lie from the mean, read so far down and, with a minus, to the left."""
@@ -67,26 +76,36 @@ class Model:
         return (avg_pool2d(change[None], 5, 1)[0] ** 2).sum(0).amax().div(3).add(1e-9).sqrt()
 
     def scores(self, image: Any) -> dict[str, Any]:
-        inside = (slice(None), slice(1, -1), slice(1, -1))
-        read, unread = self.edge(image, 0, 0)[inside], self.edge(image, self.step, -self.step)[inside]
-        powers = [(x**2).sum(0, keepdim=True)[None] for x in (read, unread)]
-        means, floor = [x.mean() for x in powers], 3 * FLOOR
+        read = self.residual(image, 0, 0)
+        unread = [self.residual(image, *place) for place in UNREAD]
+        means = [power.mean() for _, power in (read, *unread)]
+        everywhere = sum(power for _, power in unread) / len(unread)
 
-        def stands_out(which: int, near: Any, side: int, energies: bool) -> Any:
-            image, power = ((read, powers[0]), (unread, powers[1]))[which]
-            kept = slice(MARGIN, -MARGIN)
-            squares = power[..., kept, kept]
+        def around(power: Any, mean: Any) -> Any:
+            inside = avg_pool2d(power, WIDE, 1)
+            return pad(inside, (WIDE // 2,) * 4, mode="replicate") + 4 * 3 * FLOOR + mean
+
+        def stands_out(one: tuple[Any, Any], near: Any, side: int, energies: bool) -> Any:
+            image, power = one
+            near = near[0, 0, side // 2 : near.shape[2] - side // 2, side // 2 : near.shape[3] - side // 2]
             if energies:
-                return side * avg_pool2d((squares + 1e-6).sqrt(), side, 1)[0, 0] ** 2 / near
-            mean = (avg_pool2d(image[None, :, kept, kept], side, 1)[0] ** 2).sum(0)
-            return side**2 * mean / (near + torch.relu(avg_pool2d(squares, side, 1)[0, 0] - mean))
+                return side * avg_pool2d((power + 1e-3).sqrt(), side, 1)[0, 0] ** 2 / near
+            mean = (avg_pool2d(image[None], side, 1)[0] ** 2).sum(0)
+            return side**2 * mean / (near + torch.relu(avg_pool2d(power, side, 1)[0, 0] - mean))
 
-        found = {"phase": means[0] / (means[1] + 3)}
+        near = torch.maximum(around(unread[0][1], means[1]), around(everywhere, everywhere.mean()))
+        differs = ((self.at(image, 0, 0) - self.area @ image @ self.area.T) ** 2).sum(0, keepdim=True)
+        whole = differs.mean() >= LEAST_WHOLE**2 * 3
+        differs = differs[:, 1:-1, 1:-1]
+        found = {"phase": means[0] / (means[1] + 4 * 3) * whole}
         for name, side, energies in ROWS:
-            near = [avg_pool2d(x, side + 2 * MARGIN, 1)[0, 0] + floor for x in powers]
-            score = stands_out(0, near[1] + means[1], side, energies).amax()
-            chance = stands_out(1, near[0] + torch.minimum(*means), side, energies or side < LARGE).amax()
-            found[name] = score / chance.clamp(min=1).sqrt()
+            change = avg_pool2d(differs[None], side, 1)[0, 0] >= LEAST**2 * 3
+            score = (stands_out(read, near, side, energies) * change).amax()
+            chances = [
+                stands_out(one, around(read[1], torch.minimum(means[0], mean)), side, energies).amax()
+                for one, mean in zip(unread, means[1:], strict=True)
+            ]
+            found[name] = score / torch.stack(chances).amax().clamp(min=1) ** EXPONENT
         found["certificate"] = self.moved(image, 0, 0) / (self.moved(image, self.step, -self.step) + 1)
         return {name: found[name] for name in self.limits}
 

@@ -1,6 +1,7 @@
 """Finding attacked pictures: every detector's row, what an answer holds, and calibration."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,12 +22,14 @@ from secure_resize.detect import (
     plausible_targets,
 )
 from secure_resize.detect.calibration import Calibration, cell_of, interval, shipped
-from secure_resize.detect.fields import box_mean
+from secure_resize.detect.fields import box_mean, energy, line_energy, lines, window_sums
+from secure_resize.detect.phases import UNREAD, phases
 
 pytestmark = pytest.mark.once
 
 pytest.importorskip("cv2")
 TARGET = Target("opencv:linear", (64, 64))
+TARGET_16 = Target("opencv:linear", (16, 16))
 
 
 @pytest.fixture(scope="module")
@@ -107,9 +110,10 @@ def test_every_scaler_reads_where_its_closed_form_says(source):
     for one, same in (("torch:bilinear", "opencv:linear"), ("tensorflow:nearest", "pillow:nearest")):
         pytest.importorskip("PIL")
         closed, library = (View(source, Target(name, (64, 32))) for name in (one, same))
-        for field in ("deployed", "read", "unread", "aliasing"):
-            here, there = (getattr(view, field)[1:-1, 1:-1] for view in (closed, library))
-            np.testing.assert_allclose(here, there, atol=2)  # roundings, of up to five outputs
+        for rows, cols in ((0, 0), (1, -1), (-2, 2)):
+            here, there = (view.shifted(rows, cols)[2:-2, 2:-2] for view in (closed, library))
+            np.testing.assert_allclose(here, there, atol=1)  # roundings
+        np.testing.assert_allclose(closed.aliasing[2:-2, 2:-2], library.aliasing[2:-2, 2:-2], atol=1)
 
 
 def test_what_is_read_stands_out_by_what_was_hidden():
@@ -117,8 +121,10 @@ def test_what_is_read_stands_out_by_what_was_hidden():
     image = np.full((64, 64, 3), 100, np.uint8)
     image[::4, ::4] = 160
     view = View(image, Target("opencv:nearest", (16, 16)))
-    assert (view.read[1:, 1:] == 60).all()
-    assert (view.unread[1:-1, 1:-1] == 0).all()
+    known = phases(view)
+    assert (known.read.lines == 2 * 60).all()
+    assert (known.read.energy == 3 * 120**2).all()
+    assert all((known.residual(place).lines[1:-1, 3:-3] == 0).all() for place in UNREAD)
     assert (view.difference == 56).all()  # 60 in one of 16 pixels
 
 
@@ -323,6 +329,64 @@ def test_windows_are_means():
         windows = np.lib.stride_tricks.sliding_window_view(planes, (side, side), (0, 1))
         # float32 sums of up to 121 numbers
         np.testing.assert_allclose(box_mean(planes, side), windows.mean((3, 4)), atol=1e-6)
+
+
+def test_windows_of_lines_of_16_bits_are_exact():
+    planes = np.random.default_rng(0).choice([-510, 510], (14, 15, 3)).astype(np.int16)
+    for image in (planes, np.full_like(planes, 510)):
+        for side in (3, 5, 9):
+            windows = np.lib.stride_tricks.sliding_window_view(image.astype(int), (side, side), (0, 1))
+            sums = window_sums(lines(image), side, 3).reshape(windows.shape[0], -1, 3)
+            assert (sums == windows.sum((3, 4))).all()
+        assert (line_energy(lines(image), 3) == energy(image)).all()
+        assert (energy(image) == np.square(image.astype(int)).sum(2)).all()
+
+
+@pytest.mark.parametrize("name", [name for name, row in DETECTORS.items() if row.at_most])
+def test_what_a_score_is_at_most_falls_and_is_never_less(source, attacked, photos, name):
+    row = DETECTORS[name]
+    page = np.ascontiguousarray(np.dstack([photos["page.png"]] * 3)[:190, :190])
+    for image in (source, attacked, page, np.kron(page[:64, :64], np.ones((4, 4, 1), np.uint8))):
+        for scaler in ("opencv:nearest", "opencv:linear"):
+            for size in ((24, 24), (80, 79)):
+                view = View(image, Target(scaler, size))
+                bounds = list(row.at_most(view))
+                assert bounds == sorted(bounds, reverse=True)
+                assert bounds[-1] >= row.measure(view).score
+
+
+def test_what_is_not_computed_changes_no_answer(source, attacked, photos, monkeypatch):
+    images = [source, attacked, *(photos[name] for name in ("coffee.png", "grass.png", "page.png"))]
+    quick = [examine(image, [TARGET])[0] for image in images]
+    for name, row in list(DETECTORS.items()):
+        monkeypatch.setitem(DETECTORS, name, replace(row, at_most=None))
+    for one, image in zip(quick, images, strict=True):
+        full = examine(image, [TARGET])[0]
+        assert one.suspicious == full.suspicious
+        if full.suspicious:
+            assert one.to_dict() == full.to_dict()
+        assert one.p_value <= full.p_value
+
+
+@pytest.mark.parametrize(("by", "filter"), [(2, "NEAREST"), (4, "NEAREST"), (4, "BILINEAR"), (4, "BICUBIC")])
+def test_enlarged_pictures_are_not_found_at_the_size_that_they_had(photos, by, filter):
+    """What a scaler reads of them stands out, but is what a person sees."""
+    pillow = pytest.importorskip("PIL.Image")
+    for name in ("grass.png", "coffee.png", "page.png"):
+        small = pillow.fromarray(np.dstack([photos[name]] * 3)[:96, :96, :3])
+        large = np.asarray(small.resize((96 * by, 96 * by), pillow.Resampling[filter]))
+        found = examine(large, [Target("opencv:linear", (96, 96))])[0]
+        assert not found.suspicious, (name, found)
+
+
+def test_the_kept_border_is_the_pictures_own():
+    """Views of one size take turns: what one has continued by its border is not taken for another's."""
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (64, 64, 3), np.uint8) for _ in range(2)]
+    views = [View(image, TARGET_16) for image in images]
+    for rows, cols in ((1, -1), (-2, 1)):
+        for view, image in zip(views, images, strict=True):
+            assert (view.shifted(rows, cols) == View(image, TARGET_16).shifted(rows, cols)).all()
 
 
 def test_a_suspicion_prints_on_a_line():

@@ -4,12 +4,14 @@ import io
 import json
 import struct
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import secure_resize as sr
-from secure_resize.inspection import readings, text
+from secure_resize.front_ends import View
+from secure_resize.inspection import look, readings, running, text
 from secure_resize.inspection.look import look_at
 from secure_resize.inspection.picture import drawn, grouped
 
@@ -107,6 +109,101 @@ def test_a_library_that_fails_is_said_and_the_others_are_looked_at():
     )
     found = look_at(data, readings.read_as(data)[0], front_ends=[row, sr.FRONT_ENDS["gpt:4o-low"]])
     assert found.problems == {"x:y": "RuntimeError: no weights"}
+
+
+def front_end(scaler, views):
+    row = sr.FrontEnd("x:y", "1", "", lambda h, w: [], (scaler,), "", None, "", "", look=views)
+    return replace(row, module="PIL", package="pillow")
+
+
+def test_a_view_of_a_part_is_judged_there():
+    """As keras_hub's: the square in the middle, which Keras scales as OpenCV's linear does."""
+    source, target = photo("astronaut", 384), photo("chelsea", 64)
+    whole = np.dstack([np.pad(source[..., k], ((0, 0), (60, 60)), mode="symmetric") for k in range(3)])
+    whole[:, 60:444] = sr.attacks.craft(source, target, "opencv:linear").image
+    part = (0, 60, 384, 384)
+
+    def views(data):
+        return [
+            View(sr.SCALERS["opencv:linear"](np.ascontiguousarray(whole[:, 60:444]), (64, 64)), (64, 64), part=part)
+        ]
+
+    row = sr.FrontEnd(
+        "x:y",
+        "1",
+        "",
+        lambda h, w: [],
+        ("keras:bilinear",),
+        "",
+        True,
+        "",
+        "",
+        look=views,
+        module="PIL",
+        package="pillow",
+    )
+    data = file_of(whole)
+    (seen,) = look_at(data, readings.read_as(data)[0], front_ends=[row]).seen
+    assert seen.suspicious
+    assert seen.suspicion.scaler == "keras:bilinear"
+    assert seen.suspicion.box[1] >= 60
+    assert sr.attacks.psnr(seen.image, target) > 25
+
+
+def test_a_library_that_scales_otherwise_than_its_row_says_is_a_problem():
+    image = photo("astronaut", 256)
+    data = file_of(image)
+
+    def views(data):
+        return [View(255 - sr.resize(image, (64, 64)), (64, 64))]
+
+    row = sr.FrontEnd(
+        "x:y",
+        "1",
+        "",
+        lambda h, w: [],
+        ("pillow:bicubic",),
+        "",
+        False,
+        "",
+        "",
+        look=views,
+        module="PIL",
+        package="pillow",
+    )
+    found = look_at(data, readings.read_as(data)[0], front_ends=[row])
+    assert "did not scale as its row says" in found.problems["x:y"]
+
+
+def test_the_filters_that_are_not_probed_average():
+    names = {name for row in sr.FRONT_ENDS.values() for name in row.scalers if sr.SCALERS[name].installed}
+    averaging = [name for name in sorted(names) if look.averages(name)]
+    assert "opencv:area" in averaging
+    for name in averaging:
+        assert sr.exposure(sr.probe(sr.SCALERS[name], (50, 46), (21, 19))).verdict == "robust"
+    assert not any(map(look.averages, ("opencv:linear", "pillow:nearest", "keras:bilinear", "torchvision:bicubic")))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "other"), look.SAME.items())
+def test_the_same_filter_of_another_library(name, other):
+    if not sr.SCALERS[name].installed:
+        pytest.skip(f"{name} is not installed")
+    image = photo("astronaut", 96)
+    one, two = (sr.SCALERS[each](image, (37, 29)).astype(int) for each in (name, other))
+    assert np.abs(one - two).max() <= 1
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sr.FRONT_ENDS["timm:create_transform"].installed, reason="needs timm")
+def test_front_ends_are_run_apart():
+    data = file_of(photo("astronaut", 256))
+    found = running.run_all(["timm:create_transform", "gpt:4o"], data, memory=8 << 30)
+    assert list(found) == ["timm:create_transform"]
+    (view,) = found["timm:create_transform"]
+    assert view.image.shape == (224, 224, 3)
+    found = running.run_all(["timm:create_transform"], data[:3000], memory=8 << 30)
+    assert "truncated" in found["timm:create_transform"]
 
 
 # Readings.

@@ -157,7 +157,7 @@ def test_the_worst_pixels_for_split_taps(checker, kernel, n_in, n_out):
 
 
 def test_divisions_are_exact():
-    """The quotients of area_avx512.c and area_avx2.c, where they come closest to an integer.
+    """The quotients of area_avx512.c and area_avx2_along.c, where they come closest to an integer.
 
     float64 holds the products exactly, so that the one rounding of a fused operation can be seen.
     """
@@ -174,3 +174,10 @@ def test_divisions_are_exact():
         sums = np.concatenate([first, np.maximum(first - 1, 0)])
         rounded = (sums * float(reciprocal) + float(half)).astype(np.float32)
         assert (rounded.astype(np.int64) == (2 * sums + divisor) // (2 * divisor)).all(), divisor
+        for rows in range(129, 258):  # sums that lack 2^15 times cols.unit, which the added constant makes up for
+            if divisor % rows:
+                continue
+            lacking = divisor // rows << 15
+            half_and_lacking = np.float32(0.5 + (0.25 + lacking) / divisor)
+            rounded = ((sums - lacking) * float(reciprocal) + float(half_and_lacking)).astype(np.float32)
+            assert (rounded.astype(np.int64) == (2 * sums + divisor) // (2 * divisor)).all(), (divisor, rows)

@@ -225,6 +225,21 @@ def test_the_view_that_hides_something_is_found(files):
     assert not row.suspicious
 
 
+def test_the_false_positive_rate_is_divided_among_the_views(files):
+    """Four frames are four chances of a false alarm."""
+    attacked = PIL.open(io.BytesIO(files["b/attack.png"]))
+    file = io.BytesIO()
+    attacked.save(
+        file, "PNG", save_all=True, append_images=[PIL.new("RGB", attacked.size, (k, 0, 0)) for k in (1, 2, 3)]
+    )
+    look = Look(size=SIZE, scalers=(SCALER,))
+    one, four = look([("one", files["b/attack.png"]), ("four", file.getvalue())])
+    assert one.suspicious
+    assert four.answer["p_value"] == pytest.approx(4 * one.answer["p_value"], rel=1e-4)
+    assert four.answer["threshold"] > one.answer["threshold"]
+    assert four.answer["score"] == one.answer["score"]
+
+
 # The callable.
 
 

@@ -40,7 +40,7 @@ def run_in_child(
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_answer, args=(theirs, work, arguments, heard is not None, quiet), daemon=True)
+    process = context.Process(target=_answer, args=(theirs, work, arguments, heard is not None, quiet))
     process.start()
     theirs.close()
     ends = time.monotonic() + seconds

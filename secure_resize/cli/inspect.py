@@ -88,6 +88,7 @@ def inspect(
         "ocr": ocr,
         "out": str(out),
         "max_pixels": max_pixels,
+        "memory": memory_limit * 2**30,
     }
     records: list[Answer] = []
     with Console(stderr=True).status("inspecting") as status:

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..measure.scalers import SCALERS, load
-from .detectors import DETECTORS, Measured
+from .detectors import DETECTORS, Detector, Measured
 from .targets import Target, as_targets
 from .views import View, as_picture
 
@@ -32,6 +32,7 @@ __all__ = [
     "RATIOS",
     "Calibration",
     "Sample",
+    "applies",
     "calibrate",
     "cell_of",
     "findings",
@@ -50,6 +51,9 @@ RARE = (0.01, 0.005, 0.002, 0.001, 0.0005)
 RATIOS = (1.5, 2.2, 2.8, 3.6, 5.0, 7.0, 10.0)
 # Pictures that a cell needs, exceedances that a rare score needs, and those by which a tail is fitted.
 FEWEST, SEEN, TAIL = 40, 4, 60
+# Pictures that a calibration has not seen score higher than those it was made of: of 1000 drawn ones with other seeds,
+# several times as many reached a threshold. p-values are multiplied by this.
+UNSEEN = 3.0
 # No tail is taken to fall faster than this power of the score, nor slower.
 STEEPEST, SLOWEST = 6.0, 0.5
 
@@ -114,7 +118,7 @@ class Calibration:
         scores = np.concatenate([common, common[-1] * np.asarray(self.rare[detector])])
         levels = (*LEVELS, *RARE)[: len(scores)]
         more = 1.0 if DETECTORS[detector].whole else target.size[0] * target.size[1] / self.outputs[cell]
-        return np.log(scores), np.log(levels), max(1.0, more)
+        return np.log(scores), np.log(levels), UNSEEN * max(1.0, more)
 
     def p_value(self, detector: str, target: Target, in_size: Sequence[int], score: float) -> float:
         """The share of clean pictures that score at least ``score``; an estimate beyond the calibrated ones."""
@@ -220,14 +224,18 @@ class Sample:
         self.outputs.setdefault(cell, []).append(view.target.size[0] * view.target.size[1])
 
 
+def applies(row: Detector, view: View) -> bool:
+    """Whether a row decides by calibration, and the target's outputs are enough for it."""
+    return row.decides and row.fixed is None and min(view.target.size) >= row.smallest
+
+
 def findings(view: View, names: Iterable[str]) -> dict[str, Measured]:
     """What the rows of ``names`` that decide by calibration find, where they have anything to say."""
     found = {}
     for row in (DETECTORS[name] for name in names):
-        if row.decides and row.fixed is None and min(view.target.size) >= row.smallest:
-            one = row.measure(view)
-            if one is not None:
-                found[row.name] = one
+        one = row.measure(view) if applies(row, view) else None
+        if one is not None:
+            found[row.name] = one
     return found
 
 

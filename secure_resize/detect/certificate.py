@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 
 from .detectors import Measured, register_detector
-from .fields import box_mean, energy, peak
+from .fields import line_energy, lines, peak, window_sums
 from .views import View
 
 __all__ = ["SIDE", "hidden_levels"]
@@ -27,9 +27,9 @@ ROUNDING = 1.0
 def hidden_levels(view: View) -> tuple[float, float, tuple[int, int]]:
     """Levels RMS: the furthest that 5×5 outputs lie from what is seen, the same a step on; the first's place."""
     channels = view.source.shape[2]
-    here, place = peak(energy(box_mean(view.difference, SIDE)))
-    there, _ = peak(energy(box_mean(view.aliasing, SIDE)))
-    return math.sqrt(here / channels), math.sqrt(there / channels), place
+    sums = (window_sums(lines(one), SIDE, channels) for one in (view.difference, view.aliasing))
+    (here, place), (there, _) = (peak(line_energy(one, channels)) for one in sums)
+    return math.sqrt(here / channels) / SIDE**2, math.sqrt(there / channels) / SIDE**2, place
 
 
 @register_detector(

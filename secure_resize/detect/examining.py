@@ -12,8 +12,8 @@ from ..attacks.craft import known_operator
 from ..measure.exposure import exposure
 from ..measure.probe import ProbeError
 from ..measure.scalers import SCALERS
-from .calibration import Calibration, findings, shipped
-from .detectors import DETECTORS, Box
+from .calibration import Calibration, applies, shipped
+from .detectors import DETECTORS, Box, Measured
 from .file import examine_file
 from .targets import Image, Suspicion, Target, as_targets
 from .views import View, as_picture
@@ -100,15 +100,26 @@ def _nothing(view: View, reason: str) -> Suspicion:
 def _against(view: View, table: Calibration, rate: float, tried: int) -> Suspicion:
     """The suspicion of one of ``tried`` targets, each of which may find that ``rate`` of clean pictures suspicious."""
     target, in_size = view.target, view.source.shape[:2]
-    found = findings(view, table.detectors(target, in_size))
+    rows = [DETECTORS[name] for name in table.detectors(target, in_size) if applies(DETECTORS[name], view)]
+    share = rate / len(rows)
+
+    def clean(name: str, score: float) -> bool:
+        return table.p_value(name, target, in_size, score) > share
+
+    found: dict[str, Measured] = {}
+    for row in rows:
+        most = next((x for x in row.at_most(view) if clean(row.name, x)), None) if row.at_most else None
+        one = row.measure(view) if most is None else Measured(most)
+        if one is not None:
+            found[row.name] = one
     p_values = {name: table.p_value(name, target, in_size, one.score) for name, one in found.items()}
     worst = min(p_values, key=lambda name: p_values[name])
-    one, share = found[worst], rate / len(found)
+    one = found[worst]
     answer = Suspicion(
         p_values[worst] <= share,
         one.score,
         table.threshold(worst, target, in_size, share),
-        min(1.0, p_values[worst] * len(found) * tried),
+        min(1.0, p_values[worst] * len(rows) * tried),
         worst,
         target.scaler,
         target.size,

@@ -51,7 +51,9 @@ class Suspicion:
     :data:`DETECTORS` that finds this least like clean pictures, ``score`` is what it measured, and ``threshold`` the
     score from which on this row would find a picture suspicious. ``p_value``: how many of a hundred clean pictures,
     divided by a hundred, would be found at least as suspicious by any row against any of the targets that were looked
-    at; an estimate where it is smaller than the calibration has pictures. ``scaler`` and ``size`` are the target's,
+    at; an estimate where it is smaller than the calibration has pictures. Of a picture that is not suspicious, the
+    ``score`` is no less than what would be measured, and ``p_value`` no more: what would take longer and cannot decide
+    is left out. ``scaler`` and ``size`` are the target's,
     ``box`` (top, left, height, width) is where on the source, in its pixels, or None where nothing was looked at.
     ``hidden`` is what the scaler makes of the picture, uint8 like it. ``bound``: levels RMS of a change that a person
     cannot see in the robust picture and the scaler shows for certain; 0 where none is proved (see :mod:`.certificate`).

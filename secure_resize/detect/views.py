@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import weakref
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
@@ -20,6 +22,7 @@ __all__ = ["View", "as_picture"]
 
 Image = npt.NDArray[np.uint8]
 FloatArray = npt.NDArray[np.float32]
+Levels = npt.NDArray[np.int16]
 
 
 def as_picture(image: Any) -> Image:
@@ -51,7 +54,7 @@ class View:
     target: Target
     file: bytes | None = None
     shared: dict[str, Any] = field(default_factory=dict)
-    _shifts: dict[tuple[int, int], npt.NDArray[np.int16]] = field(default_factory=dict)
+    _shifts: dict[tuple[int, int], Levels] = field(default_factory=dict)
 
     @cached_property
     def scaler(self) -> Scaler:
@@ -75,21 +78,22 @@ class View:
         return self.hidden.astype(np.float32)
 
     @cached_property
-    def robust(self) -> FloatArray:
-        """float32: what robust scaling (area) makes of it."""
-        return resize(self.source, self.target.size).astype(np.float32)
+    def robust(self) -> Image:
+        """uint8: what robust scaling (area) makes of it."""
+        return resize(self.source, self.target.size)
 
     @cached_property
-    def difference(self) -> FloatArray:
-        """float32: ``deployed`` - ``robust``."""
-        return self.deployed - self.robust
+    def difference(self) -> Levels:
+        """int16: ``hidden`` - ``robust``."""
+        return np.subtract(self.hidden, self.robust, dtype=np.int16)
 
     @cached_property
-    def aliasing(self) -> FloatArray:
+    def aliasing(self) -> Levels:
         """``difference`` a step further on, where the scaler does not read."""
         (height, width), (down, right) = self.source.shape[:2], self.steps
-        robust = resize(self._padded[2 * down : 2 * down + height, right : right + width], self.target.size)
-        return np.asarray(np.subtract(self._shifted(down, -right), robust, dtype=np.float32))
+        image = self._padded()[3 * down : 3 * down + height, right : right + width]
+        robust: Image = resize(image, self.target.size)
+        return np.asarray(self.shifted(1, -1) - robust)
 
     @cached_property
     def steps(self) -> tuple[int, int]:
@@ -99,53 +103,40 @@ class View:
         down, right = (min(width, half) for half in halves)
         return down, right
 
-    @cached_property
-    def read(self) -> FloatArray:
-        """float32: what the scaler reads, minus the mean of what lies a step beside it in the source, on four sides."""
-        return self._edge(0, 0)
-
-    @cached_property
-    def unread(self) -> FloatArray:
-        """The same a step down and to the left, where the scaler does not read: so much do clean pixels stand out.
-
-        (Down and left: edges of enlarged pixels, which lie where whole ratios begin, count on one axis at least.)
-        """
-        return self._edge(self.steps[0], -self.steps[1])
-
-    def _edge(self, rows: int, cols: int) -> FloatArray:
-        down, right = self.steps
-        out = self._shifted(rows, cols) * np.int16(4)
-        for place in ((rows - down, cols), (rows + down, cols), (rows, cols - right), (rows, cols + right)):
-            out -= self._shifted(*place)
-        return np.asarray(np.multiply(out, np.float32(0.25), dtype=np.float32))
-
-    def _shifted(self, rows: int, cols: int) -> npt.NDArray[np.int16]:
+    def shifted(self, rows: int, cols: int) -> Levels:
+        """What the scaler gives if it reads every pixel so many steps further down and to the right: -2 to 2."""
         if (rows, cols) not in self._shifts:
             image = self._shifted_image(rows, cols) if rows or cols else self.hidden
             self._shifts[rows, cols] = image.astype(np.int16)
         return self._shifts[rows, cols]
 
-    @cached_property
     def _padded(self) -> Image:
-        """The source continued by its border, so far that every shift is a part of it."""
-        down, right = self.steps
+        """The source continued by its border, so far that every shift is a part of it.
+
+        It is kept for the next picture of the same size: memory that is new costs more than filling it.
+        """
+        down, right = (2 * step for step in self.steps)
         height, width, channels = self.source.shape
-        out = np.empty((height + 3 * down, width + 3 * right, channels), np.uint8)
-        rows, cols = slice(down, down + height), slice(2 * right, 2 * right + width)
-        out[rows, cols] = self.source
-        out[rows, : cols.start], out[rows, cols.stop :] = self.source[:, :1], self.source[:, -1:]
-        out[:down], out[rows.stop :] = out[down], out[rows.stop - 1]
-        return out
+        shape = (height + 2 * down, width + 2 * right, channels)
+        of = getattr(_KEPT, "of", None)
+        if of is None or of() is not self:
+            if getattr(_KEPT, "image", _NOTHING).shape != shape:
+                _KEPT.image = np.empty(shape, np.uint8)
+            _fill(_KEPT.image, self.source, down, right)
+            _KEPT.of = weakref.ref(self)
+        kept: Image = _KEPT.image
+        return kept
 
     def _shifted_image(self, rows: int, cols: int) -> Image:
-        """What the scaler would make of the source if it read every pixel as many rows and columns further on."""
-        height, width = self.source.shape[:2]
+        (height, width), (down, right) = self.source.shape[:2], self.steps
+        rows, cols = rows * down, cols * right
         if self.scaler.library not in _CHEAP and self.scaler.sampling is not None:
-            down, across = (_taps(self.scaler.sampling, *axis) for axis in zip(*self._axes, (rows, cols), strict=True))
-            return from_batch(core.apply_fixed(self.source[None], down, across, True), 3)
-        top, left = rows + self.steps[0], cols + 2 * self.steps[1]
-        image = self._padded[top : top + height, left : left + width] if rows or cols else self.source
-        return _scaler(self.target.scaler)(image, self.target.size)
+            taps = (_taps(self.scaler.sampling, *axis) for axis in zip(*self._axes, (rows, cols), strict=True))
+            return from_batch(core.apply_fixed(self.source[None], *taps, True), 3)
+        if not rows and not cols:
+            return _scaler(self.target.scaler)(self.source, self.target.size)
+        top, left = rows + 2 * down, cols + 2 * right
+        return _scaler(self.target.scaler)(self._padded()[top : top + height, left : left + width], self.target.size)
 
     @property
     def _axes(self) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -153,8 +144,20 @@ class View:
         return (self.source.shape[0], self.source.shape[1]), self.target.size
 
 
-# Libraries whose own resize is as quick as any; the others' sampling filters are computed here from their closed form.
-_CHEAP = ("opencv", "pillow", "secure_resize")
+# The last picture that a thread has continued by its border.
+_KEPT = threading.local()
+_NOTHING = np.empty((0, 0, 0), np.uint8)
+
+
+def _fill(out: Image, source: Image, down: int, right: int) -> None:
+    rows, cols = slice(down, down + source.shape[0]), slice(right, right + source.shape[1])
+    out[rows, cols] = source
+    out[rows, : cols.start], out[rows, cols.stop :] = source[:, :1], source[:, -1:]
+    out[:down], out[rows.stop :] = out[down], out[rows.stop - 1]
+
+
+# Libraries whose own resize is as quick as any; others' sampling filters are computed here from their closed form.
+_CHEAP = ("opencv", "secure_resize")
 
 
 @lru_cache(maxsize=256)

@@ -165,7 +165,6 @@ ROWS = (
         lambda h, w: [(round(960 * h / max(h, w)), round(960 * w / max(h, w)))],
         "",
         "corner",
-        samples=None,
         words=f"a Gaussian blur, then bilinear {SHARP}",
     ),
 )

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ..measure.scalers import load
 from ..scaling import resize
-from .look import Inspected, Seen
+from .look import AVERAGES, Inspected, Seen
 
 __all__ = ["drawn", "grouped"]
 
@@ -90,7 +90,11 @@ def _row(group: Sequence[Seen]) -> tuple[str, list[tuple[str, Image]], bool]:
     how = "run" if first.run else "if it scales by"
     size = f"{first.size[0]}x{first.size[1]}"
     words = f"{who}: {size}, {how} {' or '.join(filters[:3])}" if first.front_end not in _own(first) else who
-    verdict = "SUSPICIOUS" if first.suspicious else "not judged" if first.suspicion is None else "clean"
+    verdict = "SUSPICIOUS" if first.suspicious else "clean"
+    if first.suspicion is None:
+        verdict = first.note or "not judged"
+    elif not first.suspicious and first.suspicion.note:
+        verdict += f": it {first.suspicion.note.partition(':')[0]}" if first.suspicion.note == AVERAGES else ""
     if first.text:
         verdict += f", reads {first.text[0]!r}"
     difference = first.image.astype(np.float32) - first.robust

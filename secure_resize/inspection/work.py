@@ -17,6 +17,7 @@ from ..measure.scalers import load
 from .look import Inspected, Seen, look_at
 from .picture import drawn, grouped
 from .readings import read_as
+from .running import run_all
 from .text import new_text, read_text
 
 __all__ = ["inspect_files"]
@@ -25,27 +26,16 @@ Answer = dict[str, Any]
 _DRAWN = 8  # full-size pictures of what suspicious views show, at most
 # Text is read in so many distinct views, the most suspicious first, that lie further than this from the robust ones.
 _READ, _APART = 24, 2.0
-_ORDER = ("torchvision", "tensorflow")  # the other way round the process ends
 
 
 def inspect_files(tell: Callable[[Answer], None], paths: Sequence[str], options: Answer) -> Answer:
     """Tell of each file: first that it is begun, then what was found. ``options`` as the command has them."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.simplefilter("ignore")
-    if options["front_ends"]:
-        _imported()
     for path in paths:
         tell({"path": path, "begun": True})
         tell({"path": path, **_one(path, options)})
     return {}
-
-
-def _imported() -> None:
-    for name in _ORDER:
-        try:
-            load(name)
-        except ImportError:
-            continue
 
 
 def _one(path: str, options: Answer) -> Answer:
@@ -61,6 +51,7 @@ def _one(path: str, options: Answer) -> Answer:
         data,
         readings,
         front_ends=[FRONT_ENDS[name] for name in options["front_ends"]],
+        looked=run_all(options["front_ends"], data, memory=options["memory"]),
         sizes=[tuple(size) for size in options["sizes"]],
         scalers=options["scalers"],
     )
@@ -143,5 +134,6 @@ def _view(one: Seen) -> Answer:
         "reading": one.reading,
         "run": one.run,
         "apart": round(one.apart, 2),
+        "note": (suspicion.note if suspicion else "") or (one.note if suspicion is None else ""),
         "text": one.text,
     }

@@ -71,6 +71,6 @@ def _decoded(item: Item, limits: Limits) -> Image | None:
     if isinstance(data, bytes) and not item.declared and not looks_like_an_image(data):
         return None
     try:
-        return next(views(data, limits, []), None)
+        return next((image for image, _ in views(data, limits, [])), None)
     except (DecodeError, MemoryError):
         return None

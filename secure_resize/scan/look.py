@@ -7,6 +7,7 @@ import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -138,13 +139,13 @@ class Look:
         worst: tuple[Suspicion, Image] | None = None
         file = data if isinstance(data, bytes) else None
         seen_any = False
-        for image in views(data, self.limits, troubles):
+        for image, among in views(data, self.limits, troubles):
             seen_any = True
-            found = self._examined(image, file)
+            found = self._examined(image, file, among)
             if found is not None and (worst is None or _order(found) > _order(worst[0])):
                 worst = found, image
             file = None  # the coefficients are those of all views
-        if seen_any and isinstance(data, bytes) and importlib.util.find_spec("jpeglib") is not None:
+        if seen_any and isinstance(data, bytes) and _coefficients_are_read():
             why = not_looked_at(data)
             troubles += [Trouble("SR406", f"what its coefficients hide was not looked at: {why}")] if why else []
         if worst is None:
@@ -153,11 +154,15 @@ class Look:
         pictures = drawn(image, found) if self.pictures and found.suspicious else {}
         return Row(id, _plain(found), tuple(troubles), pictures, (image.shape[0], image.shape[1]))
 
-    def _examined(self, image: Image, file: bytes | None) -> Suspicion | None:
-        """The worst suspicion of one view and of the ``file`` behind it; None for what no model shrinks."""
+    def _examined(self, image: Image, file: bytes | None, among: int) -> Suspicion | None:
+        """The worst suspicion of one of ``among`` views, and of the ``file`` behind it; None for what no model shrinks.
+
+        The false-positive rate is a picture's: it is divided among its views as it is among the targets.
+        """
         targets, tried = self._targets(image)
         if targets:
             rate = self.rate or (RATE if len(targets) == 1 else UNKNOWN_RATE)
+            tried = among * (tried or len(targets)) if among > 1 else tried
             return examine(image, targets, calibration=self.calibration, file=file, rate=rate, tried=tried)[0]
         found = examine_file(file) if file is not None else None
         return found if found is not None and found.suspicious else None
@@ -168,6 +173,11 @@ class Look:
         if self.size is None:
             return likely_targets(image, scalers=scalers)
         return [Target(scaler, self.size) for scaler in scalers], None
+
+
+@lru_cache(maxsize=1)
+def _coefficients_are_read() -> bool:
+    return importlib.util.find_spec("jpeglib") is not None
 
 
 # Of a picture that no model shrinks.
@@ -221,8 +231,8 @@ def _too_much_memory(limits: Limits) -> Trouble:
     return Trouble("SR403", f"looking at it takes more memory than the limit of {limits.memory / 2**30:g} GiB")
 
 
-def views(data: Any, limits: Limits, troubles: list[Trouble]) -> Iterator[Image]:
-    """The picture in each way in which pipelines see it, uint8 (H, W, C).
+def views(data: Any, limits: Limits, troubles: list[Trouble]) -> Iterator[tuple[Image, int]]:
+    """The picture in each way in which pipelines see it, uint8 (H, W, C), and how many ways there are, at most.
 
     As it lies in the file and upright; where it is transparent on white, on black and with its transparency dropped;
     each of the first frames. What is left out is added to ``troubles``. DecodeError where nothing can be seen.
@@ -233,20 +243,22 @@ def views(data: Any, limits: Limits, troubles: list[Trouble]) -> Iterator[Image]
             raise DecodeError("the array is no picture: expected (H, W) or (H, W, C) of whole levels from 0 to 255")
         if image.shape[0] * image.shape[1] > limits.pixels:
             raise DecodeError(f"{image.shape[1]}×{image.shape[0]} pixels are more than max_pixels={limits.pixels}")
-        yield np.atleast_3d(image)[..., :4]
+        yield np.atleast_3d(image)[..., :4], 1
         return
     image, orientation = whole_picture(data, max_pixels=limits.pixels)
     first = _levels(image)
-    yield first
+    transparent, frames = (False, 1) if data.startswith(b"\xff\xd8\xff") else _header(data)
+    backgrounds = ((0, 0, 0), None) if transparent else ()
+    among = 1 + (orientation != 1) + len(backgrounds) + min(frames, limits.frames) - 1
+    yield first, among
     if orientation != 1:
-        yield np.ascontiguousarray(set_upright(first, orientation))
-    if data.startswith(b"\xff\xd8\xff"):
-        return
-    transparent, frames = _header(data)
-    for background in ((0, 0, 0), None) if transparent else ():
-        yield _levels(whole_picture(data, exif=False, background=background, max_pixels=limits.pixels)[0])
+        yield np.ascontiguousarray(set_upright(first, orientation)), among
+    for background in backgrounds:
+        seen = whole_picture(data, exif=False, background=background, max_pixels=limits.pixels)[0]
+        yield _levels(seen), among
     if frames > 1:
-        yield from _frames(data, limits, troubles)
+        for frame in _frames(data, limits, troubles):
+            yield frame, among
 
 
 def _levels(image: npt.NDArray[Any]) -> Image:

@@ -2,7 +2,7 @@
  *
  * Where rows.unit is small the weighted column sums fit 16 bits, half the bytes to store and load again. Along the row
  * every output takes the same number of steps, with weights of 0 for the rest of them. All sums are exact integers, and
- * the quotients those of area_avx2.c.
+ * the quotients those of area_avx2_along.c.
  */
 #include "native.h"
 
@@ -201,7 +201,7 @@ static ALWAYS_INLINE void sum_along(const Resizer* resizer, const void* sums, ui
     }
 }
 
-/* floor(t / D) with t = S + floor(D/2); see `quotients` of area_avx2.c for why either is exact. */
+/* floor(t / D) with t = S + floor(D/2); see `Division` of area_avx2_along.c for why either is exact. */
 static ALWAYS_INLINE uint32x4_t quotients(uint32x4_t sum, uint32_t d, float32x4_t reciprocal, float32x4_t half,
                                           bool fast) {
     if (fast) return vcvtq_u32_f32(vfmaq_f32(half, vcvtq_f32_u32(sum), reciprocal));

@@ -11,7 +11,7 @@
 #include <limits.h>
 #include <string.h>
 
-#include "native.h"
+#include "fixed.h"
 #include "taps.h"
 
 enum { BLOCK = 256 }; /* columns of a vertical sum that stay in the first-level cache */
@@ -34,15 +34,21 @@ static size_t reals_bytes(const Resizer* resizer) {
            sizeof(double);
 }
 
+/* Bytes of the ring, whose lines are as many as an output row's taps. */
+static size_t ring_bytes(const Resizer* resizer) {
+    size_t line = row_bytes(resizer, resizer->cols.n_out);
+    return uses_ring(resizer) ? round_up(line * (size_t)resizer->rows.width) : 0;
+}
+
 Status fixed_portable_prepare(Resizer* resizer) {
     int64_t largest = resizer->itemsize == 1 ? (INT32_MAX - (1 << (PRECISION_BITS - 1))) / 255 : (int64_t)1 << 36;
     if (resizer->has_rows && !sums_fit(&resizer->rows, largest)) return BAD_TABLE;
     if (resizer->has_cols && !sums_fit(&resizer->cols, largest)) return BAD_TABLE;
     size_t item = (size_t)resizer->itemsize * (size_t)resizer->channels, line, total;
-    bool ring = resizer->has_rows && resizer->has_cols && !resizer->rows_first;
-    if (!size_product((size_t)(ring ? resizer->cols.n_out : resizer->cols.n_in), item, &line)) return NO_MEMORY;
-    if (!size_product(line, (size_t)(ring ? resizer->rows.width : 1), &total)) return NO_MEMORY;
-    resizer->scratch_bytes = round_up(total) + (resizer->itemsize == 2 ? reals_bytes(resizer) : 0);
+    if (!size_product((size_t)most(resizer->cols.n_in, resizer->cols.n_out), item, &line)) return NO_MEMORY;
+    if (!size_product(line, (size_t)(resizer->has_rows ? resizer->rows.width : 1), &total)) return NO_MEMORY;
+    resizer->scratch_bytes = fixed_run_bytes(resizer, 1) + ring_bytes(resizer);
+    if (resizer->itemsize == 2) resizer->scratch_bytes += reals_bytes(resizer);
     return OK;
 }
 
@@ -132,50 +138,37 @@ static ALWAYS_INLINE void pass_down(const Axis* rows, int32_t i, const Lines* li
     }
 }
 
-static ALWAYS_INLINE void columns_then_rows(const Resizer* resizer, const uint8_t* source, ptrdiff_t stride,
-                                            uint8_t* out, int32_t first, int32_t last, uint8_t* scratch, double* reals,
-                                            int itemsize) {
-    const Axis* rows = &resizer->rows;
-    size_t columns = (size_t)resizer->cols.n_out * (size_t)resizer->channels, line = columns * (size_t)itemsize;
-    Lines ring = {scratch, (ptrdiff_t)line, rows->width};
-    int32_t done = rows->n_in;
-    for (int32_t i = first; i < last; i++) done = rows->start[i] < done ? rows->start[i] : done;
-    for (int32_t i = first; i < last; i++) {
-        for (; done < rows->start[i] + rows->count[i]; done++) {
-            pass_along(resizer, source + done * stride, scratch + (size_t)(done % rows->width) * line, itemsize, reals);
-        }
-        pass_down(rows, i, &ring, out + (size_t)i * line, columns, itemsize);
+/* The passes as fixed_run wants them, compiled for a target; scratch: the ring, then what uint16 is summed in. */
+#define PASSES(name, target, itemsize)                                                                               \
+    target static void name##_to_ring(const Resizer* resizer, const uint8_t* const* rows, int32_t first,             \
+                                      uint8_t* scratch) {                                                            \
+        uint8_t* line = scratch + (size_t)(first % resizer->rows.width) * row_bytes(resizer, resizer->cols.n_out);   \
+        pass_along(resizer, rows[0], line, itemsize, (double*)(void*)(scratch + ring_bytes(resizer)));               \
+    }                                                                                                                \
+    target static void name##_to_rows(const Resizer* resizer, const uint8_t* const* rows, uint8_t* const* out,       \
+                                      int32_t count, uint8_t* scratch) {                                             \
+        (void)count; /* of a band of one */                                                                          \
+        pass_along(resizer, rows[0], out[0], itemsize, (double*)(void*)scratch);                                     \
+    }                                                                                                                \
+    target static void name##_from_ring(const Resizer* resizer, int32_t i, uint8_t* out, uint8_t* scratch) {         \
+        const Lines ring = {scratch, (ptrdiff_t)row_bytes(resizer, resizer->cols.n_out), resizer->rows.width};       \
+        pass_down(&resizer->rows, i, &ring, out, (size_t)resizer->cols.n_out * (size_t)resizer->channels, itemsize); \
+    }                                                                                                                \
+    target static void name##_from_rows(const Resizer* resizer, int32_t i, const uint8_t* source, ptrdiff_t stride,  \
+                                        uint8_t* out) {                                                              \
+        const Lines lines = {source, stride, INT32_MAX};                                                             \
+        pass_down(&resizer->rows, i, &lines, out, (size_t)resizer->cols.n_in * (size_t)resizer->channels, itemsize); \
+    }                                                                                                                \
+    DECLARE_RUN(name) {                                                                                              \
+        static const Passes OWN = {1, name##_to_ring, name##_to_rows, name##_from_ring, name##_from_rows};           \
+        fixed_run(&OWN, resizer, source, stride, out, first, last, scratch);                                         \
     }
-}
 
-static ALWAYS_INLINE void rows_of(const Resizer* resizer, const uint8_t* source, ptrdiff_t stride, uint8_t* out,
-                                  int32_t first, int32_t last, uint8_t* scratch, int itemsize) {
-    double* reals = itemsize == 2 ? (double*)(void*)(scratch + resizer->scratch_bytes - reals_bytes(resizer)) : NULL;
-    if (resizer->has_rows && resizer->has_cols && !resizer->rows_first) {
-        columns_then_rows(resizer, source, stride, out, first, last, scratch, reals, itemsize);
-        return;
-    }
-    size_t line = (size_t)resizer->cols.n_out * (size_t)resizer->channels * (size_t)itemsize;
-    size_t columns = (size_t)resizer->cols.n_in * (size_t)resizer->channels;
-    Lines lines = {source, stride, INT32_MAX};
-    for (int32_t i = first; i < last; i++) {
-        uint8_t* row = out + (size_t)i * line;
-        if (!resizer->has_rows) {
-            pass_along(resizer, source + i * stride, row, itemsize, reals);
-        } else if (!resizer->has_cols) {
-            pass_down(&resizer->rows, i, &lines, row, columns, itemsize);
-        } else {
-            pass_down(&resizer->rows, i, &lines, scratch, columns, itemsize);
-            pass_along(resizer, scratch, row, itemsize, reals);
-        }
-    }
-}
-
-DECLARE_RUN(fixed_u8_portable) { rows_of(resizer, source, stride, out, first, last, scratch, 1); }
-DECLARE_RUN(fixed_u16_portable) { rows_of(resizer, source, stride, out, first, last, scratch, 2); }
+PASSES(fixed_u8_portable, , 1)
+PASSES(fixed_u16_portable, , 2)
 #ifdef HAVE_X86
 /* The same C, vectorised by the compiler for the wider registers. */
-TARGET_AVX2 DECLARE_RUN(fixed_u8_avx2_auto) { rows_of(resizer, source, stride, out, first, last, scratch, 1); }
-TARGET_AVX2 DECLARE_RUN(fixed_u16_avx2) { rows_of(resizer, source, stride, out, first, last, scratch, 2); }
-TARGET_AVX512 DECLARE_RUN(fixed_u16_avx512) { rows_of(resizer, source, stride, out, first, last, scratch, 2); }
+PASSES(fixed_u8_avx2_auto, TARGET_AVX2, 1)
+PASSES(fixed_u16_avx2, TARGET_AVX2, 2)
+PASSES(fixed_u16_avx512, TARGET_AVX512, 2)
 #endif
