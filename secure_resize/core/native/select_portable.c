@@ -9,18 +9,9 @@ enum { WIDTH = 16 };
 typedef uint8_t Bytes __attribute__((vector_size(WIDTH)));
 typedef uint64_t Pairs __attribute__((vector_size(WIDTH)));
 
-/* GCC makes one instruction of each of these loops. */
-static ALWAYS_INLINE Bytes least(Bytes a, Bytes b) {
-    for (int l = 0; l < WIDTH; l++) a[l] = a[l] < b[l] ? a[l] : b[l];
-    return a;
-}
-
-static ALWAYS_INLINE Bytes most(Bytes a, Bytes b) {
-    for (int l = 0; l < WIDTH; l++) a[l] = a[l] > b[l] ? a[l] : b[l];
-    return a;
-}
-
 static ALWAYS_INLINE Bytes choose(Bytes mask, Bytes a, Bytes b) { return (a & mask) | (b & ~mask); }
+static ALWAYS_INLINE Bytes least(Bytes a, Bytes b) { return choose((Bytes)(a < b), a, b); }
+static ALWAYS_INLINE Bytes most(Bytes a, Bytes b) { return choose((Bytes)(a < b), b, a); }
 
 static ALWAYS_INLINE Pairs products(Pairs words) {
     for (int l = 0; l < WIDTH / 8; l++) words[l] = (uint64_t)(uint32_t)words[l] * (words[l] >> 32);
