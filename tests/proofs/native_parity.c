@@ -1,11 +1,11 @@
-/* The C core without Python: ``native_parity CALLS [weights|network]``. Every implementation that this processor has
+/* The C core without Python: ``native_parity CALLS [weights|windows]``. Every implementation that this processor has
  * against the portable one, byte for byte, over random sizes, ratios, channels, strides, taps and threads, and for the
  * selective filters random read pixels and windows; for processors that CI only has an emulator of. Images end, or
  * begin, at a page that must not be touched.
  *
  * Prints how often each implementation ran and a fingerprint of all results, which is the same on every processor.
- * ``weights`` moves some weight between two taps, ``network`` drops a median network's last exchange, for one of the two
- * sides, which has to be noticed. Exit code 1 on a difference.
+ * ``weights`` moves some weight between two taps, ``windows`` makes windows lower or higher, for one of the two sides,
+ * which has to be noticed. Exit code 1 on a difference.
  */
 #define _GNU_SOURCE
 #include <inttypes.h>
@@ -152,7 +152,7 @@ static void fill(const Case* c, const Guarded* memory) {
 }
 
 /* What is made wrong for every level but the portable one. */
-typedef enum { NOTHING, WEIGHTS, NETWORK } Broken;
+typedef enum { NOTHING, WEIGHTS, WINDOWS } Broken;
 
 /* FNV-1a's. */
 static void add_to(uint64_t* results, const void* data, size_t bytes) {
@@ -207,25 +207,8 @@ static int compare_resize(Broken broken, uint64_t* results) {
 
 /* The selective filters. */
 
-enum { WIDEST = 20, NETWORK_PIXELS = 127, MOST_EXCHANGES = 8192 };
-static int32_t network[3 * MOST_EXCHANGES], read_rows[MOST], read_cols[MOST];
-
-/* Batcher's merge exchange (core/selection.py), without leaving out what a median does not need. */
-static int32_t make_network(int32_t inputs) {
-    int32_t exchanges = 0, top = 1;
-    while (2 * top < inputs) top *= 2;
-    for (int32_t p = inputs > 1 ? top : 0; p > 0; p >>= 1) {
-        for (int32_t q = top, r = 0, d = p;; d = q - p, q >>= 1, r = p) {
-            for (int32_t i = 0; i + d < inputs; i++) {
-                if ((i & p) != r) continue;
-                int32_t* exchange = network + 3 * exchanges++;
-                exchange[0] = i, exchange[1] = i + d, exchange[2] = 3;
-            }
-            if (q == p) break;
-        }
-    }
-    return exchanges;
-}
+enum { WIDEST = 20 };
+static int32_t read_rows[MOST], read_cols[MOST];
 
 /* Any of them, or groups at a ratio, as scalers read them. */
 static int32_t draw_read(int32_t* read, int32_t length) {
@@ -246,8 +229,6 @@ static void draw_window(Selection* selection) {
         uint32_t most = kind == 6 ? 6 : WIDEST;
         selection->half_rows = (int32_t)draw(most), selection->half_cols = (int32_t)draw(most);
     }
-    int32_t window = (2 * selection->half_rows + 1) * (2 * selection->half_cols + 1);
-    if (window <= NETWORK_PIXELS) selection->network = network, selection->exchanges = make_network(window);
 }
 
 /* Both filters and the hash at one level; the results stand in `out`, in two images with GUARD bytes around each. */
@@ -285,7 +266,7 @@ static int compare_select(Broken broken, uint64_t* results) {
     add_to(results, expected, bytes);
     add_to(results, &hash, sizeof hash);
     int different = 0;
-    if (broken == NETWORK && selection.exchanges > 0) selection.exchanges--;
+    if (broken == WINDOWS) selection.half_rows += selection.half_rows > 0 ? -1 : 1;
     for (int level = LEVEL_PORTABLE + 1; level < LEVEL_COUNT; level++) {
         if (!level_supported((Level)level)) continue;
         bool same_hash = filter(&selection, &source, stride, (Level)level, result) == hash;
@@ -302,10 +283,10 @@ static int compare_select(Broken broken, uint64_t* results) {
 }
 
 int main(int count, char** arguments) {
-    static const char* const NAMES[] = {"", "weights", "network"};
+    static const char* const NAMES[] = {"", "weights", "windows"};
     if (count < 2) return 2;
     Broken broken = NOTHING;
-    for (int i = WEIGHTS; count > 2 && i <= NETWORK; i++) {
+    for (int i = WEIGHTS; count > 2 && i <= WINDOWS; i++) {
         if (strcmp(arguments[2], NAMES[i]) == 0) broken = (Broken)i;
     }
     if (count > 2 && broken == NOTHING) return 2;

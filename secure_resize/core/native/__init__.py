@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import reference
-from ..selection import NETWORK_LIMIT, Selection, median_network
+from ..selection import Selection
 from ..taps import Taps
 
 # By their names: where there is no extension that raises ModuleNotFoundError, `from . import _native` would not.
@@ -87,9 +87,8 @@ def select_median(image: Array, out: Array, selection: Selection) -> None:
     """The lower median of each read pixel's candidates, into ``out``; other dtypes than uint8 by the reference."""
     if not _selectable(image, selection):
         return reference.select_median(image, out, selection)
-    network = median_network(selection.window) if selection.window <= NETWORK_LIMIT else _NO_NETWORK
     for source, target in zip(_lines(image), out, strict=True):
-        fill_median(source, target, selection.rows, selection.cols, *selection.half, network, _level)
+        fill_median(source, target, selection.rows, selection.cols, *selection.half, _level)
 
 
 def select_random(image: Array, out: Array, selection: Selection, keys: Array) -> None:
@@ -105,9 +104,6 @@ def fingerprint(data: Array, key: Array) -> Array:
     hashes = np.empty(-(-len(data) // reference.FINGERPRINT_KEY_BYTES), np.uint64)
     fill_fingerprint(data, key, hashes, _level)
     return hashes
-
-
-_NO_NETWORK = np.empty((0, 3), np.int32)
 
 
 def _selectable(image: Array, selection: Selection) -> bool:

@@ -22,15 +22,7 @@ def resizer(
 def run(resizer: Resizer, image: _Array, out: _Array, num_threads: int, /) -> None: ...
 def arrange(image: _Array, out: _Array, /) -> None: ...
 def select_median(
-    image: _Array,
-    out: _Array,
-    rows: _Array,
-    cols: _Array,
-    half_rows: int,
-    half_cols: int,
-    network: _Array,
-    level: str,
-    /,
+    image: _Array, out: _Array, rows: _Array, cols: _Array, half_rows: int, half_cols: int, level: str, /
 ) -> None: ...
 def select_random(
     image: _Array, out: _Array, rows: _Array, cols: _Array, half_rows: int, half_cols: int, key: _Array, level: str, /

@@ -204,11 +204,11 @@ static PyObject* module_run(PyObject* module, PyObject* args) {
 typedef struct {
     Selection selection;
     Images images;
-    Py_buffer image, out, rows, cols, extra;
+    Py_buffer image, out, rows, cols, key;
 } SelectArguments;
 
 static void release_select(SelectArguments* arguments) {
-    Py_buffer* buffers[] = {&arguments->image, &arguments->out, &arguments->rows, &arguments->cols, &arguments->extra};
+    Py_buffer* buffers[] = {&arguments->image, &arguments->out, &arguments->rows, &arguments->cols, &arguments->key};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) {
         if (buffers[i]->obj != NULL) PyBuffer_Release(buffers[i]);
     }
@@ -221,15 +221,20 @@ static bool is_image(const Py_buffer* view, const Selection* selection) {
            (view->strides[1] == selection->channels || view->shape[1] == 1);
 }
 
-/* (image, out, rows, cols, half_rows, half_cols, network or key, level): images (H, W, C) of bytes, contiguous inside a
- * row. */
-static bool parse_select(PyObject* args, SelectArguments* arguments, Level* level) {
+/* (image, out, rows, cols, half_rows, half_cols, key, level), or without a key: images (H, W, C) of bytes, contiguous
+ * inside a row. */
+static bool parse_select(PyObject* args, SelectArguments* arguments, bool keyed, Level* level) {
     PyObject *image, *out;
     const char* level_wanted;
     Selection* selection = &arguments->selection;
-    if (!PyArg_ParseTuple(args, "OOy*y*iiy*s", &image, &out, &arguments->rows, &arguments->cols, &selection->half_rows,
-                          &selection->half_cols, &arguments->extra, &level_wanted) ||
-        !parse_level(level_wanted, level) || PyObject_GetBuffer(image, &arguments->image, PyBUF_STRIDES) != 0 ||
+    Py_buffer *rows = &arguments->rows, *cols = &arguments->cols;
+    int32_t *half_rows = &selection->half_rows, *half_cols = &selection->half_cols;
+    bool parsed =
+        keyed ? PyArg_ParseTuple(args, "OOy*y*iiy*s", &image, &out, rows, cols, half_rows, half_cols, &arguments->key,
+                                 &level_wanted)
+              : PyArg_ParseTuple(args, "OOy*y*iis", &image, &out, rows, cols, half_rows, half_cols, &level_wanted);
+    if (!parsed || !parse_level(level_wanted, level) ||
+        PyObject_GetBuffer(image, &arguments->image, PyBUF_STRIDES) != 0 ||
         PyObject_GetBuffer(out, &arguments->out, PyBUF_STRIDES | PyBUF_WRITABLE) != 0) {
         return false;
     }
@@ -261,7 +266,7 @@ static PyObject* finish_select(SelectArguments* arguments, Status status) {
     if (status == NO_MEMORY) return PyErr_NoMemory();
     PyErr_SetString(PyExc_ValueError,
                     "invalid selection: rows and cols must ascend inside the image, a window hold at most "
-                    "16384 pixels, the network compare slots of it, a key have 32 bytes");
+                    "16384 pixels, a key have 32 bytes");
     return NULL;
 }
 
@@ -269,14 +274,11 @@ static PyObject* module_select_median(PyObject* module, PyObject* args) {
     (void)module;
     SelectArguments arguments = {0};
     Level level;
-    if (!parse_select(args, &arguments, &level)) {
+    if (!parse_select(args, &arguments, false, &level)) {
         release_select(&arguments);
         return NULL;
     }
-    Py_ssize_t exchanges = arguments.extra.len / (3 * (Py_ssize_t)sizeof(int32_t));
     Status status = BAD_TABLE;
-    arguments.selection.network = arguments.extra.buf;
-    arguments.selection.exchanges = exchanges < MAX_AXIS ? (int32_t)exchanges : MAX_AXIS;
     Py_BEGIN_ALLOW_THREADS
     if (selection_valid(&arguments.selection)) status = select_median(&arguments.selection, &arguments.images, level);
     Py_END_ALLOW_THREADS
@@ -287,14 +289,14 @@ static PyObject* module_select_random(PyObject* module, PyObject* args) {
     (void)module;
     SelectArguments arguments = {0};
     Level level;
-    if (!parse_select(args, &arguments, &level)) {
+    if (!parse_select(args, &arguments, true, &level)) {
         release_select(&arguments);
         return NULL;
     }
     Status status = BAD_TABLE;
     Py_BEGIN_ALLOW_THREADS
-    if (arguments.extra.len == 32 && selection_valid(&arguments.selection)) {
-        status = select_random(&arguments.selection, &arguments.images, arguments.extra.buf, level);
+    if (arguments.key.len == 32 && selection_valid(&arguments.selection)) {
+        status = select_random(&arguments.selection, &arguments.images, arguments.key.buf, level);
     }
     Py_END_ALLOW_THREADS
     return finish_select(&arguments, status);
@@ -403,7 +405,7 @@ static PyMethodDef module_methods[] = {
     {"run", module_run, METH_VARARGS, "run(resizer, image, out, num_threads): resize image (N, H, W, C) into out."},
     {"arrange", module_arrange, METH_VARARGS, "arrange(image, out): copy image (N, H, W, C), of any strides, to out."},
     {"select_median", module_select_median, METH_VARARGS,
-     "select_median(image, out, rows, cols, half_rows, half_cols, network, level): reference.select_median of one "
+     "select_median(image, out, rows, cols, half_rows, half_cols, level): reference.select_median of one "
      "image."},
     {"select_random", module_select_random, METH_VARARGS,
      "select_random(image, out, rows, cols, half_rows, half_cols, key, level): reference.select_random of one image."},

@@ -18,11 +18,6 @@ bool selection_valid(const Selection* selection) {
     if (selection->half_rows >= MAX_WINDOW || selection->half_cols >= MAX_WINDOW) return false;
     int64_t window = (2 * (int64_t)selection->half_rows + 1) * (2 * (int64_t)selection->half_cols + 1);
     if (window > MAX_WINDOW || (int64_t)selection->col_count * selection->channels > INT32_MAX / 4) return false;
-    for (int32_t k = 0; k < selection->exchanges; k++) {
-        const int32_t* exchange = selection->network + 3 * k;
-        if (exchange[0] < 0 || exchange[0] >= exchange[1] || exchange[1] >= window) return false;
-        if (exchange[2] < 1 || exchange[2] > 3) return false;
-    }
     return true;
 }
 

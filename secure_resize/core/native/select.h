@@ -13,8 +13,6 @@ typedef struct {
     int32_t row_count, col_count;
     const int32_t *rows, *cols;
     int32_t half_rows, half_cols;
-    const int32_t* network; /* compare-exchanges (i, j, which) for a window's median; selection.py */
-    int32_t exchanges;      /* 0: search the median bit by bit */
 } Selection;
 
 typedef struct {
@@ -45,6 +43,8 @@ typedef struct Lanes {
     const Selection* selection;
     int32_t lanes, padded;  /* padded: to whole vectors, and one more for stores past the end */
     int32_t offsets;        /* 2 * half_cols + 1 */
+    int32_t pieces, chunk;  /* lane by lane: read columns next to each other are copied as one, `chunk` bytes each */
+    int32_t *from, *to;     /* [piece]: where it begins in a row, and its first lane */
     int32_t parts;          /* avx512: a vector's lanes are gathered in so many parts; 0: lane by lane */
     int32_t *base, *chunks; /* [vector][part]: where its pixels begin in a row, and the vectors that hold them */
     uint8_t* index;         /* [lane]: byte after its part's base */

@@ -21,93 +21,80 @@ _Static_assert(LANES % WIDTH == 0, "a strip's lanes are whole vectors");
 IN_LEVEL Bytes load(const uint8_t* at) { return *(const Bytes*)(const void*)at; }
 IN_LEVEL void store(uint8_t* at, Bytes value) { *(Bytes*)(void*)at = value; }
 
-/* The window's row k, for the lanes from `part` of the strip on: `offsets` vectors, `step` apart. What is no candidate is
+/* The window's row k, for the lanes from `part` of the strip on: `offsets` vectors, `step` apart, with the bits of
+ * `bias` turned. What is no candidate is
  * 0 and 255 in turn, as `pads` says. A row outside the image is all excluded, whatever plane is read in its place. */
-IN_LEVEL void load_row(const Strip* strip, int part, int k, int offsets, Bytes* pads, Bytes* into, int step) {
+IN_LEVEL void load_row(const Strip* strip, int part, int k, int offsets, Bytes* pads, uint8_t bias, Bytes* into,
+                       int step) {
     const Lanes* lanes = strip->lanes;
     ptrdiff_t next = lanes->padded, at = strip->vector * LANES + part;
     int kind = strip->kinds[k];
     const uint8_t *plane = strip->planes[k] + at, *excluded = lanes->excluded + kind * offsets * next + at;
     if (!lanes->excludes[kind * (lanes->padded / LANES) + strip->vector]) {
-        _Pragma("GCC unroll 8") for (int d = 0; d < offsets; d++) into[d * step] = load(plane + d * next);
+        _Pragma("GCC unroll 8") for (int d = 0; d < offsets; d++) into[d * step] = load(plane + d * next) ^ bias;
         return;
     }
     _Pragma("GCC unroll 8") for (int d = 0; d < offsets; d++) {
         Bytes mask = load(excluded + d * next);
-        into[d * step] = choose(mask, *pads, load(plane + d * next));
+        into[d * step] = choose(mask, *pads, load(plane + d * next)) ^ bias;
         *pads ^= mask;
     }
 }
 
-IN_LEVEL void fill_slots(const Strip* strip) {
+IN_LEVEL void fill_slots(const Strip* strip, uint8_t bias) {
     int rows = 2 * strip->lanes->selection->half_rows + 1, offsets = strip->lanes->offsets;
     for (int part = 0; part < LANES; part += WIDTH) {
         Bytes pads = {0}, *into = (Bytes*)(void*)(strip->slots + part);
         for (int k = 0; k < rows; k++, into += offsets * (LANES / WIDTH)) {
-            load_row(strip, part, k, offsets, &pads, into, LANES / WIDTH);
+            load_row(strip, part, k, offsets, &pads, bias, into, LANES / WIDTH);
         }
     }
 }
 
-IN_LEVEL void run_network(const Strip* strip) {
-    const Selection* selection = strip->lanes->selection;
-    const int32_t *exchange = selection->network, *end = exchange + 3 * (ptrdiff_t)selection->exchanges;
-    for (; exchange < end; exchange += 3) {
-        uint8_t *first = strip->slots + exchange[0] * LANES, *second = strip->slots + exchange[1] * LANES;
-        for (int part = 0; part < LANES; part += WIDTH) {
-            Bytes a = load(first + part), b = load(second + part);
-            store(first + part, least(a, b));
-            store(second + part, most(a, b));
-        }
-    }
-}
+/* Vectors that are searched side by side: with one, the processor would wait for the sum each time. */
+enum { AT_ONCE = LANES / WIDTH < 2 ? 1 : 2 };
 
 /* How many of `count` <= 255 values lie below `tried`. Turning the highest bit makes unsigned bytes comparable as signed
  * ones, which is what processors compare; the comparison's result is -1 where it holds. */
-IN_LEVEL Bytes count_below(const uint8_t* slots, int32_t count, Bytes tried) {
-    Bytes below = {0};
-    for (int32_t k = 0; k < count; k++) {
-        below -= (Bytes)((SignedBytes)load(slots + (ptrdiff_t)k * LANES) < (SignedBytes)tried);
+IN_LEVEL void count_below(const uint8_t* slots, int32_t count, const Bytes tried[AT_ONCE], Bytes below[AT_ONCE]) {
+    for (int i = 0; i < AT_ONCE; i++) below[i] = (Bytes){0};
+    _Pragma("GCC unroll 4") for (int32_t k = 0; k < count; k++, slots += LANES) {
+        _Pragma("GCC unroll 2") for (int i = 0; i < AT_ONCE; i++) {
+            below[i] -= (Bytes)((SignedBytes)load(slots + i * WIDTH) < (SignedBytes)tried[i]);
+        }
     }
-    return below;
 }
 
-/* The median of values with their highest bit turned: the largest t that at most (window - 1) / 2 of them lie below. */
-IN_LEVEL Bytes search_bits(const uint8_t* slots, int32_t window) {
+/* The medians of values with their highest bit turned: the largest t that at most (window - 1) / 2 of them lie below, bit
+ * by bit. */
+IN_LEVEL void search_bits(const uint8_t* slots, int32_t window, uint8_t* result) {
     const SignedHalves rank = (SignedHalves){0} + (int16_t)((window - 1) / 2);
-    Bytes found = {0};
+    Bytes found[AT_ONCE] = {0}, tried[AT_ONCE], below[AT_ONCE];
     for (int bit = 128; bit > 0; bit >>= 1) {
-        Bytes tried = found | (uint8_t)bit;
-        Halves even = {0},
-               odd = {0}; /* the counts of even and of odd bytes: at most 2^14, which is no negative number */
+        Halves even[AT_ONCE] = {0}, odd[AT_ONCE] = {0}; /* counts of even and odd bytes: at most 2^14, not negative */
+        for (int i = 0; i < AT_ONCE; i++) tried[i] = (found[i] | (uint8_t)bit) ^ 128;
         for (int32_t k = 0; k < window; k += 255) {
-            int32_t count = window - k < 255 ? window - k : 255;
-            Halves below = (Halves)count_below(slots + (ptrdiff_t)k * LANES, count, tried ^ 128);
-            even += below & 0xff;
-            odd += below >> 8;
+            count_below(slots + (ptrdiff_t)k * LANES, window - k < 255 ? window - k : 255, tried, below);
+            for (int i = 0; i < AT_ONCE; i++) {
+                even[i] += (Halves)below[i] & 0xff;
+                odd[i] += (Halves)below[i] >> 8;
+            }
         }
-        Halves many_even = (Halves)((SignedHalves)even > rank), many_odd = (Halves)((SignedHalves)odd > rank);
-        found = choose((Bytes)((many_even & 0x00ff) | (many_odd & 0xff00)), found, tried);
+        for (int i = 0; i < AT_ONCE; i++) {
+            Halves many_even = (Halves)((SignedHalves)even[i] > rank), many_odd = (Halves)((SignedHalves)odd[i] > rank);
+            found[i] = choose((Bytes)((many_even & 0x00ff) | (many_odd & 0xff00)), found[i], tried[i] ^ 128);
+        }
     }
-    return found;
+    memcpy(result, found, sizeof found);
 }
 
 /* A window of any size. */
 TARGET void LEVEL(median)(const Strip* strip) {
     const Selection* selection = strip->lanes->selection;
     int32_t window = (2 * selection->half_rows + 1) * (2 * selection->half_cols + 1);
-    fill_slots(strip);
-    if (selection->exchanges > 0 || window == 1) {
-        run_network(strip);
-        memcpy(strip->result, strip->slots + (ptrdiff_t)(window - 1) / 2 * LANES, LANES);
-        return;
-    }
-    for (ptrdiff_t at = 0; at < (ptrdiff_t)window * LANES; at += WIDTH) {
-        store(strip->slots + at, load(strip->slots + at) ^ 128);
-    }
-    for (int part = 0; part < LANES; part += WIDTH) {
-        Bytes median = search_bits(strip->slots + part, window);
-        memcpy(strip->result + part, &median, sizeof median);
+    fill_slots(strip, 128);
+    for (int part = 0; part < LANES; part += AT_ONCE * WIDTH) {
+        search_bits(strip->slots + part, window, strip->result + part);
     }
 }
 
@@ -123,7 +110,7 @@ TARGET void LEVEL(median)(const Strip* strip) {
         for (int part = 0; part < LANES; part += WIDTH) {                               \
             Bytes s[PIXELS], pads = {0};                                                \
             _Pragma("GCC unroll 8") for (int k = 0; k < (ROWS); k++) {                  \
-                load_row(strip, part, k, OFFSETS, &pads, s + k * (OFFSETS), 1);         \
+                load_row(strip, part, k, OFFSETS, &pads, 0, s + k * (OFFSETS), 1);      \
             }                                                                           \
             NETWORK_##PIXELS memcpy(strip->result + part, &s[(PIXELS) / 2], sizeof *s); \
         }                                                                               \
@@ -151,11 +138,11 @@ TARGET void LEVEL(median_in_registers)(const Strip* strip) {
 /* ChaCha8 (select.h); the blocks side by side in vectors. */
 TARGET void LEVEL(keystream)(const uint32_t key[8], uint32_t first, uint32_t* words) {
     static const uint32_t CONSTANTS[4] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574}; /* expand 32-byte k */
-    enum { AT_ONCE = WIDTH / 4 };
+    enum { BLOCKS_AT_ONCE = WIDTH / 4 };
     const Words zero = {0};
-    for (uint32_t from = 0; from < BLOCKS; from += AT_ONCE) {
+    for (uint32_t from = 0; from < BLOCKS; from += BLOCKS_AT_ONCE) {
         Words state[BLOCK_WORDS], number = zero + first + from; /* an image has fewer than 2^32 blocks */
-        for (uint32_t l = 0; l < AT_ONCE; l++) number[l] += l;
+        for (uint32_t l = 0; l < BLOCKS_AT_ONCE; l++) number[l] += l;
         for (int w = 0; w < 4; w++) state[w] = zero + CONSTANTS[w];
         for (int w = 0; w < 8; w++) state[4 + w] = zero + key[w];
         state[12] = number;

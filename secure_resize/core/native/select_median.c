@@ -2,8 +2,8 @@
  *
  * Rows are gathered once each into a ring of planes. Every window gets the same number of values, K: what is no
  * candidate counts in turn as 0 and as 255, so that the candidates' lower median has the rank (K - 1) / 2 whatever
- * their number (core/reference.py). Then a network of minima and maxima brings it to its place; large windows are
- * searched for it, bit by bit, by counting.
+ * their number (core/reference.py). In common windows a network of minima and maxima brings it to its place, in registers;
+ * others are searched for it, bit by bit, by counting, which takes fewer instructions than a network in memory.
  */
 #include <string.h>
 
@@ -43,6 +43,25 @@ static void divide_vectors(Lanes* lanes, int32_t parts) {
     lanes->parts = parts;
 }
 
+/* Read columns next to each other, up to as many as a copy of 16 bytes holds, are one piece. */
+static void divide_columns(Lanes* lanes) {
+    enum { MOST = 16 };
+    const Selection* selection = lanes->selection;
+    const int32_t* cols = selection->cols;
+    int32_t channels = selection->channels, at_once = MOST / channels, longest = 0;
+    if (at_once == 0) return; /* no pieces */
+    for (int32_t j = 0, begin = 0; j < selection->col_count; j++) {
+        bool goes_on = j > begin && cols[j] == cols[j - 1] + 1 && j - begin < at_once;
+        if (!goes_on) {
+            begin = j;
+            lanes->from[lanes->pieces] = cols[j] * channels;
+            lanes->to[lanes->pieces++] = j * channels;
+        }
+        if (j - begin + 1 > longest) longest = j - begin + 1;
+    }
+    lanes->chunk = longest * channels <= 4 ? 4 : longest * channels <= 8 ? 8 : MOST;
+}
+
 static void fill_tables(const Selection* selection, Lanes* lanes, const uint8_t* read_cols) {
     int32_t channels = selection->channels, vectors = lanes->padded / LANES;
     for (int kind = UNREAD; kind <= OUTSIDE; kind++) {
@@ -57,6 +76,7 @@ static void fill_tables(const Selection* selection, Lanes* lanes, const uint8_t*
             }
         }
     }
+    divide_columns(lanes);
     for (int32_t parts = 1; parts <= MAX_PARTS && lanes->parts == 0; parts *= 2) divide_vectors(lanes, parts);
 }
 
@@ -69,6 +89,8 @@ static void take_arrays(Work* work, const Selection* selection) {
                           .lanes = (int32_t)lanes,
                           .padded = (int32_t)padded,
                           .offsets = (int32_t)offsets,
+                          .from = arena_take(arena, (size_t)selection->col_count, sizeof(int32_t)),
+                          .to = arena_take(arena, (size_t)selection->col_count, sizeof(int32_t)),
                           .base = arena_take(arena, vectors * MAX_PARTS, sizeof(int32_t)),
                           .chunks = arena_take(arena, vectors * MAX_PARTS, sizeof(int32_t)),
                           .index = arena_take(arena, padded, 1),

@@ -9,18 +9,9 @@ enum { WIDTH = 16 };
 typedef uint8_t Bytes __attribute__((vector_size(WIDTH)));
 typedef uint64_t Pairs __attribute__((vector_size(WIDTH)));
 
-/* GCC makes one instruction of each of these loops. */
-static ALWAYS_INLINE Bytes least(Bytes a, Bytes b) {
-    for (int l = 0; l < WIDTH; l++) a[l] = a[l] < b[l] ? a[l] : b[l];
-    return a;
-}
-
-static ALWAYS_INLINE Bytes most(Bytes a, Bytes b) {
-    for (int l = 0; l < WIDTH; l++) a[l] = a[l] > b[l] ? a[l] : b[l];
-    return a;
-}
-
 static ALWAYS_INLINE Bytes choose(Bytes mask, Bytes a, Bytes b) { return (a & mask) | (b & ~mask); }
+static ALWAYS_INLINE Bytes least(Bytes a, Bytes b) { return choose((Bytes)(a < b), a, b); }
+static ALWAYS_INLINE Bytes most(Bytes a, Bytes b) { return choose((Bytes)(a < b), b, a); }
 
 static ALWAYS_INLINE Pairs products(Pairs words) {
     for (int l = 0; l < WIDTH / 8; l++) words[l] = (uint64_t)(uint32_t)words[l] * (words[l] >> 32);
@@ -29,28 +20,32 @@ static ALWAYS_INLINE Pairs products(Pairs words) {
 
 #include "select_body.h"
 
+/* The pieces [first, last) of one offset's plane. A piece is shorter than a chunk: what is copied too much is overwritten
+ * by the next one, or lies in the padding. */
+static ALWAYS_INLINE void copy_pieces(const Lanes* lanes, const uint8_t* row, int32_t shift, int32_t first,
+                                      int32_t last, uint8_t* plane, size_t chunk) {
+    const int32_t *from = lanes->from, *to = lanes->to;
+    for (int32_t i = first; i < last; i++) memcpy(plane + to[i], row + (from[i] + shift), chunk);
+}
+
 void gather_portable(const Lanes* lanes, const uint8_t* row, uint8_t* planes) {
     const Selection* selection = lanes->selection;
-    for (int32_t offset = 0; offset < lanes->offsets; offset++) {
-        uint8_t* plane = planes + (ptrdiff_t)offset * lanes->padded;
-        if (selection->channels != 3) {
-            gather_lanes(lanes, row, offset, 0, lanes->lanes, plane);
-            continue;
+    const int32_t* from = lanes->from;
+    int32_t first = 0, last = lanes->pieces; /* of the pieces of which a chunk lies inside the row */
+    for (int32_t offset = 0; offset < lanes->offsets; offset++, planes += lanes->padded) {
+        int32_t shift = (offset - selection->half_cols) * selection->channels;
+        int32_t end = selection->width * selection->channels - lanes->chunk - shift;
+        while (first > 0 && from[first - 1] + shift >= 0) first--;
+        while (first < lanes->pieces && from[first] + shift < 0) first++;
+        while (last > first && from[last - 1] > end) last--;
+        if (last < first) last = first;
+        gather_lanes(lanes, row, offset, 0, first < lanes->pieces ? lanes->to[first] : lanes->lanes, planes);
+        switch (lanes->chunk) {
+            case 4: copy_pieces(lanes, row, shift, first, last, planes, 4); break;
+            case 8: copy_pieces(lanes, row, shift, first, last, planes, 8); break;
+            default: copy_pieces(lanes, row, shift, first, last, planes, 16);
         }
-        int32_t end = selection->width - 1, shift = offset - selection->half_cols, count = selection->col_count;
-        const int32_t* cols = selection->cols;
-        int32_t first = 0, last = count; /* of the columns at which four bytes lie inside the row */
-        while (first < count && cols[first] + shift < 0) first++;
-        while (last > first && cols[last - 1] + shift >= end) last--;
-        for (int32_t j = first; j < last; j++) {
-            const uint8_t* pixel = row + 3 * (ptrdiff_t)(cols[j] + shift);
-            memcpy(plane + 3 * j, pixel, 4); /* the fourth is overwritten by the next pixel, or lies in the padding */
-        }
-        for (int32_t j = 0; j < first; j++) memcpy(plane + 3 * j, row, 3);
-        for (int32_t j = last; j < count; j++) {
-            int32_t x = cols[j] + shift < end ? cols[j] + shift : end;
-            memcpy(plane + 3 * j, row + 3 * (ptrdiff_t)x, 3);
-        }
+        if (last < lanes->pieces) gather_lanes(lanes, row, offset, lanes->to[last], lanes->lanes, planes);
     }
 }
 
