@@ -396,7 +396,41 @@ def test_tall_files_are_looked_at_some_rows_at_a_time(monkeypatch):
         monkeypatch.undo()
         assert found.suspicious
         assert found.levels == pytest.approx(whole.levels, rel=1e-3)
-        assert (found.scale, found.place, found.beyond) == (whole.scale, whole.place, whole.beyond)
+        assert (found.scale, found.place) == (whole.scale, whole.place)
+        assert found.beyond == pytest.approx(whole.beyond, rel=1e-5)
+
+
+def levels_by_definition(file, side):
+    """What ``Overshoot.levels`` says of a scale, from every pixel of the picture."""
+
+    def cut(values):
+        values = np.clip(values, 0, 255)
+        return np.clip(to_rgb(values), 0, 255) if file.ycc else values
+
+    def means(values):
+        rows, columns = (n // side for n in file.size)
+        return values[: rows * side, : columns * side].reshape(rows, side, columns, side, -1).mean((1, 3))
+
+    planes = []
+    for one in file.components:
+        plane = one.samples().repeat(one.step[0], axis=0).repeat(one.step[1], axis=1)
+        planes.append(plane[: file.size[0], : file.size[1]].astype(np.float64))
+    samples = np.stack(planes, axis=2)
+    apart = ((cut(means(samples)) - means(cut(samples))) ** 2).mean(2)
+    return np.sqrt(np.lib.stride_tricks.sliding_window_view(apart, (5, 5)).mean((2, 3)).max())
+
+
+@needs_coefficients
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:2", "4:2:0"])
+@pytest.mark.parametrize("scale", [2, 4, 8])
+def test_only_where_something_is_cut_off_has_a_full_decode_other_means(subsampling, scale):
+    source = picture("astronaut", 120)[:, :101]
+    target = sr.resize(picture("coffee", 120), (-(-120 // scale), -(-101 // scale)))
+    crafted = sr.attacks.craft_file(source, target, "pillow:draft", subsampling=subsampling)
+    for data in (crafted.data, file_of(source), file_of(source[..., 0])):
+        found, file = sr.overshoot(data), read(data)
+        for side in (2, 4, 8):
+            assert found.levels[side] == pytest.approx(levels_by_definition(file, side), abs=1e-2)
 
 
 def oriented(data):

@@ -56,9 +56,11 @@ class Component:
 
     def samples(self) -> npt.NDArray[np.float32]:
         """The samples (8·rows, 8·columns) in levels as the inverse DCT gives them: not rounded, not cut off."""
-        values = (self.coefficients * self.quantisation).astype(np.float32)
-        basis = dct_matrix().astype(np.float32)
-        return np.asarray(joined(basis.T @ values @ basis) + np.float32(128.0))
+        # Every block is a row of one product of matrices, in which numpy takes a tenth of the time of small ones.
+        inverse = self.quantisation.reshape(64, 1) * np.kron(dct_matrix(), dct_matrix())
+        rows = self.coefficients.reshape(-1, 64).astype(np.float32) @ inverse.astype(np.float32)
+        rows += np.float32(128.0)
+        return np.asarray(joined(rows.reshape(self.coefficients.shape)))
 
 
 _TO_YCC = np.array([[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]])
