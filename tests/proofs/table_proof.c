@@ -97,6 +97,10 @@ static int refused(int32_t width, int l) {
     return !find_split(row, width, &split);
 }
 
+/* Up to this many outputs every table is split, beyond it every sixteenth: splitting takes most of the time, and the C core
+ * does it for each table that it makes. */
+enum { SPLIT_ALL = 256 };
+
 /* The same of each lane. Few rows need a search: mostly the smallest scale will do with the nearest multiples, whose
  * positive remainders are the smallest ones and thus among those that split.h keeps. */
 INLINE int split_rows(int32_t width, const int32_t* largest) {
@@ -157,7 +161,8 @@ INLINE int quantise(int32_t i, int32_t n_out, int32_t width, const double* sum, 
         totals->off = size > totals->off ? size : totals->off;
         totals->absolute = absolute[l] > totals->absolute ? absolute[l] : totals->absolute;
     }
-    if (found == 0 && split_rows(width, largest)) found = 1 << TAPS_NOT_SPLIT;
+    if (found == 0 && (n_out <= SPLIT_ALL || n_out % 16 == 0) && split_rows(width, largest))
+        found = 1 << TAPS_NOT_SPLIT;
     for (int l = 0; l < LANES && i + l < n_out && table != NULL; l++) {
         int done = 0;
         for (int32_t k = 0; k < width; k++) {
