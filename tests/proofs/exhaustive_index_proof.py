@@ -11,7 +11,7 @@ For all n_in, n_out up to MOST (2048), every kernel and every output:
   row's absolute taps, and the half that rounds, stay below 2³¹: what lets the C core add in int32.
 - *uint8 with AVX2*: each row's taps can be split in the parts of split.h, whose sums fit int16. This runs the C core's
   own ``find_split`` wherever a simpler split does not show at once that it finds one. Of more than 256 outputs, every
-  sixteenth number of them: the C core splits each table when it is made, and leaves one that it cannot split to plain C.
+  sixteenth number of them: the C core splits each table when it is made, and leaves to plain C what it cannot split.
 
 There are some 10¹¹ taps, too many for numpy, so this is done in C: ``table_proof.c`` repeats core/taps.py in
 its own order of operations, on the kernels of kernels.py themselves, which are written against any
