@@ -141,7 +141,7 @@ def test_ray(folder, paths, pictures, tmp_path_factory):
     environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
     temporary = tmp_path_factory.mktemp("r")
     command = [sys.executable, "-W", "ignore", "-c", RAY, str(folder), str(temporary)]
-    run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300)
+    run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, cwd=temporary)
     assert run.returncode == 0, run.stderr[-3000:]
     rows = dict(json.loads(next(line for line in run.stdout.splitlines() if line.startswith("ROWS "))[5:]))
     assert sorted(rows) == paths

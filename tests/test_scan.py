@@ -412,7 +412,9 @@ def test_ray_gives_what_this_process_gives(folder, files, tmp_path):
     packed(files, folder / "x.tar")
     scan(folder, **OPTIONS, out=tmp_path / "one")
     arguments = ["scan", str(folder), *COMMAND[:-1], "ray", "--jobs", "1", "--out", str(tmp_path / "two")]
-    run = subprocess.run([sys.executable, "-m", "secure_resize", *arguments], capture_output=True, text=True)
+    # Ray's workers look for modules where the command was started: not among the sources, which may have no extension.
+    command = [sys.executable, "-m", "secure_resize", *arguments]
+    run = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert run.returncode == 1, run.stderr
     assert not scan_kills.compare(tmp_path / "one", tmp_path / "two")
 
