@@ -175,13 +175,31 @@ def test_a_library_that_scales_otherwise_than_its_row_says_is_a_problem():
     assert "did not scale as its row says" in found.problems["x:y"]
 
 
-def test_the_filters_that_are_not_probed_average():
-    names = {name for row in sr.FRONT_ENDS.values() for name in row.scalers if sr.SCALERS[name].installed}
-    averaging = [name for name in sorted(names) if look.averages(name)]
-    assert "opencv:area" in averaging
-    for name in averaging:
-        assert sr.exposure(sr.probe(sr.SCALERS[name], (50, 46), (21, 19))).verdict == "robust"
-    assert not any(map(look.averages, ("opencv:linear", "pillow:nearest", "keras:bilinear", "torchvision:bicubic")))
+AVERAGING = [name for name in sr.SCALERS if look.averages(name) and sr.SCALERS[name].installed]
+
+
+@pytest.mark.parametrize("name", AVERAGING)
+@pytest.mark.parametrize(("in_size", "out_size"), [((50, 46), (21, 19)), ((33, 40), (23, 27)), ((23, 96), (24, 24))])
+def test_the_filters_that_are_not_measured_average_at_every_size(name, in_size, out_size):
+    assert sr.exposure(sr.probe(sr.SCALERS[name], in_size, out_size)).verdict == "robust"
+
+
+def test_what_averages_at_some_sizes_only_is_measured():
+    assert {"pillow:bicubic", "secure_resize:area"} <= set(AVERAGING)
+    for name in (
+        "opencv:area",
+        "opencv:linear",
+        "pillow:box",
+        "pillow:nearest",
+        "keras:bilinear",
+        "torchvision:bicubic",
+    ):
+        assert not look.averages(name)
+    image = photo("astronaut", 256)
+    data = file_of(np.ascontiguousarray(image[:63]))  # OpenCV's area samples both axes where one is enlarged
+    for size, averages in (((64, 64), False), ((31, 64), True)):
+        (seen,) = look_at(data, readings.read_as(data)[0], sizes=[size], scalers=["opencv:area"]).seen
+        assert (seen.suspicion.note == look.AVERAGES) == averages
 
 
 @pytest.mark.slow

@@ -25,6 +25,9 @@ Part = tuple[int, int, int, int]
 # What the calibration knows under another library's name: these read the same pixels, with the same weights.
 SAME = {"keras:bilinear": "opencv:linear"}
 AVERAGES = "averages all pixels: what it gives is what a person sees"
+# Filters that average at every ratio where they widen with it: of a radius of a pixel at least.
+_WIDENING = {"bilinear", "hamming", "bicubic", "lanczos", "lanczos3", "lanczos5", "mitchellcubic", "gaussian"}
+_BLURS = ("kornia", "skimage")  # whose antialiasing is a blur, which leaves something at ratios below 2
 # From so many levels (RMS) on, a library did not do what its row says.
 OTHERWISE = 3.0
 
@@ -221,10 +224,15 @@ def _averages(one: Seen) -> bool:
 
 
 def averages(name: str) -> bool:
-    """Whether a scaler's filter widens the further it scales, so that it leaves no pixel out."""
+    """Whether a scaler's filter is wider than a pixel and widens with the ratio, whatever the sizes.
+
+    So that it need not be measured. Measured at the sizes that are asked for are OpenCV's area, which samples where one
+    axis is enlarged; box, of which footprints may share pixels or leave some out; and what blurs and then samples.
+    """
     scaler = SCALERS[name]
-    antialiased = scaler.algorithm.endswith("+antialias") and not scaler.algorithm.startswith("nearest")
-    return bool(scaler.kernel) or antialiased or scaler.name == "opencv:area"
+    filter = scaler.algorithm.removesuffix("+antialias")
+    widens = bool(scaler.kernel) or (filter != scaler.algorithm and scaler.library not in _BLURS)
+    return scaler.kernel == "area" or (widens and filter in _WIDENING)
 
 
 def _verdict(one: Seen, found: Mapping[tuple[str, Part | None, str, Size], Suspicion]) -> Suspicion | None:
