@@ -169,6 +169,7 @@ Status area_u8_avx2_prepare(Resizer* resizer) {
     tables.lacking = above_int16 ? resizer->cols.unit << 15 : 0;
     cut_taps(&tables, least, most);
     tables.finish = area_avx2_finish(&tables);
+    if (tables.finish.weighted == NULL) return UNSUITABLE;
     int64_t largest = UINT8_MAX * ((int64_t)resizer->rows.unit / resizer->rows.whole);
     tables.middle_fits = tables.middle * largest <= INT16_MAX;
     tables.group = 16 / (channels == 3 ? 4 : channels);

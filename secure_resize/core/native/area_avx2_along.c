@@ -302,26 +302,6 @@ TARGET_AVX2 void area_avx2_sum_above(const Resizer* resizer, const uint8_t* line
     }
 }
 
-#ifdef __SANITIZE_ADDRESS__
-/* Sanitized, a shape takes many seconds to compile: here the tables give it when the code runs, for the same loads. */
-static ALWAYS_INLINE Shape shape_of(const Tables* tables, bool weighted) {
-    return (Shape){tables->channels, tables->edges, tables->pairs, .middle = tables->middle > 0, .weighted = weighted};
-}
-
-TARGET_AVX2 static void weighted_any(const Resizer* resizer, const uint16_t* sums, uint8_t* const rows[2]) {
-    finish_weighted(resizer, sums, rows, shape_of(resizer->tables, true));
-}
-
-TARGET_AVX2 static void unweighted_any(const Resizer* resizer, const Scratch* scratch, const Straddling straddling[2],
-                                       uint8_t* const rows[2]) {
-    finish_unweighted(resizer, scratch, straddling, rows, shape_of(resizer->tables, false));
-}
-
-Finish area_avx2_finish(const Tables* tables) {
-    (void)tables;
-    return (Finish){weighted_any, unweighted_any};
-}
-#else
 /* Every shape that there is: channels, edges, pairs (any: as many as the tables say), and whether there are middle
  * quads. Two functions each. */
 enum { any = -1 };
@@ -367,5 +347,4 @@ Finish area_avx2_finish(const Tables* tables) {
     SHAPES(FIND)
     return (Finish){NULL, NULL};
 }
-#endif
 #endif
