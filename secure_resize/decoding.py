@@ -24,7 +24,7 @@ from .core.kernels import get_kernel
 from .names import KernelName, Size
 from .scaling import check_size, resize
 
-__all__ = ["MAX_PIXELS", "DecodeError", "decode", "open_picture", "set_upright", "whole_picture"]
+__all__ = ["MAX_PIXELS", "DecodeError", "TooLarge", "decode", "open_picture", "set_upright", "whole_picture"]
 
 Image = npt.NDArray[np.uint8]
 Data = bytes | bytearray | memoryview
@@ -48,6 +48,10 @@ _UPRIGHT: dict[int, tuple[Callable[[Any], Any], bool]] = {
 
 class DecodeError(ValueError):
     """A file that cannot be decoded: no image, broken, truncated, too large, or of a kind that has no 8-bit picture."""
+
+
+class TooLarge(DecodeError):
+    """More pixels than are allowed, here or by Pillow."""
 
 
 def decode(
@@ -139,12 +143,14 @@ def whole_picture(
     :func:`decode`; without ``exif`` the orientation is 1.
     """
     _check(mode, background, truncated, max_pixels)
-    _modules()  # ImportError is about Pillow; later, it is a reader's, about the file
+    module = _modules()[0]  # ImportError is about Pillow; later, it is a reader's, about the file
     data = _bytes(file)
     try:
         return _whole(data, mode, exif, background, truncated == "pad", max_pixels)
     except DecodeError:
         raise
+    except module.DecompressionBombError as error:
+        raise TooLarge(f"{error}; Pillow's own limit is PIL.Image.MAX_IMAGE_PIXELS") from error
     # Whatever a plugin of Pillow's raises for a broken file: struct.error, zlib.error, SyntaxError, IndexError, ...
     except Exception as error:
         raise DecodeError(f"this file cannot be decoded: {type(error).__name__}: {error}") from error
@@ -171,12 +177,12 @@ def open_picture(file: Data, formats: Sequence[str] | None = None) -> Any:
         except (SyntaxError, IndexError, TypeError, struct.error):  # by which readers say that it is none of theirs
             continue
         except module.DecompressionBombError as error:
-            raise DecodeError(f"{error}; Pillow's own limit is PIL.Image.MAX_IMAGE_PIXELS") from error
+            raise TooLarge(f"{error}; Pillow's own limit is PIL.Image.MAX_IMAGE_PIXELS") from error
         except Exception as error:
             raise DecodeError(f"this file cannot be decoded: {type(error).__name__}: {error}") from error
         limit, pixels = module.MAX_IMAGE_PIXELS, picture.width * picture.height
         if limit is not None and pixels > 2 * limit:
-            raise DecodeError(
+            raise TooLarge(
                 f"image size ({pixels} pixels) exceeds limit of {2 * limit} pixels, could be a decompression bomb; "
                 "Pillow's own limit is PIL.Image.MAX_IMAGE_PIXELS"
             )
@@ -236,7 +242,7 @@ def _whole(
         return image, 1
     with open_picture(data) as picture:
         if picture.width * picture.height > max_pixels:
-            raise DecodeError(f"{picture.width}×{picture.height} pixels are more than max_pixels={max_pixels}")
+            raise TooLarge(f"{picture.width}×{picture.height} pixels are more than max_pixels={max_pixels}")
         if image is None:
             _load(picture, pad)
         orientation = int(picture.getexif().get(_ORIENTATION, 1)) if exif else 1  # for PNG files this loads them too

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..decoding import MAX_PIXELS, DecodeError, decode, open_picture
+from ..decoding import MAX_PIXELS, DecodeError, TooLarge, decode, open_picture
 from ..measure.scalers import load
 
 __all__ = ["FRAMES", "Reading", "read_as"]
@@ -74,7 +74,7 @@ def _facts(data: bytes, max_pixels: int) -> dict[str, Any]:
     try:
         with open_picture(data) as picture:
             if picture.width * picture.height > max_pixels:
-                raise DecodeError(f"{picture.width}×{picture.height} pixels are more than max_pixels={max_pixels}")
+                raise TooLarge(f"{picture.width}×{picture.height} pixels are more than max_pixels={max_pixels}")
             turned = int(picture.getexif().get(_ORIENTATION, 1))
             height, width = picture.height, picture.width
             return {

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..decoding import DecodeError, open_picture
+from ..decoding import DecodeError, TooLarge, open_picture
 from .progressive import as_progressive
 from .scalers import load
 
@@ -156,9 +156,9 @@ def _check_header(data: bytes) -> None:
     try:
         with open_picture(data, ["JPEG"]) as picture:
             size = picture.size
+    except TooLarge:
+        raise
     except DecodeError as error:
-        if "limit of" in str(error):
-            raise
         raise ValueError("this is no JPEG file, or its header is broken") from error
     if size[0] * size[1] > MAX_PIXELS:
         raise ValueError(f"the JPEG file claims {size[1]}×{size[0]} pixels; at most {MAX_PIXELS} are read")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..decoding import DecodeError, open_picture, set_upright, whole_picture
+from ..decoding import DecodeError, TooLarge, open_picture, set_upright, whole_picture
 from ..detect import KINDS, RATE, UNKNOWN_RATE, Suspicion, Target, examine, examine_file, likely_targets, not_looked_at
 from ..measure.scalers import get_scaler, load
 from ..scaling import check_size, resize
@@ -223,8 +223,7 @@ def _undecodable(error: DecodeError, limits: Limits) -> Trouble:
     if isinstance(error.__cause__, MemoryError):
         return _too_much_memory(limits)
     said = " ".join(str(error).split())
-    large = "max_pixels" in said or "MAX_IMAGE_PIXELS" in said or "decompression bomb" in said.lower()
-    return Trouble("SR403" if large else "SR402", said.replace("max_pixels=", "the limit of "))
+    return Trouble("SR403" if isinstance(error, TooLarge) else "SR402", said.replace("max_pixels=", "the limit of "))
 
 
 def _too_much_memory(limits: Limits) -> Trouble:
@@ -242,7 +241,7 @@ def views(data: Any, limits: Limits, troubles: list[Trouble]) -> Iterator[tuple[
         if image is None:
             raise DecodeError("the array is no picture: expected (H, W) or (H, W, C) of whole levels from 0 to 255")
         if image.shape[0] * image.shape[1] > limits.pixels:
-            raise DecodeError(f"{image.shape[1]}×{image.shape[0]} pixels are more than max_pixels={limits.pixels}")
+            raise TooLarge(f"{image.shape[1]}×{image.shape[0]} pixels are more than max_pixels={limits.pixels}")
         yield np.atleast_3d(image)[..., :4], 1
         return
     image, orientation = whole_picture(data, max_pixels=limits.pixels)
@@ -287,7 +286,7 @@ def _frames(data: bytes, limits: Limits, troubles: list[Trouble]) -> Iterator[Im
             for number in range(1, min(count, limits.frames)):
                 picture.seek(number)
                 if picture.width * picture.height > limits.pixels:
-                    raise DecodeError(f"{picture.width}×{picture.height} pixels are more than the limit")
+                    raise TooLarge(f"{picture.width}×{picture.height} pixels are more than the limit")
                 yield np.asarray(picture.convert("RGB"))
     except MemoryError:
         raise
