@@ -81,16 +81,19 @@ def in_dtype(image: np.ndarray, dtype: str) -> np.ndarray:
 
 
 def rivals(image: np.ndarray, kernel: str) -> dict[str, Callable[[], np.ndarray]]:
-    """Who resizes that type: OpenCV's bilinear does not average, torchvision has no area and no uint16."""
+    """Who resizes that type: OpenCV's area averages, its bilinear does not; torchvision has no area, no uint16."""
     import cv2
     import torch
     from torchvision.transforms.v2 import functional
 
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
-    flag = cv2.INTER_AREA if kernel == "area" else cv2.INTER_LINEAR
-    name = "OpenCV AREA" if kernel == "area" else "OpenCV LINEAR (vulnerable)"
-    calls: dict[str, Callable[[], np.ndarray]] = {name: lambda: cv2.resize(image, OUT[::-1], interpolation=flag)}
+    flags = {"OpenCV AREA": cv2.INTER_AREA}
+    if kernel == "bilinear":
+        flags["OpenCV LINEAR (vulnerable)"] = cv2.INTER_LINEAR
+    calls: dict[str, Callable[[], np.ndarray]] = {
+        name: lambda flag=flag: cv2.resize(image, OUT[::-1], interpolation=flag) for name, flag in flags.items()
+    }
     if image.dtype == np.float32 and kernel == "bilinear":
         for layout, tensor in (
             ("CHW", torch.from_numpy(packed(image.transpose(2, 0, 1)))),
