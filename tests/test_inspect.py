@@ -111,8 +111,8 @@ def test_a_library_that_fails_is_said_and_the_others_are_looked_at():
     assert found.problems == {"x:y": "RuntimeError: no weights"}
 
 
-def front_end(scaler, views):
-    row = sr.FrontEnd("x:y", "1", "", lambda h, w: [], (scaler,), "", None, "", "", look=views)
+def front_end(scaler, samples, views):
+    row = sr.FrontEnd("x:y", "1", "", lambda h, w: [], (scaler,), "", samples, "", "", look=views)
     return replace(row, module="PIL", package="pillow")
 
 
@@ -128,20 +128,7 @@ def test_a_view_of_a_part_is_judged_there():
             View(sr.SCALERS["opencv:linear"](np.ascontiguousarray(whole[:, 60:444]), (64, 64)), (64, 64), part=part)
         ]
 
-    row = sr.FrontEnd(
-        "x:y",
-        "1",
-        "",
-        lambda h, w: [],
-        ("keras:bilinear",),
-        "",
-        True,
-        "",
-        "",
-        look=views,
-        module="PIL",
-        package="pillow",
-    )
+    row = front_end("keras:bilinear", True, views)
     data = file_of(whole)
     (seen,) = look_at(data, readings.read_as(data)[0], front_ends=[row]).seen
     assert seen.suspicious
@@ -157,20 +144,7 @@ def test_a_library_that_scales_otherwise_than_its_row_says_is_a_problem():
     def views(data):
         return [View(255 - sr.resize(image, (64, 64)), (64, 64))]
 
-    row = sr.FrontEnd(
-        "x:y",
-        "1",
-        "",
-        lambda h, w: [],
-        ("pillow:bicubic",),
-        "",
-        False,
-        "",
-        "",
-        look=views,
-        module="PIL",
-        package="pillow",
-    )
+    row = front_end("pillow:bicubic", False, views)
     found = look_at(data, readings.read_as(data)[0], front_ends=[row])
     assert "did not scale as its row says" in found.problems["x:y"]
 
