@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import tarfile
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -135,13 +136,14 @@ ray.shutdown()
 
 
 @pytest.mark.slow
-def test_ray(folder, paths, pictures, tmp_path_factory):
+def test_ray(folder, paths, pictures):
     """On a local cluster, in a process of its own that is not told of pytest's settings."""
     pytest.importorskip("ray.data")
     environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0"}
-    temporary = tmp_path_factory.mktemp("r")
-    command = [sys.executable, "-W", "ignore", "-c", RAY, str(folder), str(temporary)]
-    run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, cwd=temporary)
+    # Not pytest's folder: the name of a Unix socket, which Ray makes deep below its own, has 107 bytes at most.
+    with tempfile.TemporaryDirectory() as temporary:
+        command = [sys.executable, "-W", "ignore", "-c", RAY, str(folder), temporary]
+        run = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, cwd=temporary)
     assert run.returncode == 0, run.stderr[-3000:]
     rows = dict(json.loads(next(line for line in run.stdout.splitlines() if line.startswith("ROWS "))[5:]))
     assert sorted(rows) == paths
