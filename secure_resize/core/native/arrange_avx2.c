@@ -84,6 +84,8 @@ VECTOR int64_t shuffle_row(const Grid* grid, const Shuffle* shuffle, const uint8
     for (;; x += 2 * pixels) {
         __m256i lanes = _mm256_shuffle_epi8(next, first);
         if (two) {
+            /* The next row's: past the last one that does nothing. */
+            _mm_prefetch((const char*)(low + x * grid->pixel + grid->row), _MM_HINT_T0);
             __m256i others = load_lanes(low + x * grid->pixel + rest, apart);
             lanes = _mm256_or_si256(lanes, _mm256_shuffle_epi8(others, second));
         }
