@@ -290,6 +290,32 @@ def test_arrange_copies_every_order(width, channels, dtype):
         np.testing.assert_array_equal(out, view, err_msg=f"step {step}, {order}, {level}")
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+@pytest.mark.parametrize("channels", [1, 2, 3, 4])
+def test_place_is_the_reference(dtype, channels):
+    rng = np.random.default_rng(channels)
+    for layout in ("contiguous", "a crop", "bottom up", "planar", "right to left"):
+        image = random_image((2, 20, 30, channels), dtype)
+        rows, cols = (np.sort(rng.choice(n, k, replace=False)) for n, k in ((20, 7), (30, 30)))
+        values = random_image((2, 7, 30, channels), dtype, seed=1)
+        placed, expected = LAYOUTS[layout](image).copy("K"), image.copy()
+        native.place(values, placed, rows, cols)
+        reference.place(values, expected, rows, cols)
+        np.testing.assert_array_equal(placed, expected, err_msg=layout)
+
+
+def test_place_refuses_indices_outside():
+    values, out = np.zeros((1, 2, 2, 3), np.uint8), np.zeros((1, 4, 5, 3), np.uint8)
+    good = np.array([1, 3], np.int32)
+    for rows, cols in (([-1, 0], good), ([0, 4], good), (good, [0, 5]), (good, [1]), ([0, 1, 2], good)):
+        with pytest.raises(ValueError, match="indices inside"):
+            native.place(values, out, np.array(rows, np.int32), np.array(cols, np.int32))
+    for wrong in (out[..., :2].copy(), out.astype(np.uint16), np.concatenate([out, out])):
+        with pytest.raises(ValueError, match="of the same item"):
+            native.place(values, wrong, good, good)
+    assert not out.any()
+
+
 @pytest.mark.skipif(backend() == "reference", reason="resize() runs the numpy reference")
 def test_different_implementations_run():
     """One for every kind and dtype and level, so that the parity tests compare what they say they compare."""

@@ -26,6 +26,7 @@ from ._native import (
     fingerprint as fill_fingerprint,
     level,
     levels,
+    place as fill_places,
     resizer as make_resizer,
     run,
     runs,
@@ -42,6 +43,7 @@ __all__ = [
     "fingerprint",
     "level",
     "levels",
+    "place",
     "runs",
     "select_median",
     "select_random",
@@ -99,6 +101,13 @@ def select_random(image: Array, out: Array, selection: Selection, keys: Array) -
         fill_random(source, target, selection.rows, selection.cols, *selection.half, key, _level)
 
 
+def place(values: Array, out: Array, rows: Array, cols: Array) -> None:
+    """``out[:, rows[:, None], cols] = values``, images (N, H, W, C) of one dtype."""
+    if not _is_lines(out):
+        return reference.place(values, out, rows, cols)
+    fill_places(values, out, np.ascontiguousarray(rows, np.int32), np.ascontiguousarray(cols, np.int32))
+
+
 def fingerprint(data: Array, key: Array) -> Array:
     """A keyed universal hash of ``data``: one uint64 for each 1024 bytes begun."""
     hashes = np.empty(-(-len(data) // reference.FINGERPRINT_KEY_BYTES), np.uint64)
@@ -112,9 +121,13 @@ def _selectable(image: Array, selection: Selection) -> bool:
 
 def _lines(image: Array) -> Array:
     """The image, contiguous inside a row."""
-    _, _, columns, channels = image.shape
-    inside = (image.strides[3] == 1 or channels == 1) and (image.strides[2] == channels or columns == 1)
-    return image if inside else np.ascontiguousarray(image)
+    return image if _is_lines(image) else np.ascontiguousarray(image)
+
+
+def _is_lines(image: Array) -> bool:
+    (_, _, columns, channels), item = image.shape, image.itemsize
+    _, _, along, across = image.strides
+    return bool((across == item or channels == 1) and (along == item * channels or columns == 1))
 
 
 def _applied(

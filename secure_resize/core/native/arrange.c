@@ -103,3 +103,18 @@ void reverse_channels(uint8_t* rows, int64_t pixels, int64_t channels, int items
                        .itemsize = itemsize};
     arrange(&grid, rows, 0, level);
 }
+
+void place_row(const uint8_t* values, const int32_t* cols, int64_t count, uint8_t* row, size_t pixel) {
+    switch (pixel) {
+        case 1:
+            for (int64_t j = 0; j < count; j++) row[cols[j]] = values[j];
+            break;
+        case 3:
+            for (int64_t j = 0; j < count; j++) memcpy(row + (size_t)cols[j] * 3, values + 3 * j, 3);
+            break;
+        default:
+            for (int64_t j = 0; j < count; j++) {
+                memcpy(row + (size_t)cols[j] * pixel, values + (size_t)j * pixel, pixel);
+            }
+    }
+}

@@ -385,6 +385,60 @@ static PyObject* module_arrange(PyObject* module, PyObject* args) {
     return result;
 }
 
+/* (values, out, rows, cols): where the indices lie inside `out`, all of them (N, H, W, C) of the same item. */
+static bool check_places(const Py_buffer* values, const Py_buffer* out, const Py_buffer* rows, const Py_buffer* cols) {
+    const Py_ssize_t item = (Py_ssize_t)sizeof(int32_t);
+    if (values->ndim != 4 || out->ndim != 4 || values->itemsize != out->itemsize) return false;
+    if (values->shape[0] != out->shape[0] || values->shape[3] != out->shape[3]) return false;
+    if (rows->len != values->shape[1] * item || cols->len != values->shape[2] * item) return false;
+    if (out->shape[3] > 1 && out->strides[3] != out->itemsize) return false;
+    if (out->shape[2] > 1 && out->strides[2] != out->itemsize * out->shape[3]) return false;
+    for (int axis = 0; axis < 2; axis++) {
+        const int32_t* index = (axis == 0 ? rows : cols)->buf;
+        for (Py_ssize_t i = 0; i < values->shape[axis + 1]; i++) {
+            if (index[i] < 0 || index[i] >= out->shape[axis + 1]) return false;
+        }
+    }
+    return true;
+}
+
+static void place_images(const Py_buffer* values, const Py_buffer* out, const int32_t* rows, const int32_t* cols) {
+    const Py_ssize_t* shape = values->shape;
+    const size_t pixel = (size_t)(shape[3] * values->itemsize);
+    const uint8_t* from = values->buf;
+    for (Py_ssize_t n = 0; n < shape[0]; n++) {
+        for (Py_ssize_t i = 0; i < shape[1]; i++, from += (size_t)shape[2] * pixel) {
+            uint8_t* row = (uint8_t*)out->buf + n * out->strides[0] + rows[i] * out->strides[1];
+            place_row(from, cols, shape[2], row, pixel);
+        }
+    }
+}
+
+static PyObject* module_place(PyObject* module, PyObject* args) {
+    (void)module;
+    PyObject *values_object, *out_object, *result = NULL;
+    Py_buffer values = {0}, out = {0}, rows, cols;
+    if (!PyArg_ParseTuple(args, "OOy*y*", &values_object, &out_object, &rows, &cols)) return NULL;
+    if (PyObject_GetBuffer(values_object, &values, PyBUF_C_CONTIGUOUS) == 0 &&
+        PyObject_GetBuffer(out_object, &out, PyBUF_STRIDES | PyBUF_WRITABLE) == 0) {
+        if (check_places(&values, &out, &rows, &cols)) {
+            Py_BEGIN_ALLOW_THREADS
+            place_images(&values, &out, rows.buf, cols.buf);
+            Py_END_ALLOW_THREADS
+            result = Py_NewRef(Py_None);
+        } else {
+            PyErr_SetString(PyExc_ValueError,
+                            "values and out must be (N, H, W, C) of the same item, out contiguous inside a row, and "
+                            "rows and cols indices inside out, one for each row and column of values");
+        }
+    }
+    if (values.obj != NULL) PyBuffer_Release(&values);
+    if (out.obj != NULL) PyBuffer_Release(&out);
+    PyBuffer_Release(&rows);
+    PyBuffer_Release(&cols);
+    return result;
+}
+
 static PyObject* module_level(PyObject* module, PyObject* unused) {
     (void)unused;
     return PyUnicode_FromString(level_name(((State*)PyModule_GetState(module))->level));
@@ -432,6 +486,7 @@ static PyMethodDef module_methods[] = {
      "backwards."},
     {"arrange", module_arrange, METH_VARARGS,
      "arrange(image, out, level): copy image (N, H, W, C), of any strides, to out."},
+    {"place", module_place, METH_VARARGS, "place(values, out, rows, cols): out[:, rows[:, None], cols] = values."},
     {"select_median", module_select_median, METH_VARARGS,
      "select_median(image, out, rows, cols, half_rows, half_cols, level): reference.select_median of one "
      "image."},

@@ -209,6 +209,9 @@ Arrange arrange_portable;
 bool grid_in_place(const Grid* grid, const uint8_t* out);
 void reverse_channels(uint8_t* rows, int64_t pixels, int64_t channels, int itemsize, Level level);
 
+/* Pixels of `pixel` bytes to their columns of a row. */
+void place_row(const uint8_t* values, const int32_t* cols, int64_t count, uint8_t* row, size_t pixel);
+
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 
 #define DECLARE_RUN(name)                                                                                   \
