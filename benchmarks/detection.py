@@ -1,12 +1,13 @@
 """How many attacked pictures are found, and how many clean ones by mistake? Prints Markdown tables.
 
-    python benchmarks/detection.py PHOTOS [--part clean attacked unknown field adaptive speed] [--cache DIR]
+    python benchmarks/detection.py PHOTOS [--part clean attacked unknown field adaptive speed] [--cache DIR] [--first N]
 
 PHOTOS is a folder of pictures of 321 pixels a side at least, which the calibration was not made of (that was made of
 scikit-image's photographs and of drawn pictures with other seeds). Clean: parts of them, 192 to 320 pixels a side,
 turned and mirrored, half of them through JPEG; and drawn ones: text, screenshots, charts, halftones, dithering, pixel
 art, fabrics, noise. Each is looked at with one of six scalers at a ratio from 2.5 to 10. Attacked: detection_cases.py.
-Intervals are Clopper and Pearson's, 95 %. ``--share`` makes everything smaller; ``--cache`` keeps crafted pictures.
+Intervals are Clopper and Pearson's, 95 %. ``--share`` makes everything smaller; ``--cache`` keeps crafted pictures;
+``--first`` takes the pictures from that number on, which are others than those from 0 on.
 """
 
 from __future__ import annotations
@@ -52,14 +53,14 @@ def heading(*columns: str) -> str:
     return f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}"
 
 
-def clean(photos: list[Picture], share: float, cache: Path | None) -> None:
+def clean(photos: list[Picture], share: float, cache: Path | None, first: int) -> None:
     """Clean pictures, scaler and size known."""
     print(heading("clean", "pictures", "found", "rate", "95 %"))
     every: list[bool] = []
     for group, count in CLEAN.items():
         rows: dict[str, list[bool]] = {}
-        for number, case in enumerate(cases(group, photos, int(count * share), None)):
-            name = list(FAMILIES)[number % len(FAMILIES)] if group == "drawn" else group
+        for number, case in enumerate(cases(group, photos, int(count * share), None, first)):
+            name = list(FAMILIES)[(first + number) % len(FAMILIES)] if group == "drawn" else group
             rows.setdefault(name, []).append(look(case).suspicious)
         for name, found in rows.items():
             print(line(name.replace("_", " "), found), flush=True)
@@ -67,12 +68,12 @@ def clean(photos: list[Picture], share: float, cache: Path | None) -> None:
     print(line("**all**", every))
 
 
-def attacked(photos: list[Picture], share: float, cache: Path | None) -> None:
+def attacked(photos: list[Picture], share: float, cache: Path | None, first: int) -> None:
     """Attacked pictures, scaler and size known."""
     print(heading("attacked", "pictures", "found", "rate", "95 %"))
     for group, count in ATTACKED.items():
         found, again, kinds = [], [], {}
-        for case in cases(group, photos, int(count * share), cache):
+        for case in cases(group, photos, int(count * share), cache, first):
             if not case.kept:
                 continue
             found.append(look(case).suspicious)
@@ -84,11 +85,11 @@ def attacked(photos: list[Picture], share: float, cache: Path | None) -> None:
             for scaler, some in sorted(kinds.items()):
                 print(line(f"whole, {scaler}", some))
             print(line("whole, after JPEG of quality 90", again), flush=True)
-    averaged(photos, int(200 * share), cache)
+    averaged(photos, int(200 * share), cache, first)
 
 
-def averaged(photos: list[Picture], count: int, cache: Path | None) -> None:
-    made = [case for case in cases("averaged", photos, count, cache) if case.kept]
+def averaged(photos: list[Picture], count: int, cache: Path | None, first: int) -> None:
+    made = [case for case in cases("averaged", photos, count, cache, first) if case.kept]
     hidden = [case for case in made if case.psnr >= sr.attacks.HIDDEN_DB]
     print(
         f"\nAimed at OpenCV's area, {len(made)} pictures bring the target out; {len(hidden)} of them are hidden, 15 dB "
@@ -103,17 +104,17 @@ def mosaic(photos: list[Picture], rng: np.random.Generator) -> Picture:
     return np.ascontiguousarray(np.vstack([np.hstack([one[:321, :481] for one in wide[k : k + 2]]) for k in (0, 2, 4)]))
 
 
-def unknown(photos: list[Picture], share: float, cache: Path | None) -> None:
+def unknown(photos: list[Picture], share: float, cache: Path | None, first: int) -> None:
     """Neither scaler nor size is known."""
     mistaken: list[bool] = []
     for number in range(int(400 * share)):
-        rng = np.random.default_rng([60, number])
+        rng = np.random.default_rng([60, first + number])
         drawn = list(FAMILIES.values())[number // 2 % len(FAMILIES)]
         picture = drawn(rng, int(rng.integers(600, 1000))) if number % 2 else mosaic(photos, rng)
         mistaken.append(inspect(picture).suspicious)
     found, after, sizes = [], [], []
     for number in range(int(120 * share)):
-        rng = np.random.default_rng([70, number])
+        rng = np.random.default_rng([70, first + number])
         source, side = mosaic(photos, rng), int(rng.choice(SIDES))
         scaler = ("opencv:nearest", "pillow:nearest", "opencv:linear", "opencv:cubic")[number % 4]
         target = sr.resize(mosaic(photos, rng), (side, side))
@@ -129,11 +130,11 @@ def unknown(photos: list[Picture], share: float, cache: Path | None) -> None:
     print(line("whole, after JPEG of quality 90", after), flush=True)
 
 
-def field(photos: list[Picture], share: float, cache: Path | None) -> None:
+def field(photos: list[Picture], share: float, cache: Path | None, first: int) -> None:
     """The field's rows beside ours, each at its own 1 % of false positives on the same clean photographs."""
     scores: dict[str, dict[str, list[float]]] = {}
     for group, count in {"photographs": 400, "whole": 150, "5x5 of 72 levels": 150}.items():
-        for case in cases(group, photos, int(count * share), cache):
+        for case in cases(group, photos, int(count * share), cache, first):
             if not case.kept or case.scaler == "opencv:lanczos4":  # whose reads would have to be probed for each size
                 continue
             view = View(case.picture, Target(case.scaler, case.size))
@@ -148,11 +149,11 @@ def field(photos: list[Picture], share: float, cache: Path | None) -> None:
         print(f"| {name} | {DETECTORS[name].source or 'ours'} | {' | '.join(rates)} |", flush=True)
 
 
-def adaptive(photos: list[Picture], share: float, cache: Path | None) -> None:
+def adaptive(photos: list[Picture], share: float, cache: Path | None, first: int) -> None:
     """An attacker who descends on the detectors' scores."""
     from detection_adaptive import curves
 
-    curves(photos, max(2, int(12 * share)))
+    curves(photos, max(2, int(12 * share)), first)
 
 
 def _milliseconds(call: Callable[[], object], rounds: int = 40) -> float:
@@ -164,7 +165,7 @@ def _milliseconds(call: Callable[[], object], rounds: int = 40) -> float:
     return 1000 * min(taken)
 
 
-def speed(photos: list[Picture], share: float, cache: Path | None) -> None:
+def speed(photos: list[Picture], share: float, cache: Path | None, first: int) -> None:
     """Processor time for a picture of 1024x768, 224x224 outputs; the least of 40 runs."""
     rng = np.random.default_rng(0)
     picture = sr.resize(mosaic(photos, rng), (768, 1024), kernel="bicubic")
@@ -180,7 +181,7 @@ def speed(photos: list[Picture], share: float, cache: Path | None) -> None:
     print(f"| neither known | {_milliseconds(lambda: inspect(picture), 3):.0f} | |")
 
 
-PARTS: dict[str, Callable[[list[Picture], float, Path | None], None]] = {
+PARTS: dict[str, Callable[[list[Picture], float, Path | None, int], None]] = {
     one.__name__: one for one in (clean, attacked, unknown, field, adaptive, speed)
 }
 
@@ -191,6 +192,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
     parser.add_argument("--part", nargs="+", choices=list(PARTS), default=list(PARTS))
     parser.add_argument("--share", type=float, default=1.0)
     parser.add_argument("--cache", type=Path)
+    parser.add_argument("--first", type=int, default=0)
     options = parser.parse_args(arguments)
     photos = [one for one in read_photographs(options.photos) if min(one.shape[:2]) >= 321]
     if len(photos) < 12:
@@ -200,7 +202,7 @@ def main(arguments: Iterable[str] | None = None) -> None:
     assert set(CLEAN) | set(ATTACKED) <= set(GROUPS)
     print(f"{len(photos)} photographs; calibrated on {sr.detect.shipped().source}.\n")
     for part in options.part:
-        PARTS[part](photos, options.share, options.cache)
+        PARTS[part](photos, options.share, options.cache, options.first)
         print(flush=True)
 
 

@@ -130,7 +130,7 @@ def descend(model: Model, source: Picture, target: Picture, weight: float) -> Pi
     return np.ascontiguousarray(np.moveaxis(np.rint(image.detach().numpy()).astype(np.uint8), 0, -1))
 
 
-def curves(photos: list[Picture], pairs: int) -> None:
+def curves(photos: list[Picture], pairs: int, first: int = 0) -> None:
     torch.set_num_threads(1)
     model = Model()
     _compare(model, cut(photos[0], SIDE, np.random.default_rng(0)))
@@ -140,7 +140,7 @@ def curves(photos: list[Picture], pairs: int) -> None:
     for weight in WEIGHTS:
         rows = []
         for number in range(pairs):
-            rng = np.random.default_rng([80, number])
+            rng = np.random.default_rng([80, first + number])
             source = cut(photos[int(rng.integers(len(photos)))], SIDE, rng)
             target = sr.resize(cut(photos[int(rng.integers(len(photos)))], 320, rng), (SMALL, SMALL))
             image = descend(model, source, target, weight)

@@ -130,10 +130,10 @@ GROUPS: dict[str, Callable[[list[Picture], int], Case]] = {
 }
 
 
-def cases(group: str, photos: list[Picture], count: int, folder: Path | None) -> Iterator[Case]:
-    """The first ``count`` of a group."""
+def cases(group: str, photos: list[Picture], count: int, folder: Path | None, first: int = 0) -> Iterator[Case]:
+    """``count`` of a group, from the number ``first`` on."""
     make = GROUPS[group]
-    for number in range(count):
+    for number in range(first, first + count):
         path = (
             folder / f"{group.replace(' ', '_')}-{number}.npz" if folder and make not in (photograph, drawn) else None
         )
