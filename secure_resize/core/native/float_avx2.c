@@ -81,6 +81,7 @@ VECTOR void sum_rows(const double* weights, int32_t count, const double* at, siz
                      bool holes) {
     __m256d weight = _mm256_broadcast_sd(weights), low = _mm256_mul_pd(weight, _mm256_load_pd(at)),
             high = _mm256_mul_pd(weight, _mm256_load_pd(at + 4));
+#pragma GCC unroll 2
     for (int32_t k = 1; k < count; k++) {
         at += stride;
         if (holes && weights[k] == 0.0) continue;
@@ -143,11 +144,12 @@ TARGET_AVX2 static void pass_down(const Resizer* resizer, const int32_t band[BAN
 
 /* `channels` columns of an output, from its first tap's on; those of the next tap lie `step` columns further. */
 VECTOR void sum_columns(const double* weights, int32_t count, const double* columns, int32_t step, float* results,
-                        int channels) {
+                        int channels, bool holes) {
     __m256d sums[4];
     for (int c = 0; c < channels; c++) sums[c] = _mm256_setzero_pd();
+#pragma GCC unroll 2
     for (int32_t k = 0; k < count; k++, columns += step * BAND) {
-        if (weights[k] == 0.0) continue;
+        if (holes && weights[k] == 0.0) continue;
         __m256d weight = _mm256_broadcast_sd(weights + k);
         for (int c = 0; c < channels; c++)
             sums[c] = _mm256_add_pd(sums[c], _mm256_mul_pd(weight, _mm256_load_pd(columns + c * BAND)));
@@ -172,25 +174,25 @@ VECTOR void sum_column(const double* weights, int32_t count, const double* colum
     _mm_store_ps(results, _mm256_cvtpd_ps(sum));
 }
 
-VECTOR void pass_along(const Resizer* resizer, const Scratch* scratch, int32_t channels) {
+VECTOR void pass_along(const Resizer* resizer, const Scratch* scratch, int32_t channels, bool holes) {
     const Axis* cols = &resizer->cols;
     float* results = scratch->results;
     for (int32_t i = 0; i < cols->n_out; i++) {
         const double* weights = cols->reals + (size_t)i * (size_t)cols->width;
         const double* at = scratch->columns + (ptrdiff_t)cols->start[i] * channels * BAND;
-        if (channels == 1 && !cols->has_holes) {
+        if (channels == 1 && !holes) {
             sum_column(weights, cols->count[i], at, results);
             results += BAND;
             continue;
         }
         int32_t c = 0;
         for (; channels - c >= 4; c += 4)
-            sum_columns(weights, cols->count[i], at + c * BAND, channels, results + c * BAND, 4);
+            sum_columns(weights, cols->count[i], at + c * BAND, channels, results + c * BAND, 4, holes);
         if (channels - c == 3)
-            sum_columns(weights, cols->count[i], at + c * BAND, channels, results + c * BAND, 3);
+            sum_columns(weights, cols->count[i], at + c * BAND, channels, results + c * BAND, 3, holes);
         else
             for (; c < channels; c++)
-                sum_columns(weights, cols->count[i], at + c * BAND, channels, results + c * BAND, 1);
+                sum_columns(weights, cols->count[i], at + c * BAND, channels, results + c * BAND, 1, holes);
         results += channels * BAND;
     }
 }
@@ -213,11 +215,15 @@ TARGET_AVX2 static void store_rows(const float* results, size_t columns, float* 
 }
 
 TARGET_AVX2 static void pass_along_band(const Resizer* resizer, const Scratch* scratch) {
+    if (resizer->cols.has_holes) {
+        pass_along(resizer, scratch, resizer->channels, true);
+        return;
+    }
     switch (resizer->channels) {
-        case 1: pass_along(resizer, scratch, 1); break;
-        case 3: pass_along(resizer, scratch, 3); break;
-        case 4: pass_along(resizer, scratch, 4); break;
-        default: pass_along(resizer, scratch, resizer->channels); break;
+        case 1: pass_along(resizer, scratch, 1, false); break;
+        case 3: pass_along(resizer, scratch, 3, false); break;
+        case 4: pass_along(resizer, scratch, 4, false); break;
+        default: pass_along(resizer, scratch, resizer->channels, false); break;
     }
 }
 
