@@ -22,6 +22,7 @@ __all__ = [
     "apply_float",
     "backend",
     "fingerprint",
+    "place",
     "select_median",
     "select_random",
 ]
@@ -57,6 +58,7 @@ apply_area: Callable[..., npt.NDArray[Any]] = _implementation.apply_area
 apply_fixed: Callable[..., npt.NDArray[Any]] = _implementation.apply_fixed
 apply_float: Callable[..., npt.NDArray[Any]] = _implementation.apply_float
 fingerprint: Callable[..., npt.NDArray[Any]] = _implementation.fingerprint
+place: Callable[..., None] = _implementation.place
 select_median: Callable[..., None] = _implementation.select_median
 select_random: Callable[..., None] = _implementation.select_random
 

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from .selection import NETWORK_LIMIT, TWICE_LIMIT, Selection, median_network
 from .taps import PRECISION_BITS, Taps
 
-__all__ = ["apply_area", "apply_fixed", "apply_float", "fingerprint", "select_median", "select_random"]
+__all__ = ["apply_area", "apply_fixed", "apply_float", "fingerprint", "place", "select_median", "select_random"]
 
 Array = npt.NDArray[Any]
 
@@ -172,6 +172,11 @@ def _apply_taps(image: Array, taps: Taps, axis: int) -> Array:
 
 # Values of windows gathered at a time, so that a network's planes stay in the second-level cache.
 _PLANES = 1 << 20
+
+
+def place(values: Array, out: Array, rows: Array, cols: Array) -> None:
+    """``out[:, rows[:, None], cols] = values``, images (N, H, W, C) of one dtype."""
+    out[:, rows[:, None], cols] = values
 
 
 def select_median(image: Array, out: Array, selection: Selection) -> None:

@@ -76,11 +76,11 @@ VECTOR void sum_output(const Tables* tables, int32_t i, const Tile* tile, const 
 
 /* The horizontal pass over a band, to a line of fours for its upper and one for its lower four rows. */
 VECTOR void pass_along(const Resizer* resizer, const uint8_t* const* rows, const Scratch* scratch, uint8_t* upper,
-                       uint8_t* lower, int channels) {
+                       uint8_t* lower, int channels, int loaded) {
     const Tables* tables = resizer->tables;
     int32_t have = 0, begin = 0, i = 0; /* fours in the tile: [begin, have) */
     for (const Tile* tile = tables->tiles; tile < tables->tiles + tables->tile_count; tile++) {
-        next_tile(resizer, rows, tile, scratch, &begin, &have, channels, 1);
+        next_tile(resizer, rows, tile, scratch, &begin, &have, channels, loaded, 1);
         for (int32_t end = i + tile->outputs; i < end; i += FOUR) {
             __m256i sums[FOUR * 4];
             for (int k = 0; k < FOUR; k++)
@@ -96,11 +96,18 @@ VECTOR void pass_along(const Resizer* resizer, const uint8_t* const* rows, const
 
 TARGET_AVX2 static void pass_along_band(const Resizer* resizer, const uint8_t* const* rows, const Scratch* scratch,
                                         uint8_t* upper, uint8_t* lower) {
+    int32_t loaded = ((const Tables*)resizer->tables)->loaded;
     switch (resizer->channels) {
-        case 1: pass_along(resizer, rows, scratch, upper, lower, 1); break;
-        case 2: pass_along(resizer, rows, scratch, upper, lower, 2); break;
-        case 3: pass_along(resizer, rows, scratch, upper, lower, 3); break;
-        default: pass_along(resizer, rows, scratch, upper, lower, 4); break;
+        case 1: pass_along(resizer, rows, scratch, upper, lower, 1, 1); break;
+        case 2: pass_along(resizer, rows, scratch, upper, lower, 2, 2); break;
+        case 3:
+            switch (loaded) {
+                case 1: pass_along(resizer, rows, scratch, upper, lower, 3, 1); break;
+                case 4: pass_along(resizer, rows, scratch, upper, lower, 3, 4); break;
+                default: pass_along(resizer, rows, scratch, upper, lower, 3, 3); break;
+            }
+            break;
+        default: pass_along(resizer, rows, scratch, upper, lower, 4, 4); break;
     }
 }
 

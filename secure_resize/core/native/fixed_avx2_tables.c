@@ -94,18 +94,27 @@ static bool fill_pairs(const Axis* axis, const Fours* fours) {
     return true;
 }
 
+/* How many channels lie side by side where rows are read as they are: the resizer's, or three as the first of four or
+ * each in a plane of its own. 0: they have to be gathered. */
+static int32_t find_loaded(const Resizer* resizer) {
+    if (!resizer->gathers) return resizer->channels;
+    if (resizer->channels != 3 || (resizer->has_rows && !uses_ring(resizer))) return 0;
+    const ptrdiff_t item = resizer->itemsize;
+    return resizer->pixel == item ? 1 : resizer->pixel == 4 * item && resizer->channel == item ? 4 : 0;
+}
+
 /* The shuffle of 16 bytes of a row, or of twice 16, to dwords. Three channels' fours take 12 bytes of each 16, and are
  * loaded from four bytes before the first, so that the second begins with the upper half. */
-static int32_t vectors_per_half(int32_t channels) { return channels == 3 ? 3 : 4; }
-static int32_t step_fours(int32_t channels) { return 2 * vectors_per_half(channels) / channels; }
-static int32_t bytes_before(int32_t channels) { return channels == 3 ? 4 : 0; }
+static int32_t vectors_per_half(int32_t loaded) { return loaded == 3 ? 3 : 4; }
+static int32_t step_fours(int32_t loaded) { return 2 * vectors_per_half(loaded) / loaded; }
+static int32_t bytes_before(int32_t loaded) { return loaded == 3 ? 4 : 0; }
 
-static void fill_order(Tables* tables, int32_t channels, int32_t itemsize) {
-    const int32_t per = 4 / itemsize;
+static void fill_order(Tables* tables, int32_t itemsize) {
+    const int32_t loaded = tables->loaded, per = 4 / itemsize;
     for (int32_t at = 0; at < VECTOR_BYTES; at++) {
-        int32_t four = at % 16 / 4 / channels, channel = at % 16 / 4 % channels;
+        int32_t four = at % 16 / 4 / loaded, channel = at % 16 / 4 % loaded;
         int32_t pixel = four * per + (itemsize == 1 ? ORDER[at % 4] : at % 4 / 2);
-        int32_t byte = (pixel * channels + channel) * itemsize + at % itemsize + (at < 16 ? bytes_before(channels) : 0);
+        int32_t byte = (pixel * loaded + channel) * itemsize + at % itemsize + (at < 16 ? bytes_before(loaded) : 0);
         tables->order[at] = (int8_t)(byte < 16 ? byte : -1);
     }
 }
@@ -130,7 +139,7 @@ static void fill_down(const Axis* rows, const Tables* tables) {
 
 /* Cut the outputs into tiles, four outputs at least. */
 static void fill_tiles(const Axis* cols, Tables* tables, int32_t channels) {
-    int32_t step = step_fours(channels), room = TILE_BYTES / (VECTOR_BYTES * channels);
+    int32_t step = step_fours(tables->loaded), room = TILE_BYTES / (VECTOR_BYTES * channels);
     for (int32_t i = 0; i < tables->outputs;) {
         Tile* tile = &tables->tiles[tables->tile_count++];
         *tile = (Tile){INT32_MAX, 0, 0};
@@ -206,11 +215,12 @@ static Status fill_tables(Resizer* resizer, Tables* tables) {
         alloc_free(memory);
         return UNSUITABLE;
     }
-    fill_order(tables, resizer->channels, resizer->itemsize);
+    fill_order(tables, resizer->itemsize);
     if (resizer->has_cols) fill_tiles(&resizer->cols, tables, resizer->channels);
     if (tables->pairs > 0) fill_down(&resizer->rows, tables);
     memcpy(memory, tables, sizeof *tables);
     resizer->tables = memory;
+    resizer->gathers = find_loaded(resizer) == 0;
     resizer->scratch_bytes = fixed_run_bytes(resizer, BAND) + fixed_avx2_scratch(resizer, &(Scratch){0}, NULL);
     return OK;
 }
@@ -222,10 +232,12 @@ static Status prepare(Resizer* resizer) {
     if (row_bytes(resizer, resizer->cols.n_out) < VECTOR_BYTES) return UNSUITABLE;
     Status status = fixed_portable_prepare(resizer);
     if (status != OK) return status;
-    Tables tables = {.ring_of_fours = uses_ring(resizer) && (!bytes || fours_pay(&resizer->rows))};
+    const int32_t loaded = find_loaded(resizer);
+    Tables tables = {.ring_of_fours = uses_ring(resizer) && (!bytes || fours_pay(&resizer->rows)),
+                     .loaded = loaded == 0 ? channels : loaded};
     if (resizer->has_cols) {
         tables.cols = size_fours(&resizer->cols, best_phase(&resizer->cols, per), per);
-        tables.before = bytes_before(channels) + tables.cols.phase * channels * resizer->itemsize;
+        tables.before = bytes_before(tables.loaded) + tables.cols.phase * tables.loaded * resizer->itemsize;
         tables.outputs = (resizer->cols.n_out + FOUR - 1) / FOUR * FOUR;
     }
     if (tables.ring_of_fours || (resizer->has_rows && !bytes)) {

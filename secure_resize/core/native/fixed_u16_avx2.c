@@ -65,12 +65,12 @@ VECTOR void store_lines(const __m256i columns[4], uint8_t* const lines[LINES], s
 }
 
 VECTOR void pass_along(const Resizer* resizer, const uint8_t* const* rows, const Scratch* scratch,
-                       uint8_t* const lines[LINES], int channels) {
+                       uint8_t* const lines[LINES], int channels, int loaded) {
     const Tables* tables = resizer->tables;
     int32_t have = 0, begin = 0, i = 0; /* pairs in the tile: [begin, have) */
     size_t at = 0;
     for (const Tile* tile = tables->tiles; tile < tables->tiles + tables->tile_count; tile++) {
-        next_tile(resizer, rows, tile, scratch, &begin, &have, channels, 2);
+        next_tile(resizer, rows, tile, scratch, &begin, &have, channels, loaded, 2);
         for (int32_t end = i + tile->outputs; i < end; i += FOUR) {
             __m256i results[FOUR * 4];
             for (int k = 0; k < FOUR; k++)
@@ -82,11 +82,18 @@ VECTOR void pass_along(const Resizer* resizer, const uint8_t* const* rows, const
 
 TARGET_AVX2 static void pass_along_band(const Resizer* resizer, const uint8_t* const* rows, const Scratch* scratch,
                                         uint8_t* const lines[LINES]) {
+    const int32_t loaded = ((const Tables*)resizer->tables)->loaded;
     switch (resizer->channels) {
-        case 1: pass_along(resizer, rows, scratch, lines, 1); break;
-        case 2: pass_along(resizer, rows, scratch, lines, 2); break;
-        case 3: pass_along(resizer, rows, scratch, lines, 3); break;
-        default: pass_along(resizer, rows, scratch, lines, 4); break;
+        case 1: pass_along(resizer, rows, scratch, lines, 1, 1); break;
+        case 2: pass_along(resizer, rows, scratch, lines, 2, 2); break;
+        case 3:
+            switch (loaded) {
+                case 1: pass_along(resizer, rows, scratch, lines, 3, 1); break;
+                case 4: pass_along(resizer, rows, scratch, lines, 3, 4); break;
+                default: pass_along(resizer, rows, scratch, lines, 3, 3); break;
+            }
+            break;
+        default: pass_along(resizer, rows, scratch, lines, 4, 4); break;
     }
 }
 
