@@ -8,6 +8,7 @@ import pytest
 
 import secure_resize as sr
 from secure_resize.attacks.payload import local_trigger
+from secure_resize.core.windows import line_energy, window_sums
 from secure_resize.detect import (
     DETECTORS,
     Detector,
@@ -22,7 +23,7 @@ from secure_resize.detect import (
     plausible_targets,
 )
 from secure_resize.detect.calibration import Calibration, cell_of, interval, shipped
-from secure_resize.detect.fields import box_mean, energy, line_energy, lines, window_sums
+from secure_resize.detect.fields import box_mean, energy, lines
 from secure_resize.detect.phases import UNREAD, phases
 
 pytestmark = pytest.mark.once

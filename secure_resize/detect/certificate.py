@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import math
 
+from ..core import line_energy
+from ..core.windows import window_sums
 from .detectors import Measured, register_detector
-from .fields import line_energy, lines, peak, window_sums
+from .fields import lines, peak
 from .views import View
 
 __all__ = ["SIDE", "hidden_levels"]

@@ -18,8 +18,10 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from .. import core
+from ..core.windows import window_sums
 from ..scaling import resize
-from .fields import energy, inner, line_energy, lines, peak, window_sums
+from .fields import energy, inner, peak
 from .views import View
 
 __all__ = ["Phases", "phases"]
@@ -68,18 +70,9 @@ class Phases:
     def residual(self, place: Place) -> _Residual:
         """At a place that is so many steps further down and to the right."""
         if place not in self._residuals:
-            (y, x), at, skip = place, self.view.shifted, self.channels
-            twice = lines(at(y, x))[1:-1, skip:-skip] * np.int16(2)
-            found = []
-            for before, after in (((y, x - 1), (y, x + 1)), ((y - 1, x), (y + 1, x))):
-                one = twice - lines(at(*before))[1:-1, skip:-skip]
-                one -= lines(at(*after))[1:-1, skip:-skip]
-                found.append(one)
-            across, down = found
-            energies = [line_energy(one, skip) for one in found]
-            nearer = np.repeat(energies[0] < energies[1], skip, axis=1) if skip > 1 else energies[0] < energies[1]
-            least = np.minimum(*energies)
-            self._residuals[place] = _Residual(np.where(nearer, across, down), least, float(least.mean()))
+            (y, x), at = place, self.view.shifted
+            found, power = core.second_difference(at(y, x), at(y, x - 1), at(y, x + 1), at(y - 1, x), at(y + 1, x))
+            self._residuals[place] = _Residual(found, power, float(power.mean()))
         return self._residuals[place]
 
     @cached_property
@@ -118,23 +111,8 @@ class Phases:
 
     def _stands_out(self, one: _Residual, near: FloatArray, side: int, power: bool, part: slice = ALL) -> FloatArray:
         """Of all windows of ``part`` of the rows of a residual, how far it stands out of ``near``."""
-        squares, near = one.energy[part], inner(near[part], side // 2)
-        if power:
-            roots = window_sums(np.sqrt(squares), side, 1)
-            roots *= roots
-            roots *= np.float32(1 / side**3)
-            roots /= near
-            return roots
-        mean = line_energy(window_sums(one.lines[part], side, self.channels), self.channels)
-        mean *= np.float32(1 / side**4)
-        inside: FloatArray = window_sums(squares, side, 1)
-        inside *= np.float32(1 / side**2)
-        inside -= mean
-        np.maximum(inside, 0, out=inside)
-        inside += near
-        mean *= np.float32(side**2)
-        mean /= inside
-        return mean
+        found = None if power else one.lines[part]
+        return core.stand_out(found, one.energy[part], near[part], side, self.channels)
 
     def _by_chance(self, place: Place, side: int, power: bool, part: slice = ALL) -> float:
         """The largest that stands out where nothing is read, of what is read; 1 at least."""
