@@ -13,10 +13,11 @@ import numpy.typing as npt
 from ..core import line_energy
 from ..core.windows import window_sums
 
-__all__ = ["box_mean", "energy", "inner", "lines", "peak"]
+__all__ = ["Box", "around", "box_mean", "energy", "inner", "lines", "peak"]
 
 FloatArray = npt.NDArray[np.float32]
 Lines = npt.NDArray[Any]
+Box = tuple[int, int, int, int]  # top, left, height, width
 
 
 def lines(image: npt.NDArray[Any]) -> Lines:
@@ -46,3 +47,13 @@ def peak(field: FloatArray) -> tuple[float, tuple[int, int]]:
     """The largest value of (h, w), and its place."""
     row, col = divmod(int(np.argmax(field)), field.shape[1])
     return float(field[row, col]), (row, col)
+
+
+def around(windows: npt.NDArray[np.bool_], side: int, margin: int = 0) -> Box:
+    """The smallest box around those windows of ``side`` that are marked by their top left place, ``margin`` further on.
+
+    At least one has to be.
+    """
+    rows, cols = np.flatnonzero(windows.any(axis=1)), np.flatnonzero(windows.any(axis=0))
+    top, left = int(rows[0]), int(cols[0])
+    return top + margin, left + margin, int(rows[-1]) - top + side, int(cols[-1]) - left + side

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from .. import core
 from ..core.windows import window_sums
 from ..scaling import resize
-from .fields import energy, inner, peak
+from .fields import Box, around, energy, inner, peak
 from .views import View
 
 __all__ = ["Phases", "phases"]
@@ -65,6 +65,7 @@ class Phases:
         self.view = view
         self.channels = view.source.shape[2]
         self._residuals: dict[Place, _Residual] = {}
+        self._known: dict[tuple[int, bool], tuple[FloatArray, float]] = {}
         self._near: dict[Place, FloatArray] = {}  # around what is not read, of what is
 
     def residual(self, place: Place) -> _Residual:
@@ -149,15 +150,27 @@ class Phases:
             yield out / self._by_chance(UNREAD[0], side, power, part) ** EXPONENT
         yield out / self._by_chance(UNREAD[0], side, power) ** EXPONENT
 
-    def score(self, side: int, power: bool) -> tuple[float, Place]:
-        """The score of the worst window of ``side``, and its top left output."""
-        everywhere = self._everywhere
-        near = np.maximum(self._around(everywhere, float(everywhere.mean())), self._first)
-        stands_out = self._stands_out(self.read, near, side, power)
-        stands_out *= self._differs(side)
-        out, (row, col) = peak(stands_out)
-        chance = max(self._by_chance(place, side, power) for place in UNREAD)
-        return out / chance**EXPONENT, (row + 1, col + 1)
+    def _scores(self, side: int, power: bool) -> tuple[FloatArray, float]:
+        """How far all windows of ``side`` stand out, and what that is divided by, which is chance."""
+        if (side, power) not in self._known:
+            everywhere = self._everywhere
+            near = np.maximum(self._around(everywhere, float(everywhere.mean())), self._first)
+            stands_out = self._stands_out(self.read, near, side, power)
+            stands_out *= self._differs(side)
+            chance = max(self._by_chance(place, side, power) for place in UNREAD)
+            self._known[side, power] = stands_out, chance**EXPONENT
+        return self._known[side, power]
+
+    def score(self, side: int, power: bool) -> tuple[float, Box]:
+        """The score of the worst window of ``side``, and that window, in outputs."""
+        stands_out, chance = self._scores(side, power)
+        worst, (row, col) = peak(stands_out)
+        return worst / chance, (row + 1, col + 1, side, side)
+
+    def reach(self, side: int, power: bool, score: float) -> Box:
+        """The smallest box of outputs around all windows of ``side`` with at least this score, which one has."""
+        stands_out, chance = self._scores(side, power)
+        return around(stands_out >= min(score * chance, float(stands_out.max())), side, 1)
 
 
 def phases(view: View) -> Phases:
