@@ -51,7 +51,7 @@ def photograph(size: tuple[int, int]) -> np.ndarray:
 def by_reference(call):
     """``call`` with the numpy core."""
     core = sys.modules["secure_resize.core"]
-    names = ("apply_area", "fingerprint", "select_median", "select_random")
+    names = ("apply_area", "fingerprint", "place", "select_median", "select_random")
 
     def run():
         before = {name: getattr(core, name) for name in names}

@@ -71,7 +71,7 @@ def expected(image, rows, cols, bandwidth):
 @pytest.mark.parametrize("core", ["in use", "numpy"])
 def test_reconstruct_is_its_definition(core, monkeypatch):
     if core == "numpy":
-        for name in ("apply_area", "select_median", "select_random", "fingerprint"):
+        for name in ("apply_area", "select_median", "select_random", "fingerprint", "place"):
             monkeypatch.setattr(sr.core, name, getattr(reference, name))
     rng = np.random.default_rng(21)
     seen = {"median": 0, "mean": 0, "unchanged": 0}

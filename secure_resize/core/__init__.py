@@ -24,6 +24,7 @@ __all__ = [
     "cut_off",
     "fingerprint",
     "line_energy",
+    "place",
     "second_difference",
     "select_median",
     "select_random",
@@ -64,6 +65,7 @@ apply_float: Callable[..., npt.NDArray[Any]] = _implementation.apply_float
 cut_off: Callable[..., tuple[float, tuple[npt.NDArray[Any], ...]]] = _implementation.cut_off
 fingerprint: Callable[..., npt.NDArray[Any]] = _implementation.fingerprint
 line_energy: Callable[..., npt.NDArray[Any]] = _implementation.line_energy
+place: Callable[..., None] = _implementation.place
 second_difference: Callable[..., tuple[npt.NDArray[Any], npt.NDArray[Any]]] = _implementation.second_difference
 select_median: Callable[..., None] = _implementation.select_median
 select_random: Callable[..., None] = _implementation.select_random

@@ -30,6 +30,7 @@ __all__ = [
     "cut_off",
     "fingerprint",
     "line_energy",
+    "place",
     "second_difference",
     "select_median",
     "select_random",
@@ -186,6 +187,11 @@ def _apply_taps(image: Array, taps: Taps, axis: int) -> Array:
 
 # Values of windows gathered at a time, so that a network's planes stay in the second-level cache.
 _PLANES = 1 << 20
+
+
+def place(values: Array, out: Array, rows: Array, cols: Array) -> None:
+    """``out[:, rows[:, None], cols] = values``, images (N, H, W, C) of one dtype."""
+    out[:, rows[:, None], cols] = values
 
 
 def select_median(image: Array, out: Array, selection: Selection) -> None:

@@ -198,8 +198,7 @@ def _fill(batch: Array, out: Array, plan: Plan, method: str, key: bytes | None) 
         core.select_random(batch, out, selection, image_keys(batch, key or process_key()))
     if plan.falls_back:
         rows, cols = selection.rows[plan.fallback[0]], selection.cols[plan.fallback[1]]
-        means = _mean(batch, *plan.footprints)
-        out[:, rows[:, None], cols[None, :]] = means
+        core.place(_mean(batch, *plan.footprints), out, rows, cols)
 
 
 def _mean(batch: Array, rows: Taps, cols: Taps) -> Array:

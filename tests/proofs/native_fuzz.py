@@ -55,13 +55,15 @@ def random_image(rng: np.random.Generator, height: int, width: int) -> Array:
     dtype = np.dtype(str(rng.choice(["uint8", "uint8", "uint16", "float32"])))
     channels = int(rng.choice([1, 2, 3, 3, 4, 5, 17]))
     shape = [int(rng.integers(1, 3)), height, width, channels]
-    layout = rng.integers(10)
+    layout = rng.integers(12)
     if layout == 0:
         shape[1] *= 2  # every other row
     elif layout == 1:
         shape[2] += 5  # a crop
     elif layout == 5:
         shape[3] += 1  # a channel that is left out
+    elif layout == 9:
+        shape[2] *= 2  # every other column
     fill = rng.integers(3)
     if fill == 0:
         image = np.full(shape, 255, dtype) if dtype == np.uint8 else np.ones(shape, dtype)
@@ -87,6 +89,10 @@ def random_image(rng: np.random.Generator, height: int, width: int) -> Array:
         return image[..., :-1]
     if layout == 6:
         return image[..., ::-1]
+    if layout == 9:
+        return image[:, :, ::2]
+    if layout == 10:
+        return np.asfortranarray(image)
     if layout == 7:  # planar, seen as pixels
         return np.moveaxis(np.ascontiguousarray(np.moveaxis(image, 3, 1)), 1, 3)
     if layout == 8:  # turned by 90 degrees

@@ -98,20 +98,30 @@ typedef struct {
     Kind kind;
     int32_t channels, itemsize, threads;
     bool rows_first, has_rows, has_cols;
-    size_t row, stride;
+    Format format;
+    int32_t planes;
+    bool backwards;
+    size_t row, stride, plane, first; /* bytes; the first pixel's first channel is not always the first byte */
 } Case;
 
 /* One side: the resizer at `level`, run; bytes of the result, in `out` with GUARD bytes before and after. */
 static void resize(const Case* c, const AxisInput* rows, const AxisInput* cols, Level level, const uint8_t* source,
                    uint8_t* out, size_t bytes) {
     Resizer* resizer = NULL;
-    Status status = resizer_build(&resizer, c->kind, rows, cols, c->rows_first, c->channels, c->itemsize, level);
+    Status status = resizer_build(&resizer, c->kind, rows, cols, c->rows_first, &c->format, level);
     if (status != OK) {
         fprintf(stderr, "no resizer: %d\n", status);
         exit(1);
     }
     memset(out, 0xa5, bytes + 2 * GUARD);
-    if (resizer_run(resizer, source, 0, (ptrdiff_t)c->stride, out + GUARD, 1, c->threads) != OK) exit(1);
+    const Views views = {.source = source + c->first,
+                         .row = (ptrdiff_t)c->stride,
+                         .plane = (ptrdiff_t)c->plane,
+                         .out = out + GUARD,
+                         .images = 1,
+                         .planes = c->planes,
+                         .backwards = c->backwards};
+    if (resizer_run(resizer, &views, c->threads) != OK) exit(1);
     resizer_free(resizer);
 }
 
@@ -123,6 +133,33 @@ static bool untouched(const uint8_t* guard) {
 }
 
 static Table row_table, col_table;
+
+/* How the pixels of a row lie: together, further apart, with their channels backwards, in planes within the row, which
+ * are read as one picture or as many. */
+static void lay_out(Case* c, int32_t width) {
+    size_t item = (size_t)c->itemsize, pixel = item * (size_t)c->channels;
+    uint32_t layout = draw(10);
+    c->format = (Format){c->channels, c->itemsize, (ptrdiff_t)pixel, (ptrdiff_t)item};
+    c->planes = 1;
+    c->backwards = draw(4) == 0;
+    c->row = (size_t)width * pixel;
+    if (layout < 3) {
+        c->format.pixel =
+            (ptrdiff_t)(layout == 0 ? 4 * item > pixel ? 4 * item : pixel + item : pixel + item * draw(8));
+        c->row = (size_t)(width - 1) * (size_t)c->format.pixel + pixel;
+    } else if (layout == 3) {
+        c->first = pixel - item;
+        c->format.channel = -(ptrdiff_t)item;
+    } else if (layout == 4 || layout == 5) {
+        c->format.pixel = (ptrdiff_t)item;
+        c->format.channel = (ptrdiff_t)item * width;
+        if (layout == 5) {
+            c->plane = item * (size_t)width;
+            c->planes = c->channels;
+            c->format.channels = 1;
+        }
+    }
+}
 
 static void make_axis(Table* table, Kind kind, int32_t n_in, int32_t n_out, bool there) {
     if (!there) {
@@ -173,7 +210,7 @@ static int compare_resize(Broken broken, uint64_t* results) {
     make_axis(&row_table, c.kind, height, h_out, c.has_rows);
     make_axis(&col_table, c.kind, width, w_out, c.has_cols);
     size_t item = (size_t)c.itemsize * (size_t)c.channels, bytes = (size_t)h_out * (size_t)w_out * item;
-    c.row = (size_t)width * item;
+    lay_out(&c, width);
     c.stride = c.row + (draw(3) == 0 ? 8 * (size_t)draw(5) : 0);
     if (c.stride % (size_t)c.itemsize != 0) c.stride += (size_t)c.itemsize - c.stride % (size_t)c.itemsize;
     Guarded source = guarded(c.stride * (size_t)(height - 1) + c.row, draw(2) != 0);

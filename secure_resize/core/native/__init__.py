@@ -28,6 +28,7 @@ from ._native import (
     level,
     levels,
     line_energy as fill_line_energy,
+    place as fill_places,
     resizer as make_resizer,
     run,
     runs,
@@ -49,6 +50,7 @@ __all__ = [
     "level",
     "levels",
     "line_energy",
+    "place",
     "runs",
     "second_difference",
     "select_median",
@@ -107,6 +109,13 @@ def select_random(image: Array, out: Array, selection: Selection, keys: Array) -
         return reference.select_random(image, out, selection, keys)
     for source, target, key in zip(_lines(image), out, keys, strict=True):
         fill_random(source, target, selection.rows, selection.cols, *selection.half, key, _level)
+
+
+def place(values: Array, out: Array, rows: Array, cols: Array) -> None:
+    """``out[:, rows[:, None], cols] = values``, images (N, H, W, C) of one dtype."""
+    if not _is_lines(out):
+        return reference.place(values, out, rows, cols)
+    fill_places(values, out, np.ascontiguousarray(rows, np.int32), np.ascontiguousarray(cols, np.int32))
 
 
 def fingerprint(data: Array, key: Array) -> Array:
@@ -189,9 +198,13 @@ def _selectable(image: Array, selection: Selection) -> bool:
 
 def _lines(image: Array) -> Array:
     """The image, contiguous inside a row."""
-    _, _, columns, channels = image.shape
-    inside = (image.strides[3] == 1 or channels == 1) and (image.strides[2] == channels or columns == 1)
-    return image if inside else np.ascontiguousarray(image)
+    return image if _is_lines(image) else np.ascontiguousarray(image)
+
+
+def _is_lines(image: Array) -> bool:
+    (_, _, columns, channels), item = image.shape, image.itemsize
+    _, _, along, across = image.strides
+    return bool((across == item or channels == 1) and (along == item * channels or columns == 1))
 
 
 def _applied(
@@ -203,15 +216,8 @@ def _applied(
     if item > 1 and not image.flags.aligned:
         image = image.copy()
     elif (strides[3] != item and channels > 1) or (strides[2] != item * channels and image.shape[2] > 1):
-        view = view_of(image, exact=kind != "float")
-        if view is not None:
-            return _seen(view, kind, rows, cols, rows_first, num_threads)
-        image = _contiguous(image)
-    _, height, width, channels = image.shape
-    resizer = _resizer(kind, rows or height, cols or width, rows_first, channels, item, _level)
-    out = np.empty((len(image), rows.n_out if rows else height, cols.n_out if cols else width, channels), image.dtype)
-    run(resizer, image, out, num_threads)
-    return out
+        return _seen(view_of(image, kind), kind, rows, cols, rows_first, num_threads)
+    return _run(View(image), kind, rows, cols, rows_first, num_threads)
 
 
 def _seen(view: View, kind: str, rows: Taps | None, cols: Taps | None, rows_first: bool, num_threads: int) -> Array:
@@ -221,22 +227,50 @@ def _seen(view: View, kind: str, rows: Taps | None, cols: Taps | None, rows_firs
         cols = reversed_taps(cols)
     if view.upturned and rows is not None:
         rows = reversed_taps(rows)
-    return _contiguous(view.asked(_applied(kind, view.image, rows, cols, rows_first, num_threads)))
+    result = _run(view, kind, rows, cols, rows_first, num_threads)
+    asked = view.asked(result)
+    return result if asked is result else _contiguous(asked)
+
+
+def _run(view: View, kind: str, rows: Taps | None, cols: Taps | None, rows_first: bool, num_threads: int) -> Array:
+    image = view.image
+    count, height, width, channels = image.shape
+    item = image.itemsize
+    _, _, pixel, channel = image.strides
+    read = 1 if view.planes else channels
+    if width == 1 or view.planes:
+        pixel = read * item
+    if read == 1:
+        channel = item
+    out = np.empty((count, rows.n_out if rows else height, cols.n_out if cols else width, channels), image.dtype)
+    if count == 0:
+        return out
+    resizer = _resizer(kind, rows or height, cols or width, rows_first, read, item, pixel, channel, _level)
+    run(resizer, image, out, num_threads, view.backwards)
+    return out
 
 
 def _contiguous(image: Array) -> Array:
     """A copy; numpy's takes ten times as long for pixels of three bytes."""
     out = np.empty(image.shape, image.dtype)
-    arrange(image, out)
+    arrange(image, out, _level)
     return out
 
 
 # Bounded like the caches of the weights. A resizer for one of the usual sizes takes some 10 kB.
 @lru_cache(maxsize=128)
 def _resizer(
-    kind: str, rows: Taps | int, cols: Taps | int, rows_first: bool, channels: int, itemsize: int, level: str
+    kind: str,
+    rows: Taps | int,
+    cols: Taps | int,
+    rows_first: bool,
+    channels: int,
+    itemsize: int,
+    pixel: int,
+    channel: int,
+    level: str,
 ) -> Resizer:
-    return make_resizer(kind, _axis(rows), _axis(cols), rows_first, channels, itemsize, level)
+    return make_resizer(kind, _axis(rows), _axis(cols), rows_first, channels, itemsize, pixel, channel, level)
 
 
 def _axis(taps: Taps | int) -> Any:

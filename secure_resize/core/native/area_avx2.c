@@ -133,7 +133,8 @@ static Vertical choose_vertical(const Resizer* resizer) {
 static bool is_suitable(const Resizer* resizer, const Tables* tables) {
     int64_t divisor = (int64_t)resizer->rows.unit * resizer->cols.unit;
     if (resizer->channels > 4 || resizer->cols.whole > INT16_MAX) return false;
-    if ((int64_t)resizer->cols.n_in * resizer->channels < COLUMNS) return false;
+    if (columns_of(resizer) < COLUMNS) return false;
+    if (resizer->kept < resizer->channels && (resizer->channels != 4 || resizer->kept != 3)) return false;
     if (divisor >= 1 << 23 || UINT8_MAX * most_inside(&resizer->rows) > INT16_MAX) return false; /* S + D/2 < 2^31 */
     return tables->vertical != UNWEIGHTED || rows_follow(&resizer->rows);
 }
@@ -146,11 +147,11 @@ static size_t take(size_t* total, size_t bytes) {
 
 /* Of a task: bytes, and where the parts begin. */
 static size_t divide_scratch(const Resizer* resizer, const Tables* tables, uint8_t* memory, Scratch* scratch) {
-    size_t total = 0, columns = (size_t)resizer->cols.n_in * (size_t)resizer->channels;
+    size_t total = 0, columns = columns_of(resizer);
     size_t sums = take(&total, 2 * tables->sums_stride * sizeof(uint16_t));
     size_t edge = take(&total, columns + SLACK), second_edge = take(&total, columns + SLACK);
     size_t above = take(&total, (size_t)tables->groups * 16 * sizeof(int32_t));
-    size_t unused = take(&total, (size_t)resizer->cols.n_out * (size_t)resizer->channels);
+    size_t unused = take(&total, (size_t)resizer->cols.n_out * (size_t)resizer->kept);
     if (memory != NULL) {
         *scratch = (Scratch){.sums = (uint16_t*)(void*)(memory + sums),
                              .edge = {memory + edge, memory + second_edge},
@@ -173,8 +174,9 @@ Status area_u8_avx2_prepare(Resizer* resizer) {
     int64_t largest = UINT8_MAX * ((int64_t)resizer->rows.unit / resizer->rows.whole);
     tables.middle_fits = tables.middle * largest <= INT16_MAX;
     tables.group = 16 / (channels == 3 ? 4 : channels);
+    tables.step = tables.group * resizer->kept;
     tables.groups = (resizer->cols.n_out + tables.group - 1) / tables.group;
-    size_t columns = (size_t)resizer->cols.n_in * (size_t)channels, total = 0;
+    size_t columns = columns_of(resizer), total = 0;
     tables.sums_stride = round_up((LEAD + columns + SLACK) * sizeof(uint16_t)) / sizeof(uint16_t);
     size_t outputs = (size_t)tables.groups * (size_t)tables.group;
     size_t header = take(&total, sizeof tables), start = take(&total, outputs * sizeof(int32_t));
@@ -191,6 +193,7 @@ Status area_u8_avx2_prepare(Resizer* resizer) {
     if (tables.vertical == SHARED_PAIRS) fill_shared(&resizer->rows, tables.shared);
     memcpy(memory + header, &tables, sizeof tables);
     resizer->tables = memory;
+    resizer->stores_kept = true;
     resizer->scratch_bytes = divide_scratch(resizer, &tables, NULL, NULL);
     return OK;
 }
@@ -207,13 +210,13 @@ static Straddling straddling_row(const Resizer* resizer, int32_t i, const uint8_
                       .head = begins_inside ? row_weight(rows, i, rows->start[i]) : 0};
     const uint8_t* highest = stride < 0 ? source : source + (rows->n_in - 1) * stride;
     if (row.line + SLACK > highest) {
-        row.line = memcpy(edge, row.line, (size_t)resizer->cols.n_in * (size_t)resizer->channels);
+        row.line = memcpy(edge, row.line, columns_of(resizer));
     }
     return row;
 }
 
 static void clear_around(const Resizer* resizer, const Tables* tables, const Scratch* scratch) {
-    size_t columns = (size_t)resizer->cols.n_in * (size_t)resizer->channels;
+    size_t columns = columns_of(resizer);
     for (int row = 0; row < 2; row++) {
         uint16_t* line = scratch->sums + (size_t)row * tables->sums_stride;
         memset(line, 0, LEAD * sizeof *line);
@@ -224,7 +227,7 @@ static void clear_around(const Resizer* resizer, const Tables* tables, const Scr
 
 DECLARE_RUN(area_u8_avx2) {
     const Tables* tables = resizer->tables;
-    size_t count = (size_t)resizer->cols.n_out * (size_t)resizer->channels;
+    size_t count = (size_t)resizer->cols.n_out * (size_t)resizer->kept;
     Scratch parts = {0};
     divide_scratch(resizer, tables, scratch, &parts);
     clear_around(resizer, tables, &parts);

@@ -55,6 +55,7 @@ typedef struct {
     Vertical vertical;
     Finish finish;
     int32_t channels; /* 1 to 4 */
+    int32_t step;     /* bytes of a group's pixels: 16, or 12 of three channels or the first three of four */
     int32_t middle;   /* quads of whole pixels, after the first quad */
     int32_t edges;    /* the other quads: 0, 1 or 2 */
     int32_t pairs;
@@ -69,6 +70,11 @@ typedef struct {
     int16_t* pair_weights; /* [output][pair][8] */
     size_t sums_stride;    /* words from one row of column sums to the other's */
 } Tables;
+
+/* Elements of a source row: its last pixel may end at the last channel that is kept. */
+static inline size_t columns_of(const Resizer* resizer) {
+    return (size_t)resizer->cols.n_in * (size_t)resizer->channels - (size_t)(resizer->channels - resizer->kept);
+}
 
 /* area_avx2_columns.c: column sums of outputs i and i + 1, or of i alone. */
 void area_avx2_sum_columns(const Resizer* resizer, int32_t i, int32_t outputs, const uint8_t* source, ptrdiff_t stride,

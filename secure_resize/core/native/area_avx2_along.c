@@ -201,44 +201,47 @@ VECTOR __m256i pack_quotients(const __m256i sums[4], const Division* by, bool fa
                                _mm256_packs_epi32(quotients(sums[2], by, fast), quotients(sums[3], by, fast)));
 }
 
-/* A group's pixels: the upper row's in the low lane. Of three channels 12, else 16. */
-VECTOR __m256i divide_group(const Totals* totals, const Division* by, Shape shape) {
+/* A group's pixels: the upper row's in the low lane. `step` bytes: of three channels 12, else 16. */
+VECTOR __m256i divide_group(const Totals* totals, const Division* by, size_t step) {
     const __m256i squeeze =
         _mm256_broadcastsi128_si256(_mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1));
     __m256i bytes = by->fast ? pack_quotients(totals->sums, by, true) : pack_quotients(totals->sums, by, false);
-    return shape.channels == 3 ? _mm256_shuffle_epi8(bytes, squeeze) : bytes;
+    return step == 12 ? _mm256_shuffle_epi8(bytes, squeeze) : bytes;
 }
 
 /* `left` pixels' bytes are wanted; whole stores where they stay inside the row. */
-VECTOR void store_group(uint8_t* const rows[2], size_t at, size_t left, __m256i bytes, Shape shape) {
+VECTOR void store_group(uint8_t* const rows[2], size_t at, size_t left, __m256i bytes, size_t step) {
     if (left >= 16) {
         store128(rows[0] + at, _mm256_castsi256_si128(bytes));
         store128(rows[1] + at, _mm256_extracti128_si256(bytes, 1));
         return;
     }
     uint8_t both[32];
-    size_t count = shape.channels == 3 && left > 12 ? 12 : left;
+    size_t count = left > step ? step : left;
     store256(both, bytes);
     memcpy(rows[0] + at, both, count);
     memcpy(rows[1] + at, both + 16, count);
 }
 
-static ALWAYS_INLINE size_t bytes_of(Shape shape) { return shape.channels == 3 ? 12 : 16; }
+/* Bytes of a group's pixels; compiled in but for four channels, of which three may be stored. */
+static ALWAYS_INLINE size_t bytes_of(const Tables* tables, Shape shape) {
+    return shape.channels == 4 ? (size_t)tables->step : shape.channels == 3 ? 12 : 16;
+}
 
 /* A group is divided while the next one is added up. */
 VECTOR void finish_weighted(const Resizer* resizer, const uint16_t* sums, uint8_t* const rows[2], Shape shape) {
     const Tables* tables = resizer->tables;
     const Division by = division_by(tables->divisor, tables->lacking);
     const Lines lines = {sums, sums + tables->sums_stride};
-    const size_t count = (size_t)resizer->cols.n_out * (size_t)shape.channels;
+    const size_t count = (size_t)resizer->cols.n_out * (size_t)resizer->kept, step = bytes_of(tables, shape);
     uint8_t* const targets[2] = {rows[0], rows[1]};
     Group group = first_group(tables, resizer->cols.whole);
     Totals totals = sum_group(&group, lines, shape);
-    for (size_t at = 0; at < count; at += bytes_of(shape)) {
-        __m256i bytes = divide_group(&totals, &by, shape);
+    for (size_t at = 0; at < count; at += step) {
+        __m256i bytes = divide_group(&totals, &by, step);
         next_group(&group, shape);
-        if (at + bytes_of(shape) < count) totals = sum_group(&group, lines, shape);
-        store_group(targets, at, count - at, bytes, shape);
+        if (at + step < count) totals = sum_group(&group, lines, shape);
+        store_group(targets, at, count - at, bytes, step);
     }
 }
 
@@ -270,19 +273,19 @@ VECTOR void finish_unweighted(const Resizer* resizer, const Scratch* scratch, co
     const RowWeights weights = {_mm256_set1_epi32(resizer->rows.whole),
                                 two_lanes(straddling[0].head, straddling[1].head),
                                 two_lanes(straddling[0].tail, straddling[1].tail)};
-    const size_t count = (size_t)resizer->cols.n_out * (size_t)shape.channels;
+    const size_t count = (size_t)resizer->cols.n_out * (size_t)resizer->kept, step = bytes_of(tables, shape);
     uint8_t* const targets[2] = {rows[0], rows[1]};
     int32_t* above = scratch->above;
     Shape of_bytes = shape;
     of_bytes.bytes = true;
     Group group = first_group(tables, resizer->cols.whole);
-    for (size_t at = 0; at < count; at += bytes_of(shape), above += 16) {
+    for (size_t at = 0; at < count; at += step, above += 16) {
         Totals whole = sum_group(&group, inside, shape), edge = sum_group(&group, below, of_bytes);
         Totals totals = {{weigh_rows(whole.sums[0], edge.sums[0], above, &weights),
                           weigh_rows(whole.sums[1], edge.sums[1], above + 4, &weights),
                           weigh_rows(whole.sums[2], edge.sums[2], above + 8, &weights),
                           weigh_rows(whole.sums[3], edge.sums[3], above + 12, &weights)}};
-        store_group(targets, at, count - at, divide_group(&totals, &by, shape), shape);
+        store_group(targets, at, count - at, divide_group(&totals, &by, step), step);
         next_group(&group, shape);
     }
 }

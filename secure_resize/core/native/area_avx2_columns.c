@@ -239,7 +239,7 @@ void area_avx2_sum_columns(const Resizer* resizer, int32_t i, int32_t outputs, c
                            uint16_t* sums) {
     const Tables* tables = resizer->tables;
     const Axis* rows = &resizer->rows;
-    size_t columns = (size_t)resizer->cols.n_in * (size_t)resizer->channels;
+    size_t columns = columns_of(resizer);
     if (tables->vertical == SHARED_PAIRS && outputs == 2 && !share_sets(stride)) {
         const SharedPairs pairs = shared_pairs(resizer, i, source, stride);
         sum_shared_pairs(&pairs, sums, tables->sums_stride, columns);

@@ -37,20 +37,23 @@ VECTOR void turn(const __m256i row[4], __m256i turned[4]) {
     turned[3] = _mm256_unpackhi_epi64(high, high2);
 }
 
-/* A step: 32 bytes of each row of a band to vectors of eight rows' dwords, [four][channel]. The rows come in the order
- * that makes fours of them in turn. */
-VECTOR uint8_t* make_fours(const uint8_t* const* rows, ptrdiff_t at, __m256i order, uint8_t* to, int channels) {
-    const int vectors = channels == 3 ? 3 : 4;
+/* A step: 32 bytes of each row of a band, in which `loaded` channels lie side by side, to vectors of eight rows' dwords,
+ * [four][channel], of the first `channels` of them. The rows come in the order that makes fours of them in turn. */
+VECTOR uint8_t* make_fours(const uint8_t* const* rows, ptrdiff_t at, __m256i order, uint8_t* to, int channels,
+                           int loaded) {
+    const int vectors = loaded == 3 ? 3 : 4, fours = vectors / loaded;
     __m256i row[FOUR], upper[4], lower[4];
     for (int k = 0; k < FOUR; k++) row[k] = _mm256_shuffle_epi8(load256(rows[ORDER[k]] + at), order);
     turn(row, upper);
     for (int k = 0; k < FOUR; k++) row[k] = _mm256_shuffle_epi8(load256(rows[FOUR + ORDER[k]] + at), order);
     turn(row, lower);
     for (int k = 0; k < vectors; k++) {
-        store256(to + k * VECTOR_BYTES, _mm256_permute2x128_si256(upper[k], lower[k], 0x20));
-        store256(to + (vectors + k) * VECTOR_BYTES, _mm256_permute2x128_si256(upper[k], lower[k], 0x31));
+        if (k % loaded >= channels) continue;
+        uint8_t* vector = to + (k / loaded * channels + k % loaded) * VECTOR_BYTES;
+        store256(vector, _mm256_permute2x128_si256(upper[k], lower[k], 0x20));
+        store256(vector + fours * channels * VECTOR_BYTES, _mm256_permute2x128_si256(upper[k], lower[k], 0x31));
     }
-    return to + 2 * vectors * VECTOR_BYTES;
+    return to + 2 * fours * channels * VECTOR_BYTES;
 }
 
 /* A step's bytes where they are not all in the row: what there is of them, the rest anything. */
@@ -59,25 +62,40 @@ static void copy_edge(const uint8_t* const* rows, ptrdiff_t at, ptrdiff_t bytes,
     for (int k = 0; k < BAND; k++) memcpy(edge + k * VECTOR_BYTES + (from - at), rows[k] + from, (size_t)(to - from));
 }
 
-/* Fours [first, end). */
-VECTOR void fill_tile(const Resizer* resizer, const uint8_t* const* rows, int32_t first, int32_t end, uint8_t* edge,
-                      uint8_t* to, int channels) {
+/* Fours [first, end) of rows, or of one plane of theirs. */
+VECTOR void fill_part(const Resizer* resizer, const uint8_t* const* rows, int32_t first, int32_t end, uint8_t* edge,
+                      uint8_t* to, int channels, int loaded) {
     const Tables* tables = resizer->tables;
     const __m256i order = load256(tables->order);
     const uint8_t* const row[BAND] = {rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], rows[6], rows[7]};
-    const int step = channels == 3 ? 24 : 32;
-    const ptrdiff_t bytes = (ptrdiff_t)resizer->cols.n_in * channels,
-                    stop = (ptrdiff_t)end * FOUR * channels - tables->before;
-    ptrdiff_t at = (ptrdiff_t)first * FOUR * channels - tables->before;
+    const int step = loaded == 3 ? 24 : 32, missing = loaded > channels ? loaded - channels : 0;
+    const ptrdiff_t bytes = (ptrdiff_t)resizer->cols.n_in * loaded - missing,
+                    stop = (ptrdiff_t)end * FOUR * loaded - tables->before;
+    ptrdiff_t at = (ptrdiff_t)first * FOUR * loaded - tables->before;
     while (at < stop) {
         if (at < 0 || at + VECTOR_BYTES > bytes) {
             copy_edge(rows, at, bytes, edge);
             const uint8_t* parts[BAND];
             for (int k = 0; k < BAND; k++) parts[k] = edge + k * VECTOR_BYTES;
-            to = make_fours(parts, 0, order, to, channels);
+            to = make_fours(parts, 0, order, to, channels, loaded);
             at += step;
         }
-        for (; at < stop && at + VECTOR_BYTES <= bytes; at += step) to = make_fours(row, at, order, to, channels);
+        for (; at < stop && at + VECTOR_BYTES <= bytes; at += step) {
+            to = make_fours(row, at, order, to, channels, loaded);
+        }
+    }
+}
+
+VECTOR void fill_tile(const Resizer* resizer, const uint8_t* const* rows, int32_t first, int32_t end, uint8_t* edge,
+                      uint8_t* to, int channels, int loaded) {
+    if (loaded >= channels) {
+        fill_part(resizer, rows, first, end, edge, to, channels, loaded);
+        return;
+    }
+    for (int plane = 0; plane < channels; plane++) {
+        const uint8_t* parts[BAND];
+        for (int k = 0; k < BAND; k++) parts[k] = rows[k] + plane * resizer->channel;
+        fill_part(resizer, parts, first, end, edge, to + plane * VECTOR_BYTES, channels, loaded);
     }
 }
 
@@ -141,7 +159,7 @@ VECTOR void sum_output(const Tables* tables, int32_t i, const Tile* tile, const 
 
 /* The horizontal pass over a band, to a line of fours for its upper and one for its lower four rows. */
 VECTOR void pass_along(const Resizer* resizer, const uint8_t* const* rows, const Scratch* scratch, uint8_t* upper,
-                       uint8_t* lower, int channels) {
+                       uint8_t* lower, int channels, int loaded) {
     const Tables* tables = resizer->tables;
     int32_t have = 0, begin = 0, i = 0; /* fours in the tile: [begin, have) */
     for (const Tile* tile = tables->tiles; tile < tables->tiles + tables->tile_count; tile++) {
@@ -153,7 +171,7 @@ VECTOR void pass_along(const Resizer* resizer, const uint8_t* const* rows, const
         begin = tile->first;
         int32_t from = kept > 0 ? have : begin;
         have = most(from, tile->end);
-        fill_tile(resizer, rows, from, tile->end, scratch->edge, scratch->tile + kept, channels);
+        fill_tile(resizer, rows, from, tile->end, scratch->edge, scratch->tile + kept, channels, loaded);
         for (int32_t end = i + tile->outputs; i < end; i += FOUR) {
             __m256i sums[FOUR * 4];
             for (int k = 0; k < FOUR; k++)
@@ -169,11 +187,18 @@ VECTOR void pass_along(const Resizer* resizer, const uint8_t* const* rows, const
 
 TARGET_AVX2 static void pass_along_band(const Resizer* resizer, const uint8_t* const* rows, const Scratch* scratch,
                                         uint8_t* upper, uint8_t* lower) {
+    int32_t loaded = ((const Tables*)resizer->tables)->loaded;
     switch (resizer->channels) {
-        case 1: pass_along(resizer, rows, scratch, upper, lower, 1); break;
-        case 2: pass_along(resizer, rows, scratch, upper, lower, 2); break;
-        case 3: pass_along(resizer, rows, scratch, upper, lower, 3); break;
-        default: pass_along(resizer, rows, scratch, upper, lower, 4); break;
+        case 1: pass_along(resizer, rows, scratch, upper, lower, 1, 1); break;
+        case 2: pass_along(resizer, rows, scratch, upper, lower, 2, 2); break;
+        case 3:
+            switch (loaded) {
+                case 1: pass_along(resizer, rows, scratch, upper, lower, 3, 1); break;
+                case 4: pass_along(resizer, rows, scratch, upper, lower, 3, 4); break;
+                default: pass_along(resizer, rows, scratch, upper, lower, 3, 3); break;
+            }
+            break;
+        default: pass_along(resizer, rows, scratch, upper, lower, 4, 4); break;
     }
 }
 

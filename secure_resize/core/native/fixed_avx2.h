@@ -41,6 +41,7 @@ typedef struct {
     int32_t tile_count, tile_fours;
     Tile* tiles;
     int8_t order[VECTOR_BYTES]; /* the shuffle that makes fours of a row's bytes */
+    int32_t loaded;             /* channels side by side in a step's bytes: all; of three, also 4, or 1: planes */
     int32_t before;             /* bytes by which the first step begins before the row */
     bool ring_of_fours;         /* else of rows */
     int32_t pairs;              /* of rows that an output row reads at most */

@@ -62,16 +62,25 @@ static bool fill_fours(const Axis* axis, const Fours* fours) {
     return true;
 }
 
+/* How many channels lie side by side where rows are read as they are: the resizer's, or three as the first of four or
+ * each in a plane of its own. 0: they have to be gathered. */
+static int32_t find_loaded(const Resizer* resizer) {
+    if (!resizer->gathers) return resizer->channels;
+    if (resizer->channels != 3 || (resizer->has_rows && !uses_ring(resizer))) return 0;
+    return resizer->pixel == 1 ? 1 : resizer->pixel == 4 && resizer->channel == 1 ? 4 : 0;
+}
+
 /* The shuffle of 16 bytes of a row, or of twice 16, to dwords. Three channels' fours take 12 bytes of each 16, and are
  * loaded from four bytes before the first, so that the second begins with the upper half. */
-static int32_t vectors_per_half(int32_t channels) { return channels == 3 ? 3 : 4; }
-static int32_t step_fours(int32_t channels) { return 2 * vectors_per_half(channels) / channels; }
-static int32_t bytes_before(int32_t channels) { return channels == 3 ? 4 : 0; }
+static int32_t vectors_per_half(int32_t loaded) { return loaded == 3 ? 3 : 4; }
+static int32_t step_fours(int32_t loaded) { return 2 * vectors_per_half(loaded) / loaded; }
+static int32_t bytes_before(int32_t loaded) { return loaded == 3 ? 4 : 0; }
 
-static void fill_order(Tables* tables, int32_t channels) {
+static void fill_order(Tables* tables) {
+    const int32_t loaded = tables->loaded;
     for (int32_t at = 0; at < VECTOR_BYTES; at++) {
-        int32_t four = at % 16 / 4 / channels, channel = at % 16 / 4 % channels;
-        int32_t byte = (four * FOUR + ORDER[at % 4]) * channels + channel + (at < 16 ? bytes_before(channels) : 0);
+        int32_t four = at % 16 / 4 / loaded, channel = at % 16 / 4 % loaded;
+        int32_t byte = (four * FOUR + ORDER[at % 4]) * loaded + channel + (at < 16 ? bytes_before(loaded) : 0);
         tables->order[at] = (int8_t)(byte < 16 ? byte : -1);
     }
 }
@@ -96,7 +105,7 @@ static void fill_down(const Axis* rows, const Tables* tables) {
 
 /* Cut the outputs into tiles, four outputs at least. */
 static void fill_tiles(const Axis* cols, Tables* tables, int32_t channels) {
-    int32_t step = step_fours(channels), room = TILE_BYTES / (VECTOR_BYTES * channels);
+    int32_t step = step_fours(tables->loaded), room = TILE_BYTES / (VECTOR_BYTES * channels);
     for (int32_t i = 0; i < tables->outputs;) {
         Tile* tile = &tables->tiles[tables->tile_count++];
         *tile = (Tile){INT32_MAX, 0, 0};
@@ -165,10 +174,13 @@ Status fixed_u8_avx2_prepare(Resizer* resizer) {
     if ((int64_t)resizer->cols.n_out * channels < VECTOR_BYTES) return UNSUITABLE;
     Status status = fixed_portable_prepare(resizer);
     if (status != OK) return status;
-    Tables tables = {.ring_of_fours = uses_ring(resizer) && fours_pay(&resizer->rows)};
+    int32_t loaded = find_loaded(resizer);
+    bool gathers = loaded == 0;
+    Tables tables = {.ring_of_fours = uses_ring(resizer) && fours_pay(&resizer->rows),
+                     .loaded = gathers ? channels : loaded};
     if (resizer->has_cols) {
         tables.cols = size_fours(&resizer->cols, best_phase(&resizer->cols));
-        tables.before = bytes_before(channels) + tables.cols.phase * channels;
+        tables.before = bytes_before(tables.loaded) + tables.cols.phase * tables.loaded;
         tables.outputs = (resizer->cols.n_out + FOUR - 1) / FOUR * FOUR;
     }
     if (tables.ring_of_fours) tables.rows = size_fours(&resizer->rows, 0); /* bands begin with a row's number */
@@ -181,11 +193,12 @@ Status fixed_u8_avx2_prepare(Resizer* resizer) {
         alloc_free(memory);
         return UNSUITABLE;
     }
-    fill_order(&tables, channels);
+    fill_order(&tables);
     if (resizer->has_cols) fill_tiles(&resizer->cols, &tables, channels);
     if (tables.pairs > 0) fill_down(&resizer->rows, &tables);
     memcpy(memory, &tables, sizeof tables);
     resizer->tables = memory;
+    resizer->gathers = gathers;
     resizer->scratch_bytes = fixed_run_bytes(resizer, BAND) + fixed_avx2_scratch(resizer, &(Scratch){0}, NULL);
     return OK;
 }

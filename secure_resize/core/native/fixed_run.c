@@ -6,7 +6,18 @@ static size_t between_line(const Resizer* resizer) { return round_up(row_bytes(r
 
 size_t fixed_run_bytes(const Resizer* resizer, int32_t band) {
     bool between = resizer->has_rows && resizer->has_cols && resizer->rows_first;
-    return between ? between_line(resizer) * (size_t)band : 0;
+    bool gathered = resizer->gathers && uses_ring(resizer); /* as long as a row between the passes */
+    return between || gathered ? between_line(resizer) * (size_t)band : 0;
+}
+
+/* The band's rows gathered; `rows` told so. Those past the image's last are that one. */
+static void gather_band(const Resizer* resizer, const uint8_t** rows, ptrdiff_t stride, int32_t band, int32_t there,
+                        uint8_t* to) {
+    ptrdiff_t line = (ptrdiff_t)between_line(resizer);
+    const Grid grid = {rows[0],           stride,           resizer->pixel, resizer->channel, there, resizer->cols.n_in,
+                       resizer->channels, resizer->itemsize};
+    arrange(&grid, to, line, resizer->level);
+    for (int32_t k = 0; k < band; k++) rows[k] = to + least(k, there - 1) * line;
 }
 
 /* Rows from `first` on; past the last, the last, for sums that nothing reads or weighs. */
@@ -21,13 +32,17 @@ static void columns_then_rows(const Passes* passes, const Resizer* resizer, cons
     int32_t done = rows->n_in;
     for (int32_t i = first; i < last; i++) done = least(done, rows->start[i]);
     done = done / passes->band * passes->band;
+    uint8_t* own = scratch + fixed_run_bytes(resizer, passes->band);
     for (int32_t i = first; i < last; i++) {
         for (; done < rows->start[i] + rows->count[i]; done += passes->band) {
             const uint8_t* band[MAX_BAND];
             find_band(source, stride, done, rows->n_in - 1, passes->band, band);
-            passes->along_to_ring(resizer, band, done, scratch);
+            if (resizer->gathers) {
+                gather_band(resizer, band, stride, passes->band, least(passes->band, rows->n_in - done), scratch);
+            }
+            passes->along_to_ring(resizer, band, done, own);
         }
-        passes->down_from_ring(resizer, i, out + (size_t)i * row_bytes(resizer, resizer->cols.n_out), scratch);
+        passes->down_from_ring(resizer, i, out + (size_t)i * row_bytes(resizer, resizer->cols.n_out), own);
     }
 }
 

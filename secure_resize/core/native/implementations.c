@@ -15,6 +15,7 @@
 #define VALUE_OF_keystream(function) function
 #define VALUE_OF_draw(function) &function##_rows
 #define VALUE_OF_hash(function) function
+#define VALUE_OF_arrange(function) function
 const Implementation IMPLEMENTATIONS[] = {ALL_IMPLEMENTATIONS(RESIZE_ROW, SELECT_ROW)};
 enum { COUNT = sizeof IMPLEMENTATIONS / sizeof *IMPLEMENTATIONS };
 const int IMPLEMENTATION_COUNT = COUNT;

@@ -1,7 +1,7 @@
 /* The one list of what is implemented. A new level is its files, a row in LEVELS and a row here for each function.
  *
  *   RESIZE(function, level, kind, item size, prepare)   makes output rows of a resize (native.h)
- *   SELECT(function, level, kind, type)                 a step of a selective filter (select.h)
+ *   SELECT(function, level, kind, type)                 a step of a selective filter (select.h), or arrange (native.h)
  *
  * Of those of a kind the first one that the level allows and that suits is taken: better ones stand before. Declarations,
  * the table IMPLEMENTATIONS, the choice and the count of what ran all come from here. */
@@ -52,7 +52,8 @@
     SELECT(keystream_avx2, LEVEL_AVX2, KEYSTREAM, keystream)                      \
     SELECT(draw_avx512, LEVEL_AVX512, DRAW, draw)                                 \
     SELECT(hash_avx512, LEVEL_AVX512, HASH, hash)                                 \
-    SELECT(hash_avx2, LEVEL_AVX2, HASH, hash)
+    SELECT(hash_avx2, LEVEL_AVX2, HASH, hash)                                     \
+    SELECT(arrange_avx2, LEVEL_AVX2, ARRANGE, arrange)
 #else
 #define IMPLEMENTATIONS_X86(RESIZE, SELECT)
 #endif
@@ -81,7 +82,8 @@
     SELECT(median_portable, LEVEL_PORTABLE, MEDIAN, median)                           \
     SELECT(keystream_portable, LEVEL_PORTABLE, KEYSTREAM, keystream)                  \
     SELECT(draw_portable, LEVEL_PORTABLE, DRAW, draw)                                 \
-    SELECT(hash_portable, LEVEL_PORTABLE, HASH, hash)
+    SELECT(hash_portable, LEVEL_PORTABLE, HASH, hash)                                 \
+    SELECT(arrange_portable, LEVEL_PORTABLE, ARRANGE, arrange)
 
 #define ALL_IMPLEMENTATIONS(RESIZE, SELECT) \
     IMPLEMENTATIONS_X86(RESIZE, SELECT)     \

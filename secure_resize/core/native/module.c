@@ -111,8 +111,9 @@ static PyObject* module_resizer(PyObject* module, PyObject* args) {
     const char *kind_name, *wanted_level;
     PyObject *rows, *cols, *result = NULL;
     int rows_first, channels, itemsize, kind = 0;
-    if (!PyArg_ParseTuple(args, "sO!O!piis", &kind_name, &PyTuple_Type, &rows, &PyTuple_Type, &cols, &rows_first,
-                          &channels, &itemsize, &wanted_level)) {
+    Py_ssize_t pixel, channel;
+    if (!PyArg_ParseTuple(args, "sO!O!piinns", &kind_name, &PyTuple_Type, &rows, &PyTuple_Type, &cols, &rows_first,
+                          &channels, &itemsize, &pixel, &channel, &wanted_level)) {
         return NULL;
     }
     while (kind < 3 && strcmp(kind_name, KINDS[kind]) != 0) kind++;
@@ -129,8 +130,9 @@ static PyObject* module_resizer(PyObject* module, PyObject* args) {
         Status status = BAD_TABLE;
         bool whole = kind == FIXED || (row_axis.input.start != NULL && col_axis.input.start != NULL);
         if (whole) {
-            status = resizer_build(&resizer, (Kind)kind, &row_axis.input, &col_axis.input, rows_first != 0, channels,
-                                   itemsize, level);
+            const Format format = {channels, itemsize, pixel, channel};
+            status =
+                resizer_build(&resizer, (Kind)kind, &row_axis.input, &col_axis.input, rows_first != 0, &format, level);
         }
         if (status != OK) {
             raise_status(status);
@@ -149,26 +151,41 @@ static PyObject* module_resizer(PyObject* module, PyObject* args) {
     return result;
 }
 
-/* The source's strides must be: anything from image to image and row to row, contiguous inside a row. */
+/* Of the source's strides those inside a row must be the resizer's. One of one channel may be given planes. */
 static bool check_source(const Resizer* resizer, const Py_buffer* view) {
     if (view->ndim != 4 || view->itemsize != resizer->itemsize) return false;
     const Py_ssize_t *shape = view->shape, *strides = view->strides;
-    Py_ssize_t item = resizer->itemsize, pixel = item * resizer->channels;
-    return shape[1] == resizer->rows.n_in && shape[2] == resizer->cols.n_in && shape[3] == resizer->channels &&
-           (strides[3] == item || shape[3] == 1) && (strides[2] == pixel || shape[2] == 1);
+    bool planes = resizer->channels == 1 && shape[3] >= 1 && shape[3] <= MAX_CHANNELS;
+    return shape[1] == resizer->rows.n_in && shape[2] == resizer->cols.n_in && (planes || shape[3] == resizer->kept) &&
+           (strides[3] == resizer->channel || planes || shape[3] == 1) &&
+           (strides[2] == resizer->pixel || shape[2] == 1);
 }
 
-static bool check_out(const Resizer* resizer, const Py_buffer* view, Py_ssize_t images) {
-    return view->ndim == 4 && view->itemsize == resizer->itemsize && view->shape[0] == images &&
+static bool check_out(const Resizer* resizer, const Py_buffer* view, const Py_buffer* source) {
+    return view->ndim == 4 && view->itemsize == resizer->itemsize && view->shape[0] == source->shape[0] &&
            view->shape[1] == resizer->rows.n_out && view->shape[2] == resizer->cols.n_out &&
-           view->shape[3] == resizer->channels;
+           view->shape[3] == source->shape[3];
+}
+
+static Views views_of(const Resizer* resizer, const Py_buffer* source, const Py_buffer* target, bool backwards) {
+    return (Views){.source = source->buf,
+                   .image = source->strides[0],
+                   .row = source->strides[1],
+                   .plane = source->strides[3],
+                   .out = target->buf,
+                   .images = source->shape[0],
+                   .planes = resizer->channels == 1 ? (int32_t)source->shape[3] : 1,
+                   .backwards = backwards};
 }
 
 static PyObject* module_run(PyObject* module, PyObject* args) {
     State* state = PyModule_GetState(module);
     PyObject *resizer_object, *image, *out;
-    int num_threads;
-    if (!PyArg_ParseTuple(args, "O!OOi", state->resizer_type, &resizer_object, &image, &out, &num_threads)) return NULL;
+    int num_threads, backwards;
+    if (!PyArg_ParseTuple(args, "O!OOip", state->resizer_type, &resizer_object, &image, &out, &num_threads,
+                          &backwards)) {
+        return NULL;
+    }
     if (num_threads < 1) return PyErr_Format(PyExc_ValueError, "num_threads must be at least 1, got %d", num_threads);
     const Resizer* resizer = ((ResizerObject*)resizer_object)->resizer;
     Py_buffer source, target;
@@ -178,15 +195,15 @@ static PyObject* module_run(PyObject* module, PyObject* args) {
         return NULL;
     }
     PyObject* result = NULL;
-    if (!check_source(resizer, &source) || !check_out(resizer, &target, source.shape[0])) {
+    if (!check_source(resizer, &source) || !check_out(resizer, &target, &source)) {
         PyErr_SetString(PyExc_ValueError,
                         "image and out must be (N, H, W, C) of the resizer's sizes and item size, "
-                        "contiguous inside a row (image) or throughout (out)");
+                        "with its strides inside a row (image) or contiguous (out)");
     } else {
         Status status;
+        const Views views = views_of(resizer, &source, &target, backwards != 0);
         Py_BEGIN_ALLOW_THREADS
-        status = resizer_run(resizer, source.buf, source.strides[0], source.strides[1], target.buf, source.shape[0],
-                             num_threads);
+        status = resizer_run(resizer, &views, num_threads);
         Py_END_ALLOW_THREADS
         if (status != OK) {
             raise_status(status);
@@ -325,14 +342,19 @@ static PyObject* module_fingerprint(PyObject* module, PyObject* args) {
     return result;
 }
 
-static void arrange_images(const Py_buffer* image, uint8_t* out) {
+static void arrange_images(const Py_buffer* image, uint8_t* out, Level level) {
     const Py_ssize_t *shape = image->shape, *strides = image->strides;
+    Py_ssize_t line = shape[2] * shape[3] * image->itemsize;
     for (Py_ssize_t n = 0; n < shape[0]; n++) {
-        for (Py_ssize_t y = 0; y < shape[1]; y++) {
-            const uint8_t* row = (const uint8_t*)image->buf + n * strides[0] + y * strides[1];
-            arrange_row(row, strides[2], strides[3], out, shape[2], shape[3], (int)image->itemsize);
-            out += shape[2] * shape[3] * image->itemsize;
-        }
+        const Grid grid = {(const uint8_t*)image->buf + n * strides[0],
+                           strides[1],
+                           strides[2],
+                           strides[3],
+                           shape[1],
+                           shape[2],
+                           shape[3],
+                           (int)image->itemsize};
+        arrange(&grid, out + n * shape[1] * line, line, level);
     }
 }
 
@@ -340,14 +362,17 @@ static PyObject* module_arrange(PyObject* module, PyObject* args) {
     (void)module;
     PyObject *image_object, *out_object, *result = NULL;
     Py_buffer image = {0}, out = {0};
-    if (!PyArg_ParseTuple(args, "OO", &image_object, &out_object)) return NULL;
+    const char* level_wanted;
+    Level level;
+    if (!PyArg_ParseTuple(args, "OOs", &image_object, &out_object, &level_wanted)) return NULL;
+    if (!parse_level(level_wanted, &level)) return NULL;
     if (PyObject_GetBuffer(image_object, &image, PyBUF_STRIDED_RO) == 0 &&
         PyObject_GetBuffer(out_object, &out, PyBUF_ND | PyBUF_WRITABLE) == 0) {
         bool alike = image.ndim == 4 && out.ndim == 4 && image.itemsize == out.itemsize && image.itemsize <= 8;
         for (int axis = 0; alike && axis < 4; axis++) alike = image.shape[axis] == out.shape[axis];
         if (alike) {
             Py_BEGIN_ALLOW_THREADS
-            arrange_images(&image, out.buf);
+            arrange_images(&image, out.buf, level);
             Py_END_ALLOW_THREADS
             result = Py_NewRef(Py_None);
         } else {
@@ -356,6 +381,60 @@ static PyObject* module_arrange(PyObject* module, PyObject* args) {
     }
     if (image.obj != NULL) PyBuffer_Release(&image);
     if (out.obj != NULL) PyBuffer_Release(&out);
+    return result;
+}
+
+/* (values, out, rows, cols): where the indices lie inside `out`, all of them (N, H, W, C) of the same item. */
+static bool check_places(const Py_buffer* values, const Py_buffer* out, const Py_buffer* rows, const Py_buffer* cols) {
+    const Py_ssize_t item = (Py_ssize_t)sizeof(int32_t);
+    if (values->ndim != 4 || out->ndim != 4 || values->itemsize != out->itemsize) return false;
+    if (values->shape[0] != out->shape[0] || values->shape[3] != out->shape[3]) return false;
+    if (rows->len != values->shape[1] * item || cols->len != values->shape[2] * item) return false;
+    if (out->shape[3] > 1 && out->strides[3] != out->itemsize) return false;
+    if (out->shape[2] > 1 && out->strides[2] != out->itemsize * out->shape[3]) return false;
+    for (int axis = 0; axis < 2; axis++) {
+        const int32_t* index = (axis == 0 ? rows : cols)->buf;
+        for (Py_ssize_t i = 0; i < values->shape[axis + 1]; i++) {
+            if (index[i] < 0 || index[i] >= out->shape[axis + 1]) return false;
+        }
+    }
+    return true;
+}
+
+static void place_images(const Py_buffer* values, const Py_buffer* out, const int32_t* rows, const int32_t* cols) {
+    const Py_ssize_t* shape = values->shape;
+    const size_t pixel = (size_t)(shape[3] * values->itemsize);
+    const uint8_t* from = values->buf;
+    for (Py_ssize_t n = 0; n < shape[0]; n++) {
+        for (Py_ssize_t i = 0; i < shape[1]; i++, from += (size_t)shape[2] * pixel) {
+            uint8_t* row = (uint8_t*)out->buf + n * out->strides[0] + rows[i] * out->strides[1];
+            place_row(from, cols, shape[2], row, pixel);
+        }
+    }
+}
+
+static PyObject* module_place(PyObject* module, PyObject* args) {
+    (void)module;
+    PyObject *values_object, *out_object, *result = NULL;
+    Py_buffer values = {0}, out = {0}, rows, cols;
+    if (!PyArg_ParseTuple(args, "OOy*y*", &values_object, &out_object, &rows, &cols)) return NULL;
+    if (PyObject_GetBuffer(values_object, &values, PyBUF_C_CONTIGUOUS) == 0 &&
+        PyObject_GetBuffer(out_object, &out, PyBUF_STRIDES | PyBUF_WRITABLE) == 0) {
+        if (check_places(&values, &out, &rows, &cols)) {
+            Py_BEGIN_ALLOW_THREADS
+            place_images(&values, &out, rows.buf, cols.buf);
+            Py_END_ALLOW_THREADS
+            result = Py_NewRef(Py_None);
+        } else {
+            PyErr_SetString(PyExc_ValueError,
+                            "values and out must be (N, H, W, C) of the same item, out contiguous inside a row, and "
+                            "rows and cols indices inside out, one for each row and column of values");
+        }
+    }
+    if (values.obj != NULL) PyBuffer_Release(&values);
+    if (out.obj != NULL) PyBuffer_Release(&out);
+    PyBuffer_Release(&rows);
+    PyBuffer_Release(&cols);
     return result;
 }
 
@@ -400,9 +479,13 @@ static PyObject* module_fail_allocation(PyObject* module, PyObject* args) {
 
 static PyMethodDef module_methods[] = {
     {"resizer", module_resizer, METH_VARARGS,
-     "resizer(kind, rows, cols, rows_first, channels, itemsize, level) -> Resizer"},
-    {"run", module_run, METH_VARARGS, "run(resizer, image, out, num_threads): resize image (N, H, W, C) into out."},
-    {"arrange", module_arrange, METH_VARARGS, "arrange(image, out): copy image (N, H, W, C), of any strides, to out."},
+     "resizer(kind, rows, cols, rows_first, channels, itemsize, pixel, channel, level) -> Resizer"},
+    {"run", module_run, METH_VARARGS,
+     "run(resizer, image, out, num_threads, backwards): resize image (N, H, W, C) into out, its last channel first if "
+     "backwards."},
+    {"arrange", module_arrange, METH_VARARGS,
+     "arrange(image, out, level): copy image (N, H, W, C), of any strides, to out."},
+    {"place", module_place, METH_VARARGS, "place(values, out, rows, cols): out[:, rows[:, None], cols] = values."},
     {"select_median", module_select_median, METH_VARARGS,
      "select_median(image, out, rows, cols, half_rows, half_cols, level): reference.select_median of one "
      "image."},

@@ -59,7 +59,8 @@ typedef enum {
     MEDIAN,
     KEYSTREAM,
     DRAW,
-    HASH
+    HASH,
+    ARRANGE
 } Kind;
 
 typedef struct Resizer Resizer;
@@ -67,11 +68,12 @@ struct Lanes; /* these: select.h */
 struct Places;
 struct Strip;
 struct Draw;
+struct Grid;
 
-/* One way to run a resize or a step of a selective filter.
+/* One way to run a resize, a step of a selective filter or the putting of pixels in another order.
  * A resize: `prepare` says whether it can (it may add resizer->tables and must set resizer->scratch_bytes); `run` makes
  * output rows [first, last) of one image, whose rows lie `stride` bytes apart.
- * A step: the one function of the union that its kind has. */
+ * The others: the one function of the union that their kind has. */
 typedef struct {
     const char* name;
     Level level;
@@ -87,6 +89,7 @@ typedef struct {
         void (*keystream)(const uint32_t key[8], uint32_t first, uint32_t* words);
         const struct Draw* draw;
         uint64_t (*hash)(const uint8_t* block, const uint8_t* key);
+        void (*arrange)(const struct Grid* grid, uint8_t* out, ptrdiff_t out_row);
     };
 } Implementation;
 
@@ -96,6 +99,10 @@ struct Resizer {
     Axis rows, cols;
     bool has_rows, has_cols, rows_first; /* fixed: an axis may be left alone */
     int32_t channels, itemsize;
+    int32_t kept;             /* area: the result has the first so many channels; a source's last pixel may end there */
+    ptrdiff_t pixel, channel; /* bytes from a source pixel to the next in its row, from a channel to the next */
+    bool gathers;             /* rows are gathered, `channels` together, before they are read */
+    bool stores_kept; /* the implementation stores no other channels, and reads nothing after a row's last one */
     const Implementation* implementation;
     void* tables; /* of the implementation; freed with alloc_free */
     size_t scratch_bytes;
@@ -118,11 +125,46 @@ typedef struct {
     const double* reals;    /* or NULL */
 } AxisInput;
 
+/* How pixels are stored: their channels, the size of one, and how they lie in a source row. */
+typedef struct {
+    int32_t channels, itemsize;
+    ptrdiff_t pixel, channel; /* bytes from one to the next */
+} Format;
+
 Status resizer_build(Resizer** resizer, Kind kind, const AxisInput* rows, const AxisInput* cols, bool rows_first,
-                     int32_t channels, int32_t itemsize, Level level);
+                     const Format* format, Level level);
 void resizer_free(Resizer* resizer);
-Status resizer_run(const Resizer* resizer, const uint8_t* source, ptrdiff_t image_stride, ptrdiff_t row_stride,
-                   uint8_t* out, int64_t images, int num_threads);
+
+/* What is resized to where; rows lie contiguous in `out`. A resizer of one channel may be given more, as planes. */
+typedef struct {
+    const uint8_t* source;
+    ptrdiff_t image, row, plane; /* bytes from one to the next */
+    uint8_t* out;
+    int64_t images;
+    int32_t planes;
+    bool backwards; /* the last channel of the result first */
+} Views;
+
+Status resizer_run(const Resizer* resizer, const Views* views, int num_threads);
+
+/* views.c: output rows [first, last) of an image where they need more than the implementation's run. */
+typedef struct {
+    size_t gathered, made; /* bytes of scratch memory, beside the resizer's */
+} Bands;
+bool views_are_plain(const Resizer* resizer, const Views* views);
+Bands views_bands(const Resizer* resizer, const Views* views, int64_t parts);
+void views_run(const Resizer* resizer, const Views* views, int64_t image, int32_t first, int32_t last,
+               const Bands* bands, uint8_t* scratch);
+
+/* Bytes of an output row. */
+static inline size_t result_bytes(const Resizer* resizer, const Views* views) {
+    return (size_t)resizer->cols.n_out * (size_t)resizer->kept * (size_t)views->planes * (size_t)resizer->itemsize;
+}
+
+/* Output rows of part `part` of `parts`. */
+static inline int32_t part_begin(const Resizer* resizer, int64_t part, int64_t parts) {
+    return (int32_t)(resizer->rows.n_out * part / parts);
+}
 
 /* Allocations, all of them: aligned, zeroed, never of 0 bytes; the count times the size is checked. */
 void* alloc_array(size_t count, size_t size);
@@ -149,9 +191,26 @@ extern long alloc_live;
 /* pool.c: task(context, i, worker) for every i < tasks, on up to `num_threads` threads; worker < num_threads. */
 void pool_run(void (*task)(void* context, int64_t index, int worker), void* context, int64_t tasks, int num_threads);
 
-/* arrange.c: a row of pixels `step` bytes apart, channels `channel` bytes apart, into a contiguous one. */
-void arrange_row(const uint8_t* source, ptrdiff_t step, ptrdiff_t channel, uint8_t* out, int64_t width,
-                 int64_t channels, int itemsize);
+/* arrange.c: pixels in any order, `row`, `pixel` and `channel` bytes from one to the next, into contiguous rows that lie
+ * `out_row` bytes apart. The two may not overlap, but for channels that are reversed in place. */
+typedef struct Grid {
+    const uint8_t* source;
+    ptrdiff_t row, pixel, channel;
+    int64_t rows, width, channels;
+    int itemsize;
+} Grid;
+
+typedef void Arrange(const Grid* grid, uint8_t* out, ptrdiff_t out_row);
+void arrange(const Grid* grid, uint8_t* out, ptrdiff_t out_row, Level level);
+#ifdef HAVE_X86
+Arrange arrange_avx2;
+#endif
+Arrange arrange_portable;
+bool grid_in_place(const Grid* grid, const uint8_t* out);
+void reverse_channels(uint8_t* rows, int64_t pixels, int64_t channels, int itemsize, Level level);
+
+/* Pixels of `pixel` bytes to their columns of a row. */
+void place_row(const uint8_t* values, const int32_t* cols, int64_t count, uint8_t* row, size_t pixel);
 
 #define ALWAYS_INLINE inline __attribute__((always_inline))
 

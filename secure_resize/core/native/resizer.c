@@ -137,23 +137,37 @@ static Status choose(Resizer* resizer) {
     return BAD_TABLE;
 }
 
+/* Of area, all of up to four channels are resized where some are wanted: that takes no longer than gathering those. */
+static void set_format(Resizer* resizer, const Format* format) {
+    ptrdiff_t item = format->itemsize, whole = format->pixel / item, size = format->channels * item;
+    bool together = format->channels == 1 || format->channel == item;
+    resizer->itemsize = format->itemsize;
+    resizer->channels = resizer->kept = format->channels;
+    resizer->pixel = format->pixel;
+    resizer->channel = format->channel;
+    resizer->gathers = !together || format->pixel != size;
+    if (resizer->kind == AREA && together && format->pixel % item == 0 && whole > format->channels && whole <= 4) {
+        resizer->channels = (int32_t)whole;
+        resizer->gathers = false;
+    }
+}
+
 Status resizer_build(Resizer** result, Kind kind, const AxisInput* rows, const AxisInput* cols, bool rows_first,
-                     int32_t channels, int32_t itemsize, Level level) {
-    if (channels < 1 || channels > MAX_CHANNELS) return BAD_TABLE;
+                     const Format* format, Level level) {
+    if (format->channels < 1 || format->channels > MAX_CHANNELS) return BAD_TABLE;
     Resizer* resizer = alloc_array(1, sizeof *resizer);
     if (resizer == NULL) return NO_MEMORY;
     resizer->kind = kind;
     resizer->level = level;
-    resizer->channels = channels;
-    resizer->itemsize = itemsize;
+    set_format(resizer, format);
     resizer->rows_first = rows_first;
     resizer->has_rows = rows->start != NULL;
     resizer->has_cols = cols->start != NULL;
     resizer->rows.n_in = resizer->rows.n_out = rows->n_in;
     resizer->cols.n_in = resizer->cols.n_out = cols->n_in;
     Status status = OK;
-    if (resizer->has_rows) status = build_axis(&resizer->rows, rows, kind, itemsize);
-    if (status == OK && resizer->has_cols) status = build_axis(&resizer->cols, cols, kind, itemsize);
+    if (resizer->has_rows) status = build_axis(&resizer->rows, rows, kind, format->itemsize);
+    if (status == OK && resizer->has_cols) status = build_axis(&resizer->cols, cols, kind, format->itemsize);
     if (status == OK) status = choose(resizer);
     if (status != OK) {
         resizer_free(resizer);
@@ -181,45 +195,56 @@ void resizer_free(Resizer* resizer) {
 
 typedef struct {
     const Resizer* resizer;
-    const uint8_t* source;
-    ptrdiff_t image_stride, row_stride;
-    uint8_t* out;
+    const Views* views;
     uint8_t* scratch;
     size_t scratch_step; /* bytes of scratch per worker */
     int64_t parts;       /* an image's rows are split in so many tasks */
+    bool plain;
+    Bands bands; /* unless plain */
 } Split;
 
 static void run_part(void* context, int64_t index, int worker) {
     const Split* split = context;
     const Resizer* resizer = split->resizer;
+    const Views* views = split->views;
     int64_t image = index / split->parts, part = index % split->parts;
-    int32_t rows = resizer->rows.n_out;
-    size_t out_row = (size_t)resizer->cols.n_out * (size_t)resizer->channels * (size_t)resizer->itemsize;
-    int32_t first = (int32_t)(rows * part / split->parts), last = (int32_t)(rows * (part + 1) / split->parts);
-    uint8_t* out = split->out + (size_t)image * (size_t)rows * out_row;
-    resizer->implementation->run(resizer, split->source + image * split->image_stride, split->row_stride, out, first,
-                                 last, split->scratch + (size_t)worker * split->scratch_step);
+    int32_t first = part_begin(resizer, part, split->parts), last = part_begin(resizer, part + 1, split->parts);
+    uint8_t* scratch = split->scratch + (size_t)worker * split->scratch_step;
+    if (!split->plain) {
+        views_run(resizer, views, image, first, last, &split->bands, scratch);
+        return;
+    }
+    size_t out_row = result_bytes(resizer, views);
+    uint8_t* out = views->out + (size_t)image * (size_t)resizer->rows.n_out * out_row;
+    resizer->implementation->run(resizer, views->source + image * views->image, views->row, out, first, last, scratch);
+    if (views->backwards) {
+        reverse_channels(out + (size_t)first * out_row, (int64_t)(last - first) * resizer->cols.n_out, resizer->kept,
+                         resizer->itemsize, resizer->level);
+    }
 }
 
 /* Source bytes below which a second thread costs more than it brings: waking it takes as long as reading so much. */
 #define BYTES_PER_THREAD (1 << 17)
 
-Status resizer_run(const Resizer* resizer, const uint8_t* source, ptrdiff_t image_stride, ptrdiff_t row_stride,
-                   uint8_t* out, int64_t images, int num_threads) {
+Status resizer_run(const Resizer* resizer, const Views* views, int num_threads) {
+    int64_t rows = resizer->rows.n_out, images = views->images;
     implementation_ran(resizer->implementation);
     if (images == 0) return OK;
-    int64_t rows = resizer->rows.n_out;
     double bytes = (double)images * resizer->rows.n_in * resizer->cols.n_in * resizer->channels * resizer->itemsize;
+    bytes *= views->planes;
     if (bytes < (double)BYTES_PER_THREAD * num_threads) num_threads = (int)(bytes / BYTES_PER_THREAD) + 1;
     /* A few tasks a thread even out their speeds; each repeats the rows that it shares with its neighbour. */
     int64_t parts = num_threads == 1 ? 1 : (4 * (int64_t)num_threads + images - 1) / images;
     if (parts > rows) parts = rows;
     if (num_threads > parts * images) num_threads = (int)(parts * images);
+    bool plain = views_are_plain(resizer, views);
     size_t step = round_up(resizer->scratch_bytes) + ALIGNMENT, total;
+    Bands bands = plain ? (Bands){0, 0} : views_bands(resizer, views, parts);
+    step += bands.gathered + bands.made;
     if (!size_product(step, (size_t)num_threads, &total)) return NO_MEMORY;
     uint8_t* scratch = alloc_scratch(total);
     if (scratch == NULL) return NO_MEMORY;
-    Split split = {resizer, source, image_stride, row_stride, out, scratch, step, parts};
+    Split split = {resizer, views, scratch, step, parts, plain, bands};
     pool_run(run_part, &split, parts * images, num_threads);
     alloc_free(scratch);
     return OK;

@@ -133,6 +133,7 @@ typedef struct Draw {
 #define STEP_OF_keystream(function) Keystream function;
 #define STEP_OF_draw(function) extern const Draw function##_rows;
 #define STEP_OF_hash(function) Hash function;
+#define STEP_OF_arrange(function) Arrange function;
 #define DECLARE_NO_RUN(function, level, kind, itemsize, prepare)
 ALL_IMPLEMENTATIONS(DECLARE_NO_RUN, DECLARE_STEP)
 
