@@ -1,4 +1,4 @@
-/* Pillow's two passes with 22-bit taps in plain C, for uint8 and uint16.
+/* Pillow's two passes with 22-bit taps in plain C, for uint8 and uint16; what the vector implementations leave to it.
  *
  * Each pass makes (sum of weight * pixel + 2^21) >> 22, clipped to the dtype. For uint8 the sums fit int32: a resizer is
  * refused unless 255 * (the sum of the absolute weights) + 2^21 stays below 2^31 for every output (Pillow's kernels
@@ -169,6 +169,5 @@ PASSES(fixed_u16_portable, , 2)
 #ifdef HAVE_X86
 /* The same C, vectorised by the compiler for the wider registers. */
 PASSES(fixed_u8_avx2_auto, TARGET_AVX2, 1)
-PASSES(fixed_u16_avx2, TARGET_AVX2, 2)
-PASSES(fixed_u16_avx512, TARGET_AVX512, 2)
+PASSES(fixed_u16_avx2_auto, TARGET_AVX2, 2)
 #endif

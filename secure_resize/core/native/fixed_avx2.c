@@ -15,93 +15,10 @@
  * All sums are put together modulo 2^32; the whole sum fits int32 (fixed.c), so that is exact. Rounding, shifting and
  * clipping follow Pillow.
  */
-#include "fixed_avx2.h"
+#include "fixed_avx2_tile.h"
 
 #ifdef HAVE_X86
-#include <immintrin.h>
 #include <limits.h>
-#include <string.h>
-
-#define VECTOR TARGET_AVX2 static ALWAYS_INLINE
-
-VECTOR __m256i load256(const void* p) { return _mm256_loadu_si256((const __m256i*)p); }
-VECTOR void store256(void* p, __m256i x) { _mm256_storeu_si256((__m256i*)p, x); }
-
-/* Four vectors of four dwords in each half, turned: vector d gets dword d of each. */
-VECTOR void turn(const __m256i row[4], __m256i turned[4]) {
-    __m256i low = _mm256_unpacklo_epi32(row[0], row[1]), low2 = _mm256_unpacklo_epi32(row[2], row[3]);
-    __m256i high = _mm256_unpackhi_epi32(row[0], row[1]), high2 = _mm256_unpackhi_epi32(row[2], row[3]);
-    turned[0] = _mm256_unpacklo_epi64(low, low2);
-    turned[1] = _mm256_unpackhi_epi64(low, low2);
-    turned[2] = _mm256_unpacklo_epi64(high, high2);
-    turned[3] = _mm256_unpackhi_epi64(high, high2);
-}
-
-/* A step: 32 bytes of each row of a band, in which `loaded` channels lie side by side, to vectors of eight rows' dwords,
- * [four][channel], of the first `channels` of them. The rows come in the order that makes fours of them in turn. */
-VECTOR uint8_t* make_fours(const uint8_t* const* rows, ptrdiff_t at, __m256i order, uint8_t* to, int channels,
-                           int loaded) {
-    const int vectors = loaded == 3 ? 3 : 4, fours = vectors / loaded;
-    __m256i row[FOUR], upper[4], lower[4];
-    for (int k = 0; k < FOUR; k++) row[k] = _mm256_shuffle_epi8(load256(rows[ORDER[k]] + at), order);
-    turn(row, upper);
-    for (int k = 0; k < FOUR; k++) row[k] = _mm256_shuffle_epi8(load256(rows[FOUR + ORDER[k]] + at), order);
-    turn(row, lower);
-    for (int k = 0; k < vectors; k++) {
-        if (k % loaded >= channels) continue;
-        uint8_t* vector = to + (k / loaded * channels + k % loaded) * VECTOR_BYTES;
-        store256(vector, _mm256_permute2x128_si256(upper[k], lower[k], 0x20));
-        store256(vector + fours * channels * VECTOR_BYTES, _mm256_permute2x128_si256(upper[k], lower[k], 0x31));
-    }
-    return to + 2 * fours * channels * VECTOR_BYTES;
-}
-
-/* A step's bytes where they are not all in the row: what there is of them, the rest anything. */
-static void copy_edge(const uint8_t* const* rows, ptrdiff_t at, ptrdiff_t bytes, uint8_t* edge) {
-    ptrdiff_t from = at < 0 ? 0 : at, to = at + VECTOR_BYTES < bytes ? at + VECTOR_BYTES : bytes;
-    for (int k = 0; k < BAND; k++) memcpy(edge + k * VECTOR_BYTES + (from - at), rows[k] + from, (size_t)(to - from));
-}
-
-/* Fours [first, end) of rows, or of one plane of theirs. */
-VECTOR void fill_part(const Resizer* resizer, const uint8_t* const* rows, int32_t first, int32_t end, uint8_t* edge,
-                      uint8_t* to, int channels, int loaded) {
-    const Tables* tables = resizer->tables;
-    const __m256i order = load256(tables->order);
-    const uint8_t* const row[BAND] = {rows[0], rows[1], rows[2], rows[3], rows[4], rows[5], rows[6], rows[7]};
-    const int step = loaded == 3 ? 24 : 32, missing = loaded > channels ? loaded - channels : 0;
-    const ptrdiff_t bytes = (ptrdiff_t)resizer->cols.n_in * loaded - missing,
-                    stop = (ptrdiff_t)end * FOUR * loaded - tables->before;
-    ptrdiff_t at = (ptrdiff_t)first * FOUR * loaded - tables->before;
-    while (at < stop) {
-        if (at < 0 || at + VECTOR_BYTES > bytes) {
-            copy_edge(rows, at, bytes, edge);
-            const uint8_t* parts[BAND];
-            for (int k = 0; k < BAND; k++) parts[k] = edge + k * VECTOR_BYTES;
-            to = make_fours(parts, 0, order, to, channels, loaded);
-            at += step;
-        }
-        for (; at < stop && at + VECTOR_BYTES <= bytes; at += step) {
-            to = make_fours(row, at, order, to, channels, loaded);
-        }
-    }
-}
-
-VECTOR void fill_tile(const Resizer* resizer, const uint8_t* const* rows, int32_t first, int32_t end, uint8_t* edge,
-                      uint8_t* to, int channels, int loaded) {
-    if (loaded >= channels) {
-        fill_part(resizer, rows, first, end, edge, to, channels, loaded);
-        return;
-    }
-    for (int plane = 0; plane < channels; plane++) {
-        const uint8_t* parts[BAND];
-        for (int k = 0; k < BAND; k++) parts[k] = rows[k] + plane * resizer->channel;
-        fill_part(resizer, parts, first, end, edge, to + plane * VECTOR_BYTES, channels, loaded);
-    }
-}
-
-/* sum += x, where sum is: compilers let the sums wander from register to register, and out of them. */
-VECTOR void add_dwords(__m256i* sum, __m256i x) { __asm__("vpaddd %1, %0, %0" : "+x"(*sum) : "x"(x)); }
-VECTOR void add_words(__m256i* sum, __m256i x) { __asm__("vpaddw %1, %0, %0" : "+x"(*sum) : "x"(x)); }
 
 /* Four taps of eight dwords. */
 VECTOR void add_four(__m256i* high, __m256i* low, __m256i fours, const __m256i weights[3]) {
@@ -163,15 +80,7 @@ VECTOR void pass_along(const Resizer* resizer, const uint8_t* const* rows, const
     const Tables* tables = resizer->tables;
     int32_t have = 0, begin = 0, i = 0; /* fours in the tile: [begin, have) */
     for (const Tile* tile = tables->tiles; tile < tables->tiles + tables->tile_count; tile++) {
-        size_t kept = 0, size = (size_t)channels * VECTOR_BYTES;
-        if (tile->first >= begin && tile->first < have) {
-            kept = (size_t)(have - tile->first) * size;
-            memmove(scratch->tile, scratch->tile + (size_t)(tile->first - begin) * size, kept);
-        }
-        begin = tile->first;
-        int32_t from = kept > 0 ? have : begin;
-        have = most(from, tile->end);
-        fill_tile(resizer, rows, from, tile->end, scratch->edge, scratch->tile + kept, channels, loaded);
+        next_tile(resizer, rows, tile, scratch, &begin, &have, channels, loaded, 1);
         for (int32_t end = i + tile->outputs; i < end; i += FOUR) {
             __m256i sums[FOUR * 4];
             for (int k = 0; k < FOUR; k++)
@@ -224,9 +133,9 @@ TARGET_AVX2 static void store_rows(const uint8_t* line, uint8_t* const* rows, in
 static void pass_along_rows(const Resizer* resizer, const uint8_t* const* rows, const Scratch* scratch,
                             uint8_t* const* out, int32_t count) {
     size_t columns = (size_t)resizer->cols.n_out * (size_t)resizer->channels;
-    pass_along_band(resizer, rows, scratch, scratch->upper, scratch->lower);
-    store_rows(scratch->upper, out, least(count, FOUR), columns);
-    if (count > FOUR) store_rows(scratch->lower, out + FOUR, count - FOUR, columns);
+    pass_along_band(resizer, rows, scratch, scratch->lines[0], scratch->lines[1]);
+    store_rows(scratch->lines[0], out, least(count, FOUR), columns);
+    if (count > FOUR) store_rows(scratch->lines[1], out + FOUR, count - FOUR, columns);
 }
 
 /* The vertical pass of output row i, from the ring of lines of fours. */

@@ -9,30 +9,33 @@
 enum { ROUNDING = 1 << (PRECISION_BITS - 1) };
 enum { TILE_BYTES = 9216 }; /* a part of the first-level cache */
 
-static int32_t first_four(const Axis* axis, int32_t i, int32_t phase) { return (axis->start[i] + phase) / FOUR; }
-
-static int32_t count_fours(const Axis* axis, int32_t i, int32_t phase) {
-    return (axis->start[i] + axis->count[i] - 1 + phase) / FOUR - first_four(axis, i, phase) + 1;
+/* `per`: pixels of a four, that is four of uint8 and two of uint16. */
+static int32_t first_four(const Axis* axis, int32_t i, int32_t phase, int32_t per) {
+    return (axis->start[i] + phase) / per;
 }
 
-static int64_t sum_fours(const Axis* axis, int32_t phase) {
+static int32_t count_fours(const Axis* axis, int32_t i, int32_t phase, int32_t per) {
+    return (axis->start[i] + axis->count[i] - 1 + phase) / per - first_four(axis, i, phase, per) + 1;
+}
+
+static int64_t sum_fours(const Axis* axis, int32_t phase, int32_t per) {
     int64_t sum = 0;
-    for (int32_t i = 0; i < axis->n_out; i++) sum += count_fours(axis, i, phase);
+    for (int32_t i = 0; i < axis->n_out; i++) sum += count_fours(axis, i, phase, per);
     return sum;
 }
 
 /* At whole ratios it matters where fours begin: halving, bilinear's four taps lie in one and a half or in two. */
-static int32_t best_phase(const Axis* axis) {
+static int32_t best_phase(const Axis* axis, int32_t per) {
     int32_t best = 0;
-    for (int32_t phase = 1; phase < FOUR; phase++) {
-        if (sum_fours(axis, phase) < sum_fours(axis, best)) best = phase;
+    for (int32_t phase = 1; phase < per; phase++) {
+        if (sum_fours(axis, phase, per) < sum_fours(axis, best, per)) best = phase;
     }
     return best;
 }
 
-static Fours size_fours(const Axis* axis, int32_t phase) {
+static Fours size_fours(const Axis* axis, int32_t phase, int32_t per) {
     Fours fours = {.phase = phase};
-    for (int32_t i = 0; i < axis->n_out; i++) fours.most = most(fours.most, count_fours(axis, i, phase));
+    for (int32_t i = 0; i < axis->n_out; i++) fours.most = most(fours.most, count_fours(axis, i, phase, per));
     return fours;
 }
 
@@ -40,7 +43,7 @@ static Fours size_fours(const Axis* axis, int32_t phase) {
 static bool fours_pay(const Axis* rows) {
     int64_t pairs = 0;
     for (int32_t i = 0; i < rows->n_out; i++) pairs += (rows->count[i] + 1) / 2;
-    return 5 * sum_fours(rows, 0) <= 4 * pairs;
+    return 5 * sum_fours(rows, 0, FOUR) <= 4 * pairs;
 }
 
 static bool fill_fours(const Axis* axis, const Fours* fours) {
@@ -48,8 +51,8 @@ static bool fill_fours(const Axis* axis, const Fours* fours) {
         const int32_t* weights = axis->weights + (size_t)i * (size_t)axis->width;
         Split split;
         if (!find_split(weights, axis->count[i], &split)) return false;
-        fours->reach[i] = (Reach){first_four(axis, i, fours->phase), count_fours(axis, i, fours->phase), split.scale,
-                                  ROUNDING / split.scale, ROUNDING % split.scale};
+        fours->reach[i] = (Reach){first_four(axis, i, fours->phase, FOUR), count_fours(axis, i, fours->phase, FOUR),
+                                  split.scale, ROUNDING / split.scale, ROUNDING % split.scale};
         Taps* taps = fours->taps + (size_t)i * (size_t)fours->most;
         for (int32_t k = 0; k < axis->count[i]; k++) {
             int32_t place = (axis->start[i] + fours->phase) % FOUR + k, low = next_low(&split, k % 2, weights[k]);
@@ -62,12 +65,42 @@ static bool fill_fours(const Axis* axis, const Fours* fours) {
     return true;
 }
 
+/* uint16: tap = 256 * high + low with |low| <= 128. A pixel p is the signed word p - 2^15, so that, with S the sum of the
+ * taps,
+ *     sum of tap * p + 2^21 = 256 * (sum of high * word + 2^13 + 2^7 (S - 2^22)) + sum of low * word + 2^15 * 2^22,
+ * which divided by 2^22 and rounded down is (high part + (low part >> 8) >> 14) + 2^15: all in 32 bits, if these sums
+ * fit whatever the pixels are. Up to 511 taps the parts low do. */
+static bool fill_pairs(const Axis* axis, const Fours* fours) {
+    for (int32_t i = 0; i < axis->n_out; i++) {
+        const int32_t* weights = axis->weights + (size_t)i * (size_t)axis->width;
+        Taps* taps = fours->taps + (size_t)i * (size_t)fours->most;
+        int64_t sum = 0, sum_high = 0, sum_low = 0;
+        for (int32_t k = 0; k < axis->count[i]; k++) {
+            int32_t low = (int32_t)(((uint32_t)weights[k] + 128) & 255) - 128, high = (weights[k] - low) / 256;
+            int32_t place = (axis->start[i] + fours->phase) % 2 + k, shift = place % 2 * 16;
+            if (abs(high) > INT16_MAX) return false;
+            sum += weights[k];
+            sum_high += abs(high);
+            sum_low += abs(low);
+            taps[place / 2].high[0] |= (int32_t)((uint32_t)(uint16_t)high << shift);
+            taps[place / 2].high[1] |= (int32_t)((uint32_t)(uint16_t)low << shift);
+        }
+        int64_t half = ROUNDING / 256 + (sum - (1 << PRECISION_BITS)) * 128;
+        int64_t high_reach = (sum_high << 15) + (half < 0 ? -half : half), low_reach = sum_low << 15;
+        if (low_reach > INT32_MAX || high_reach + low_reach / 256 + 1 > INT32_MAX) return false;
+        fours->reach[i] =
+            (Reach){first_four(axis, i, fours->phase, 2), count_fours(axis, i, fours->phase, 2), 256, (int32_t)half, 0};
+    }
+    return true;
+}
+
 /* How many channels lie side by side where rows are read as they are: the resizer's, or three as the first of four or
  * each in a plane of its own. 0: they have to be gathered. */
 static int32_t find_loaded(const Resizer* resizer) {
     if (!resizer->gathers) return resizer->channels;
     if (resizer->channels != 3 || (resizer->has_rows && !uses_ring(resizer))) return 0;
-    return resizer->pixel == 1 ? 1 : resizer->pixel == 4 && resizer->channel == 1 ? 4 : 0;
+    const ptrdiff_t item = resizer->itemsize;
+    return resizer->pixel == item ? 1 : resizer->pixel == 4 * item && resizer->channel == item ? 4 : 0;
 }
 
 /* The shuffle of 16 bytes of a row, or of twice 16, to dwords. Three channels' fours take 12 bytes of each 16, and are
@@ -76,11 +109,12 @@ static int32_t vectors_per_half(int32_t loaded) { return loaded == 3 ? 3 : 4; }
 static int32_t step_fours(int32_t loaded) { return 2 * vectors_per_half(loaded) / loaded; }
 static int32_t bytes_before(int32_t loaded) { return loaded == 3 ? 4 : 0; }
 
-static void fill_order(Tables* tables) {
-    const int32_t loaded = tables->loaded;
+static void fill_order(Tables* tables, int32_t itemsize) {
+    const int32_t loaded = tables->loaded, per = 4 / itemsize;
     for (int32_t at = 0; at < VECTOR_BYTES; at++) {
         int32_t four = at % 16 / 4 / loaded, channel = at % 16 / 4 % loaded;
-        int32_t byte = (four * FOUR + ORDER[at % 4]) * loaded + channel + (at < 16 ? bytes_before(loaded) : 0);
+        int32_t pixel = four * per + (itemsize == 1 ? ORDER[at % 4] : at % 4 / 2);
+        int32_t byte = (pixel * loaded + channel) * itemsize + at % itemsize + (at < 16 ? bytes_before(loaded) : 0);
         tables->order[at] = (int8_t)(byte < 16 ? byte : -1);
     }
 }
@@ -133,7 +167,7 @@ static size_t place_tables(const Resizer* resizer, Tables* tables, uint8_t* base
     tables->cols.reach = take(base, &total, outputs * sizeof(Reach));
     tables->cols.taps = take(base, &total, outputs * (size_t)tables->cols.most * sizeof(Taps));
     tables->tiles = take(base, &total, outputs / FOUR * sizeof(Tile));
-    if (tables->ring_of_fours) {
+    if (tables->rows.most > 0) {
         tables->rows.reach = take(base, &total, rows * sizeof(Reach));
         tables->rows.taps = take(base, &total, rows * (size_t)tables->rows.most * sizeof(Taps));
     }
@@ -148,7 +182,8 @@ static size_t fours_line(const Tables* tables, const Resizer* resizer) {
 /* The ring holds what an output may read of `width` rows anywhere, and the band that is being made. */
 int32_t fixed_avx2_ring_lines(const Resizer* resizer) {
     const Tables* tables = resizer->tables;
-    return tables->ring_of_fours ? resizer->rows.width / FOUR + 4 : resizer->rows.width + 2 * BAND;
+    const int32_t per = per_dword(resizer);
+    return tables->ring_of_fours ? resizer->rows.width / per + 2 + BAND / per : resizer->rows.width + 2 * BAND;
 }
 
 size_t fixed_avx2_ring_line(const Resizer* resizer) {
@@ -162,44 +197,57 @@ size_t fixed_avx2_scratch(const Resizer* resizer, Scratch* scratch, uint8_t* bas
     size_t lines = uses_ring(resizer) ? (size_t)fixed_avx2_ring_lines(resizer) : 0;
     scratch->tile = take(base, &total, tile);
     scratch->edge = take(base, &total, BAND * VECTOR_BYTES);
-    scratch->upper = take(base, &total, fours_line(tables, resizer));
-    scratch->lower = take(base, &total, fours_line(tables, resizer));
+    for (int32_t k = 0; k < BAND / per_dword(resizer); k++)
+        scratch->lines[k] = take(base, &total, fours_line(tables, resizer));
     scratch->ring = take(base, &total, fixed_avx2_ring_line(resizer) * lines);
     return total;
 }
 
-Status fixed_u8_avx2_prepare(Resizer* resizer) {
-    int32_t channels = resizer->channels;
-    if (channels > 4 || (int64_t)resizer->cols.n_in * channels < VECTOR_BYTES) return UNSUITABLE;
-    if ((int64_t)resizer->cols.n_out * channels < VECTOR_BYTES) return UNSUITABLE;
-    Status status = fixed_portable_prepare(resizer);
-    if (status != OK) return status;
-    int32_t loaded = find_loaded(resizer);
-    bool gathers = loaded == 0;
-    Tables tables = {.ring_of_fours = uses_ring(resizer) && fours_pay(&resizer->rows),
-                     .loaded = gathers ? channels : loaded};
-    if (resizer->has_cols) {
-        tables.cols = size_fours(&resizer->cols, best_phase(&resizer->cols));
-        tables.before = bytes_before(tables.loaded) + tables.cols.phase * tables.loaded;
-        tables.outputs = (resizer->cols.n_out + FOUR - 1) / FOUR * FOUR;
-    }
-    if (tables.ring_of_fours) tables.rows = size_fours(&resizer->rows, 0); /* bands begin with a row's number */
-    if (resizer->has_rows && !tables.ring_of_fours) tables.pairs = (max_count(&resizer->rows) + 1) / 2;
-    uint8_t* memory = alloc_array(place_tables(resizer, &tables, NULL), 1);
+/* All of the tables; the memory is the resizer's, or freed. */
+static Status fill_tables(Resizer* resizer, Tables* tables) {
+    const bool bytes = resizer->itemsize == 1;
+    uint8_t* memory = alloc_array(place_tables(resizer, tables, NULL), 1);
     if (memory == NULL) return NO_MEMORY;
-    place_tables(resizer, &tables, memory);
-    if ((resizer->has_cols && !fill_fours(&resizer->cols, &tables.cols)) ||
-        (tables.ring_of_fours && !fill_fours(&resizer->rows, &tables.rows))) {
+    place_tables(resizer, tables, memory);
+    bool (*fill)(const Axis*, const Fours*) = bytes ? fill_fours : fill_pairs;
+    if ((resizer->has_cols && !fill(&resizer->cols, &tables->cols)) ||
+        (tables->rows.most > 0 && !fill(&resizer->rows, &tables->rows))) {
         alloc_free(memory);
         return UNSUITABLE;
     }
-    fill_order(&tables);
-    if (resizer->has_cols) fill_tiles(&resizer->cols, &tables, channels);
-    if (tables.pairs > 0) fill_down(&resizer->rows, &tables);
-    memcpy(memory, &tables, sizeof tables);
+    fill_order(tables, resizer->itemsize);
+    if (resizer->has_cols) fill_tiles(&resizer->cols, tables, resizer->channels);
+    if (tables->pairs > 0) fill_down(&resizer->rows, tables);
+    memcpy(memory, tables, sizeof *tables);
     resizer->tables = memory;
-    resizer->gathers = gathers;
+    resizer->gathers = find_loaded(resizer) == 0;
     resizer->scratch_bytes = fixed_run_bytes(resizer, BAND) + fixed_avx2_scratch(resizer, &(Scratch){0}, NULL);
     return OK;
 }
+
+static Status prepare(Resizer* resizer) {
+    const int32_t channels = resizer->channels, per = per_dword(resizer);
+    const bool bytes = resizer->itemsize == 1;
+    if (channels > 4 || row_bytes(resizer, resizer->cols.n_in) < VECTOR_BYTES) return UNSUITABLE;
+    if (row_bytes(resizer, resizer->cols.n_out) < VECTOR_BYTES) return UNSUITABLE;
+    Status status = fixed_portable_prepare(resizer);
+    if (status != OK) return status;
+    const int32_t loaded = find_loaded(resizer);
+    Tables tables = {.ring_of_fours = uses_ring(resizer) && (!bytes || fours_pay(&resizer->rows)),
+                     .loaded = loaded == 0 ? channels : loaded};
+    if (resizer->has_cols) {
+        tables.cols = size_fours(&resizer->cols, best_phase(&resizer->cols, per), per);
+        tables.before = bytes_before(tables.loaded) + tables.cols.phase * tables.loaded * resizer->itemsize;
+        tables.outputs = (resizer->cols.n_out + FOUR - 1) / FOUR * FOUR;
+    }
+    if (tables.ring_of_fours || (resizer->has_rows && !bytes)) {
+        tables.rows = size_fours(&resizer->rows, 0, per); /* bands begin with a row's number */
+    } else if (resizer->has_rows) {
+        tables.pairs = (max_count(&resizer->rows) + 1) / 2;
+    }
+    return fill_tables(resizer, &tables);
+}
+
+Status fixed_u8_avx2_prepare(Resizer* resizer) { return prepare(resizer); }
+Status fixed_u16_avx2_prepare(Resizer* resizer) { return prepare(resizer); }
 #endif

@@ -53,6 +53,6 @@ static ALWAYS_INLINE void rows_of(const Resizer* resizer, const uint8_t* source,
 
 DECLARE_RUN(float_portable) { rows_of(resizer, source, stride, out, first, last, scratch); }
 #ifdef HAVE_X86
-TARGET_AVX2 DECLARE_RUN(float_avx2) { rows_of(resizer, source, stride, out, first, last, scratch); }
-TARGET_AVX512 DECLARE_RUN(float_avx512) { rows_of(resizer, source, stride, out, first, last, scratch); }
+/* The same C, vectorised by the compiler for the wider registers. */
+TARGET_AVX2 DECLARE_RUN(float_avx2_auto) { rows_of(resizer, source, stride, out, first, last, scratch); }
 #endif

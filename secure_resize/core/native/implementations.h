@@ -38,10 +38,10 @@
     RESIZE(fixed_u8_avx512, LEVEL_AVX512, FIXED, 1, fixed_u8_avx512_prepare)      \
     RESIZE(fixed_u8_avx2, LEVEL_AVX2, FIXED, 1, fixed_u8_avx2_prepare)            \
     RESIZE(fixed_u8_avx2_auto, LEVEL_AVX2, FIXED, 1, fixed_portable_prepare)      \
-    RESIZE(fixed_u16_avx512, LEVEL_AVX512, FIXED, 2, fixed_portable_prepare)      \
-    RESIZE(fixed_u16_avx2, LEVEL_AVX2, FIXED, 2, fixed_portable_prepare)          \
-    RESIZE(float_avx512, LEVEL_AVX512, FLOAT, 4, float_portable_prepare)          \
-    RESIZE(float_avx2, LEVEL_AVX2, FLOAT, 4, float_portable_prepare)              \
+    RESIZE(fixed_u16_avx2, LEVEL_AVX2, FIXED, 2, fixed_u16_avx2_prepare)          \
+    RESIZE(fixed_u16_avx2_auto, LEVEL_AVX2, FIXED, 2, fixed_portable_prepare)     \
+    RESIZE(float_avx2, LEVEL_AVX2, FLOAT, 4, float_avx2_prepare)                  \
+    RESIZE(float_avx2_auto, LEVEL_AVX2, FLOAT, 4, float_portable_prepare)         \
     SELECT(gather_avx512, LEVEL_AVX512, GATHER, gather)                           \
     SELECT(scatter_avx512, LEVEL_AVX512, SCATTER, scatter)                        \
     SELECT(median_in_registers_avx512, LEVEL_AVX512, MEDIAN_IN_REGISTERS, median) \

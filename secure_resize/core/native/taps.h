@@ -11,18 +11,20 @@ enum { TAPS_SLACK = 4 }; /* elements past a line, and past its sums, that whole 
 /* GNU C's vector: two registers of SSE2 or NEON, one of AVX2. */
 typedef double Reals __attribute__((vector_size(32)));
 
-/* Three or four channels: all of an output's at once. The fourth lane of three channels belongs to the next output. */
-static ALWAYS_INLINE void sum_taps_lanes(const Axis* cols, const double* line, double* sums, int channels) {
-    for (int32_t i = 0; i < cols->n_out; i++) {
+/* Three or more channels: four of an output's at once. Lanes past its last channel belong to the next output. */
+static ALWAYS_INLINE void sum_taps_lanes(const Axis* cols, const double* line, double* sums, int32_t channels) {
+    for (int32_t i = 0; i < cols->n_out; i++, sums += channels) {
         const double* weights = cols->reals + (size_t)i * (size_t)cols->width;
-        const double* at = line + (size_t)cols->start[i] * (size_t)channels;
-        Reals total = {0, 0, 0, 0}, pixel;
-        for (int32_t k = 0; k < cols->count[i]; k++, at += channels) {
-            if (weights[k] == 0.0) continue;
-            memcpy(&pixel, at, sizeof pixel);
-            total += pixel * weights[k];
+        for (int32_t c = 0; c < channels; c += 4) {
+            const double* at = line + (size_t)cols->start[i] * (size_t)channels + c;
+            Reals total = {0, 0, 0, 0}, pixel;
+            for (int32_t k = 0; k < cols->count[i]; k++, at += channels) {
+                if (weights[k] == 0.0) continue;
+                memcpy(&pixel, at, sizeof pixel);
+                total += pixel * weights[k];
+            }
+            memcpy(sums + c, &total, sizeof total);
         }
-        memcpy(sums + (size_t)i * (size_t)channels, &total, sizeof total);
     }
 }
 
@@ -64,6 +66,8 @@ static ALWAYS_INLINE void sum_taps(const Axis* cols, const double* line, double*
         sum_taps_lanes(cols, line, sums, 3);
     } else if (channels == 4) {
         sum_taps_lanes(cols, line, sums, 4);
+    } else if (channels > 4) {
+        sum_taps_lanes(cols, line, sums, channels);
     } else if (channels == 1 && !cols->has_holes) {
         sum_taps_dense(cols, line, sums);
     } else {
