@@ -197,6 +197,23 @@ def test_float_is_the_same_at_every_level(rows, cols, count, kernel, threads, od
         np.testing.assert_array_equal(result, results[-1], err_msg=level)
 
 
+@pytest.mark.parametrize("stride", [4096, 12288, 12288 + 64, 6144])
+@pytest.mark.parametrize("kernel", ["area", "bilinear", "bicubic"])
+@pytest.mark.parametrize("rows", [(160, 56), (101, 9)])
+def test_float_rows_that_share_cache_sets(stride, kernel, rows):
+    """They are copied by blocks before they are added up; bicubic's weights at the first ratio have zeros inside."""
+    room = random_image((rows[0], stride // 4), "float32")
+    for count, width in itertools.product((1, 3, 5), (10, 200)):
+        view = room[:, : width * count].reshape(rows[0], width, count)[None]
+        axes = axis_operator(*rows, kernel), axis_operator(width, 31, kernel)
+        results = []
+        for level in LEVELS:
+            with native.use_level(level):
+                results.append(native.apply_float(view, *axes, 1))
+        for level, result in zip(LEVELS, results, strict=True):
+            np.testing.assert_array_equal(result, results[-1], err_msg=level)
+
+
 @pytest.mark.parametrize("kernel", PILLOW_KERNELS)
 @pytest.mark.parametrize(("n_in", "n_out"), [(640, 224), (224, 640), (300, 299), (2000, 60), (2000, 8), (4000, 7)])
 def test_the_worst_pixels_for_uint16(kernel, n_in, n_out):

@@ -141,8 +141,9 @@ def steps(level, half):
     """What each filter runs on an image of three channels."""
     median = "median_in_registers" if half in COMMON else "median"
     wide = "avx512" if level == "avx512" else "portable"
+    scatter = level if level.startswith("avx") else "portable"
     return {
-        "select_median": {f"{median}_{level}", f"gather_{wide}", f"scatter_{wide}"},
+        "select_median": {f"{median}_{level}", f"gather_{wide}", f"scatter_{scatter}"},
         "select_random": {f"keystream_{level}", f"draw_{wide}"},
         "fingerprint": {f"hash_{level}"},
     }
@@ -210,6 +211,7 @@ IN_ONE_LEVEL = [
     ("avx2", [("select_avx2.c", "max_epu8", "min_epu8")], EVERY_WINDOW[:6]),
     ("avx2", [("select_avx2.c", r"\(__m256i\)mask", "~(__m256i)mask")], EVERY_WINDOW),
     ("avx2", [("select_avx2.c", "words >> 32", "words >> 31")], [(HASH, FEW)]),
+    ("avx2", [("select_avx2.c", r"_mm_shuffle_epi8\(read, within\)", "read")], EVERY_WINDOW),
     (
         "avx512",
         [

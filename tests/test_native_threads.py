@@ -19,6 +19,7 @@ import pytest
 
 from secure_resize import resize
 from secure_resize.core.selection import Selection
+from secure_resize.core.taps import area_taps
 
 pytest.importorskip("secure_resize.core.native._native", reason="the C extension was not built")
 from secure_resize.core import native
@@ -155,3 +156,20 @@ def test_spawned_workers():
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         sums = pool.map_async(sum_of_threaded_resize, [1, 2, 4]).get(timeout=120)
     assert len(set(sums)) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity") or not os.path.isdir("/proc/self/task"), reason="Linux's")
+def test_a_worker_that_moves_may_run_where_it_might_before():
+    """It leaves the caller's processor, where it may: no thread's processors change."""
+    image, rows, cols = np.zeros((1, 400, 600, 3), np.uint8), area_taps(400, 40), area_taps(600, 60)
+    native.apply_area(image, rows, cols, 2)
+    allowed = os.sched_getaffinity(0)
+    before = {thread: os.sched_getaffinity(int(thread)) for thread in os.listdir("/proc/self/task")}
+    for pinned in (*({one} for one in allowed), allowed):
+        os.sched_setaffinity(0, pinned)
+        try:
+            for _ in range(50):
+                native.apply_area(image, rows, cols, 2)
+        finally:
+            os.sched_setaffinity(0, allowed)
+    assert {thread: os.sched_getaffinity(int(thread)) for thread in before} == before

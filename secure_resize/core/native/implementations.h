@@ -46,6 +46,7 @@
     SELECT(scatter_avx512, LEVEL_AVX512, SCATTER, scatter)                        \
     SELECT(median_in_registers_avx512, LEVEL_AVX512, MEDIAN_IN_REGISTERS, median) \
     SELECT(median_avx512, LEVEL_AVX512, MEDIAN, median)                           \
+    SELECT(scatter_avx2, LEVEL_AVX2, SCATTER, scatter)                            \
     SELECT(median_in_registers_avx2, LEVEL_AVX2, MEDIAN_IN_REGISTERS, median)     \
     SELECT(median_avx2, LEVEL_AVX2, MEDIAN, median)                               \
     SELECT(keystream_avx512, LEVEL_AVX512, KEYSTREAM, keystream)                  \

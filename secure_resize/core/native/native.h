@@ -161,9 +161,10 @@ static inline size_t result_bytes(const Resizer* resizer, const Views* views) {
     return (size_t)resizer->cols.n_out * (size_t)resizer->kept * (size_t)views->planes * (size_t)resizer->itemsize;
 }
 
-/* Output rows of part `part` of `parts`. */
+/* The first output row of part `part` of `parts`: an even one, as some implementations make rows in pairs. */
 static inline int32_t part_begin(const Resizer* resizer, int64_t part, int64_t parts) {
-    return (int32_t)(resizer->rows.n_out * part / parts);
+    int32_t begin = (int32_t)(resizer->rows.n_out * part / parts);
+    return part == parts ? begin : begin / 2 * 2;
 }
 
 /* Allocations, all of them: aligned, zeroed, never of 0 bytes; the count times the size is checked. */

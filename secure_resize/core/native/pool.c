@@ -3,8 +3,9 @@
  * One job runs at a time. A caller that finds the pool busy does its work alone: data loaders parallelise outside, and
  * nobody ever waits for somebody else's image. Waking a sleeping thread takes as long as resizing a small image, so
  * workers look out for the next job for SPIN_NANOSECONDS before they sleep, and a caller that has run out of tasks as
- * long for the last of the workers. Neither does so on the processor that the other one needs. Workers end with the
- * process.
+ * long for the last of the workers. Neither does so on the processor that the other one needs: a system often wakes a
+ * thread where the one ran that woke it, so a worker that finds itself there moves to another processor before it joins.
+ * Workers end with the process.
  */
 #define _GNU_SOURCE /* sched_getcpu */
 #include <pthread.h>
@@ -34,6 +35,7 @@ static _Alignas(ALIGNMENT) atomic_llong next_task; /* the first that nobody has 
 static _Alignas(ALIGNMENT) Job job;
 static atomic_bool busy;    /* somebody's job has the pool */
 static atomic_int sleepers; /* workers that need waking; changed under the mutex */
+static atomic_int caller;   /* the processor that the last job's caller was on */
 static int workers;         /* threads there are; changed by whoever has the pool */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wake = PTHREAD_COND_INITIALIZER; /* there is a seat */
@@ -60,6 +62,20 @@ static int processor(void) {
     return sched_getcpu();
 #else
     return -1;
+#endif
+}
+
+/* Off the processor `from`, where there is another that this thread may run on, and free to return there later. */
+static void move_away(int from) {
+#ifdef __linux__
+    cpu_set_t allowed, others;
+    if (from < 0 || sched_getcpu() != from || sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+    others = allowed;
+    CPU_CLR(from, &others);
+    if (CPU_COUNT(&others) == 0 || sched_setaffinity(0, sizeof others, &others) != 0) return;
+    sched_setaffinity(0, sizeof allowed, &allowed);
+#else
+    (void)from;
 #endif
 }
 
@@ -132,6 +148,7 @@ static void* worker_main(void* unused) {
     bool spin = true;
     for (;;) {
         if (!spin || !spin_until(has_seats)) sleep_until_woken();
+        move_away(atomic_load_explicit(&caller, memory_order_relaxed));
         int number = join();
         spin = number != 0 && (job.processor < 0 || processor() != job.processor);
         if (number == 0) continue; /* more workers look out than are needed */
@@ -187,6 +204,7 @@ void pool_run(void (*task)(void*, int64_t, int), void* context, int64_t tasks, i
     add_workers(helpers);
     job = (Job){task, context, tasks, processor()};
     atomic_store(&next_task, 0);
+    atomic_store_explicit(&caller, job.processor, memory_order_relaxed);
     open_job(helpers < workers ? helpers : workers);
     work(0);
     close_job();

@@ -210,6 +210,7 @@ static void run_part(void* context, int64_t index, int worker) {
     int64_t image = index / split->parts, part = index % split->parts;
     int32_t first = part_begin(resizer, part, split->parts), last = part_begin(resizer, part + 1, split->parts);
     uint8_t* scratch = split->scratch + (size_t)worker * split->scratch_step;
+    if (first == last) return;
     if (!split->plain) {
         views_run(resizer, views, image, first, last, &split->bands, scratch);
         return;
@@ -233,8 +234,10 @@ Status resizer_run(const Resizer* resizer, const Views* views, int num_threads) 
     double bytes = (double)images * resizer->rows.n_in * resizer->cols.n_in * resizer->channels * resizer->itemsize;
     bytes *= views->planes;
     if (bytes < (double)BYTES_PER_THREAD * num_threads) num_threads = (int)(bytes / BYTES_PER_THREAD) + 1;
-    /* A few tasks a thread even out their speeds; each repeats the rows that it shares with its neighbour. */
-    int64_t parts = num_threads == 1 ? 1 : (4 * (int64_t)num_threads + images - 1) / images;
+    /* A few tasks a thread even out their speeds; each repeats the rows that it shares with its neighbour, of which area
+     * has one. */
+    int64_t tasks = num_threads * (resizer->kind == AREA ? 8 : 4);
+    int64_t parts = num_threads == 1 ? 1 : (tasks + images - 1) / images;
     if (parts > rows) parts = rows;
     if (num_threads > parts * images) num_threads = (int)(parts * images);
     bool plain = views_are_plain(resizer, views);

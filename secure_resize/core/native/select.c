@@ -1,4 +1,6 @@
 /* What both selective filters share: the check of what they are given, and where a row's new values go. */
+#include <string.h>
+
 #include "select.h"
 
 bool selection_valid(const Selection* selection) {
@@ -31,19 +33,27 @@ void places_take(Places* places, const Selection* selection, Arena* arena) {
                        .vectors = (int32_t)vectors,
                        .read = arena_take(arena, vectors, sizeof *places->read),
                        .first = arena_take(arena, vectors, sizeof *places->first),
-                       .index = arena_take(arena, vectors, LANES)};
+                       .index = arena_take(arena, vectors, LANES),
+                       .begin = arena_take(arena, vectors * (LANES / PART), sizeof *places->begin),
+                       .within = arena_take(arena, vectors, LANES)};
 }
 
 void places_fill(Places* places) {
     const Selection* selection = places->selection;
-    int32_t channels = selection->channels, value = 0;
+    int32_t channels = selection->channels, value = 0, part = -1;
     if (places->vectors == 0) return;
+    memset(places->within, 128, (size_t)places->vectors * LANES);
     for (int32_t j = 0; j < selection->col_count; j++) {
         for (int32_t c = 0; c < channels; c++, value++) {
             int32_t byte = selection->cols[j] * channels + c, v = byte / LANES;
             if (places->read[v] == 0) places->first[v] = value;
             places->read[v] |= 1ull << byte % LANES;
             places->index[byte] = (uint8_t)(value - places->first[v]);
+            if (byte / PART != part) {
+                part = byte / PART;
+                places->begin[part] = value;
+            }
+            places->within[byte] = (uint8_t)(value - places->begin[part]);
         }
     }
 }

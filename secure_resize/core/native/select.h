@@ -72,6 +72,8 @@ typedef void Median(const Strip* strip);
 #define COMMON_WINDOWS(WINDOW) \
     WINDOW(3, 3, 9) WINDOW(3, 5, 15) WINDOW(5, 3, 15) WINDOW(3, 7, 21) WINDOW(7, 3, 21) WINDOW(5, 5, 25)
 
+enum { PART = 16 };
+
 /* Where a row's read bytes lie, for a Scatter: it puts a row's values there, and reads up to 64 bytes past them. For
  * each vector of the row: which of its bytes are read, and where, counted among those of the row, the first is; and for
  * each byte which it is after that one. */
@@ -81,6 +83,8 @@ typedef struct Places {
     uint64_t* read;
     int32_t* first;
     uint8_t* index;
+    int32_t* begin;  /* the same of each PART bytes: the first value, */
+    uint8_t* within; /* and for each byte which after that one, or 128 where it is not read */
 } Places;
 
 typedef void Scatter(const Places* places, const uint8_t* values, uint8_t* row);
