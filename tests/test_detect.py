@@ -8,6 +8,7 @@ import pytest
 
 import secure_resize as sr
 from secure_resize.attacks.payload import local_trigger
+from secure_resize.core.windows import line_energy, window_sums
 from secure_resize.detect import (
     DETECTORS,
     Detector,
@@ -22,7 +23,7 @@ from secure_resize.detect import (
     plausible_targets,
 )
 from secure_resize.detect.calibration import Calibration, cell_of, interval, shipped
-from secure_resize.detect.fields import box_mean, energy, line_energy, lines, window_sums
+from secure_resize.detect.fields import box_mean, energy, lines
 from secure_resize.detect.phases import UNREAD, phases
 
 pytestmark = pytest.mark.once
@@ -81,6 +82,38 @@ def test_the_box_lies_on_the_trigger(source):
     assert x + w > 4 * left
     assert h <= 40
     assert w <= 40
+
+
+def test_the_box_holds_all_that_is_hidden(source):
+    """Two words in opposite corners: the box reaches from one to the other, and not to the border."""
+    wanted = sr.get_scaler(TARGET.scaler)(source, (64, 64)).copy()
+    for rows in (slice(8, 18), slice(44, 54)):
+        for cols in (slice(6, 28), slice(34, 57)):
+            if (rows.start < 20) == (cols.start < 20):
+                wanted[rows, cols] = np.where(wanted[rows, cols].mean() < 128, 230, 20)
+    crafted = sr.attacks.craft(source, wanted, TARGET.scaler, iterations=60)
+    found = examine(crafted.image, [TARGET])[0]
+    assert found.suspicious
+    top, left, height, width = found.box
+    assert 4 * 4 <= top <= 9 * 4
+    assert 2 * 4 <= left <= 9 * 4
+    assert 52 * 4 <= top + height <= 58 * 4
+    assert 54 * 4 <= left + width <= 61 * 4
+
+
+@pytest.mark.parametrize("name", [name for name, row in DETECTORS.items() if row.reach is not None])
+def test_what_a_row_reaches_holds_its_worst_window(source, attacked, name):
+    row = DETECTORS[name]
+    for picture in (source, attacked):
+        view = View(picture, TARGET)
+        one = row.measure(view)
+        if one.score > 0:
+            assert row.reach(view, one.score) == one.box
+            top, left, height, width = row.reach(view, one.score / 2)
+            assert top <= one.box[0]
+            assert left <= one.box[1]
+            assert top + height >= one.box[0] + one.box[2]
+            assert left + width >= one.box[1] + one.box[3]
 
 
 CALIBRATED = [name for name, row in DETECTORS.items() if row.fixed is None]

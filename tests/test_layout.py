@@ -26,7 +26,7 @@ PACKAGE = Path(secure_resize.__file__).parent
 LAYERS = [
     {"registry", "names", "tables", "workers"},
     {"core.kernels"},
-    {"core.taps", "core.selection"},
+    {"core.taps", "core.selection", "core.windows", "core.dct"},
     {"core.operator", "core", "core.reference", "core.native", "core.native.views"},
     {"scaling"},
     {"decoding"},

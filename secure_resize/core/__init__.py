@@ -1,4 +1,4 @@
-"""The numeric core: resizing and the selective filters, native or reference, picked once at import.
+"""The numeric core: resizing, the selective filters, what detectors ask of pictures. Native or reference: picked once.
 
 ``SECURE_RESIZE_BACKEND`` chooses: ``auto`` (default: native where the extension was built, else reference), ``native``
 (ImportError where it is absent) or ``reference`` (numpy). Integer results are the same bytes either way.
@@ -21,10 +21,15 @@ __all__ = [
     "apply_fixed",
     "apply_float",
     "backend",
+    "cut_off",
     "fingerprint",
+    "line_energy",
     "place",
+    "second_difference",
     "select_median",
     "select_random",
+    "stand_out",
+    "worst_window",
 ]
 
 BACKENDS = ("auto", "native", "reference")
@@ -57,10 +62,15 @@ _name, _implementation = _pick(os.environ.get("SECURE_RESIZE_BACKEND", "auto"))
 apply_area: Callable[..., npt.NDArray[Any]] = _implementation.apply_area
 apply_fixed: Callable[..., npt.NDArray[Any]] = _implementation.apply_fixed
 apply_float: Callable[..., npt.NDArray[Any]] = _implementation.apply_float
+cut_off: Callable[..., tuple[float, tuple[npt.NDArray[Any], ...]]] = _implementation.cut_off
 fingerprint: Callable[..., npt.NDArray[Any]] = _implementation.fingerprint
+line_energy: Callable[..., npt.NDArray[Any]] = _implementation.line_energy
 place: Callable[..., None] = _implementation.place
+second_difference: Callable[..., tuple[npt.NDArray[Any], npt.NDArray[Any]]] = _implementation.second_difference
 select_median: Callable[..., None] = _implementation.select_median
 select_random: Callable[..., None] = _implementation.select_random
+stand_out: Callable[..., npt.NDArray[Any]] = _implementation.stand_out
+worst_window: Callable[..., tuple[float, tuple[int, int]]] = _implementation.worst_window
 
 
 def backend() -> str:

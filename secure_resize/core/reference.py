@@ -18,10 +18,25 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from .dct import cut_off
 from .selection import NETWORK_LIMIT, TWICE_LIMIT, Selection, median_network
 from .taps import PRECISION_BITS, Taps
+from .windows import line_energy, second_difference, stand_out, worst_window
 
-__all__ = ["apply_area", "apply_fixed", "apply_float", "fingerprint", "place", "select_median", "select_random"]
+__all__ = [
+    "apply_area",
+    "apply_fixed",
+    "apply_float",
+    "cut_off",
+    "fingerprint",
+    "line_energy",
+    "place",
+    "second_difference",
+    "select_median",
+    "select_random",
+    "stand_out",
+    "worst_window",
+]
 
 Array = npt.NDArray[Any]
 

@@ -13,8 +13,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+import numpy.typing as npt
+
+from ..core import line_energy
+from ..core.windows import window_sums
 from .detectors import Measured, register_detector
-from .fields import line_energy, lines, peak, window_sums
+from .fields import Box, around, lines, peak
 from .views import View
 
 __all__ = ["SIDE", "hidden_levels"]
@@ -26,10 +31,25 @@ ROUNDING = 1.0
 
 def hidden_levels(view: View) -> tuple[float, float, tuple[int, int]]:
     """Levels RMS: the furthest that 5×5 outputs lie from what is seen, the same a step on; the first's place."""
-    channels = view.source.shape[2]
-    sums = (window_sums(lines(one), SIDE, channels) for one in (view.difference, view.aliasing))
-    (here, place), (there, _) = (peak(line_energy(one, channels)) for one in sums)
-    return math.sqrt(here / channels) / SIDE**2, math.sqrt(there / channels) / SIDE**2, place
+    (here, place), (there, _) = peak(_energy(view.difference)), peak(_energy(view.aliasing))
+    return _levels(here, view), _levels(there, view), place
+
+
+def _energy(change: npt.NDArray[np.int16]) -> npt.NDArray[np.float32]:
+    """Of all 5×5 outputs, the energy of the sum."""
+    channels = change.shape[2]
+    return line_energy(window_sums(lines(change), SIDE, channels), channels)
+
+
+def _levels(energy: float, view: View) -> float:
+    return math.sqrt(energy / view.source.shape[2]) / SIDE**2
+
+
+def _reach(view: View, score: float) -> Box:
+    moved, clean, _ = hidden_levels(view)
+    energies = _energy(view.difference)
+    least = (score * (clean + ROUNDING) / moved) ** 2 * float(energies.max())
+    return around(energies >= min(least, float(energies.max())), SIDE)
 
 
 @register_detector(
@@ -37,6 +57,7 @@ def hidden_levels(view: View) -> tuple[float, float, tuple[int, int]]:
     decides=True,
     smallest=SIDE,
     summary="how far outputs lie from what is seen, beside where nothing is read",
+    reach=_reach,
 )
 def _certificate(view: View) -> Measured:
     moved, clean, place = hidden_levels(view)

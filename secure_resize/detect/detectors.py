@@ -17,13 +17,11 @@ from typing import Any
 import numpy as np
 
 from ..registry import Registry
-from .fields import box_mean, energy, inner, peak
+from .fields import Box, box_mean, energy, inner, peak
 from .phases import FLOOR, UNREAD, phases
 from .views import View
 
 __all__ = ["DETECTORS", "WINDOWS", "Detector", "Measured", "register_detector"]
-
-Box = tuple[int, int, int, int]
 
 WINDOWS = (3, 5, 9)
 # How much wider the window is over which the difference's ring is measured.
@@ -59,7 +57,8 @@ class Detector:
     positives comes on top of theirs. ``whole``: it averages over all outputs, rather than taking the worst window.
     ``of_file``: it looks at the view's file alone, whatever the target; it is ``fixed``. ``at_most``: of a view,
     numbers that the score never exceeds, ever nearer to it and ever slower to compute; where one of them is no
-    suspicion, nothing else is computed.
+    suspicion, nothing else is computed. ``reach``: of a view and a score that the view reaches, the box around all that
+    reaches it.
     """
 
     name: str
@@ -72,6 +71,7 @@ class Detector:
     whole: bool = False
     of_file: bool = False
     at_most: Callable[[View], Iterable[float]] | None = None
+    reach: Callable[[View, float], Box] | None = None
 
 
 DETECTORS: Registry[Detector] = Registry("detector")
@@ -92,12 +92,15 @@ def register_detector(name: str, *, decides: bool = False, **facts: Any) -> Call
 
 def _phase(side: int, power: bool, view: View) -> Measured:
     """The worst window of ``side``: by its mean, or (``power``) by how much its outputs stand out one by one."""
-    score, place = phases(view).score(side, power)
-    return Measured(score, (*place, side, side))
+    return Measured(*phases(view).score(side, power))
 
 
 def _at_most(side: int, power: bool, view: View) -> Iterator[float]:
     return phases(view).at_most(side, power)
+
+
+def _reach(side: int, power: bool, view: View, score: float) -> Box:
+    return phases(view).reach(side, power, score)
 
 
 for _side in WINDOWS:
@@ -107,6 +110,7 @@ for _side in WINDOWS:
             decides=not _power or _side == 5,
             smallest=_side + 2,
             at_most=partial(_at_most, _side, _power),
+            reach=partial(_reach, _side, _power),
         )(partial(_phase, _side, _power))
 
 

@@ -13,7 +13,8 @@ from ..measure.exposure import exposure
 from ..measure.probe import ProbeError
 from ..measure.scalers import SCALERS
 from .calibration import Calibration, applies, shipped
-from .detectors import DETECTORS, Box, Measured
+from .detectors import DETECTORS, Measured
+from .fields import Box
 from .file import examine_file
 from .targets import Image, Suspicion, Target, as_targets
 from .views import View, as_picture
@@ -114,16 +115,18 @@ def _against(view: View, table: Calibration, rate: float, tried: int) -> Suspici
             found[row.name] = one
     p_values = {name: table.p_value(name, target, in_size, one.score) for name, one in found.items()}
     worst = min(p_values, key=lambda name: p_values[name])
-    one = found[worst]
+    one, threshold, reach = found[worst], table.threshold(worst, target, in_size, share), DETECTORS[worst].reach
+    suspicious = p_values[worst] <= share
+    box = reach(view, min(threshold, one.score)) if suspicious and reach is not None else one.box
     answer = Suspicion(
-        p_values[worst] <= share,
+        suspicious,
         one.score,
-        table.threshold(worst, target, in_size, share),
+        threshold,
         min(1.0, p_values[worst] * len(rows) * tried),
         worst,
         target.scaler,
         target.size,
-        _on_source(one.box, view),
+        _on_source(box, view),
         view.hidden,
         max(each.bound for each in found.values()),
     )

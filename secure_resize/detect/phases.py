@@ -18,8 +18,10 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
+from .. import core
+from ..core.windows import window_sums
 from ..scaling import resize
-from .fields import energy, inner, line_energy, lines, peak, window_sums
+from .fields import Box, around, energy, inner, peak
 from .views import View
 
 __all__ = ["Phases", "phases"]
@@ -63,23 +65,15 @@ class Phases:
         self.view = view
         self.channels = view.source.shape[2]
         self._residuals: dict[Place, _Residual] = {}
+        self._known: dict[tuple[int, bool], tuple[FloatArray, float]] = {}
         self._near: dict[Place, FloatArray] = {}  # around what is not read, of what is
 
     def residual(self, place: Place) -> _Residual:
         """At a place that is so many steps further down and to the right."""
         if place not in self._residuals:
-            (y, x), at, skip = place, self.view.shifted, self.channels
-            twice = lines(at(y, x))[1:-1, skip:-skip] * np.int16(2)
-            found = []
-            for before, after in (((y, x - 1), (y, x + 1)), ((y - 1, x), (y + 1, x))):
-                one = twice - lines(at(*before))[1:-1, skip:-skip]
-                one -= lines(at(*after))[1:-1, skip:-skip]
-                found.append(one)
-            across, down = found
-            energies = [line_energy(one, skip) for one in found]
-            nearer = np.repeat(energies[0] < energies[1], skip, axis=1) if skip > 1 else energies[0] < energies[1]
-            least = np.minimum(*energies)
-            self._residuals[place] = _Residual(np.where(nearer, across, down), least, float(least.mean()))
+            (y, x), at = place, self.view.shifted
+            found, power = core.second_difference(at(y, x), at(y, x - 1), at(y, x + 1), at(y - 1, x), at(y + 1, x))
+            self._residuals[place] = _Residual(found, power, float(power.mean()))
         return self._residuals[place]
 
     @cached_property
@@ -118,23 +112,8 @@ class Phases:
 
     def _stands_out(self, one: _Residual, near: FloatArray, side: int, power: bool, part: slice = ALL) -> FloatArray:
         """Of all windows of ``part`` of the rows of a residual, how far it stands out of ``near``."""
-        squares, near = one.energy[part], inner(near[part], side // 2)
-        if power:
-            roots = window_sums(np.sqrt(squares), side, 1)
-            roots *= roots
-            roots *= np.float32(1 / side**3)
-            roots /= near
-            return roots
-        mean = line_energy(window_sums(one.lines[part], side, self.channels), self.channels)
-        mean *= np.float32(1 / side**4)
-        inside: FloatArray = window_sums(squares, side, 1)
-        inside *= np.float32(1 / side**2)
-        inside -= mean
-        np.maximum(inside, 0, out=inside)
-        inside += near
-        mean *= np.float32(side**2)
-        mean /= inside
-        return mean
+        found = None if power else one.lines[part]
+        return core.stand_out(found, one.energy[part], near[part], side, self.channels)
 
     def _by_chance(self, place: Place, side: int, power: bool, part: slice = ALL) -> float:
         """The largest that stands out where nothing is read, of what is read; 1 at least."""
@@ -171,15 +150,27 @@ class Phases:
             yield out / self._by_chance(UNREAD[0], side, power, part) ** EXPONENT
         yield out / self._by_chance(UNREAD[0], side, power) ** EXPONENT
 
-    def score(self, side: int, power: bool) -> tuple[float, Place]:
-        """The score of the worst window of ``side``, and its top left output."""
-        everywhere = self._everywhere
-        near = np.maximum(self._around(everywhere, float(everywhere.mean())), self._first)
-        stands_out = self._stands_out(self.read, near, side, power)
-        stands_out *= self._differs(side)
-        out, (row, col) = peak(stands_out)
-        chance = max(self._by_chance(place, side, power) for place in UNREAD)
-        return out / chance**EXPONENT, (row + 1, col + 1)
+    def _scores(self, side: int, power: bool) -> tuple[FloatArray, float]:
+        """How far all windows of ``side`` stand out, and what that is divided by, which is chance."""
+        if (side, power) not in self._known:
+            everywhere = self._everywhere
+            near = np.maximum(self._around(everywhere, float(everywhere.mean())), self._first)
+            stands_out = self._stands_out(self.read, near, side, power)
+            stands_out *= self._differs(side)
+            chance = max(self._by_chance(place, side, power) for place in UNREAD)
+            self._known[side, power] = stands_out, chance**EXPONENT
+        return self._known[side, power]
+
+    def score(self, side: int, power: bool) -> tuple[float, Box]:
+        """The score of the worst window of ``side``, and that window, in outputs."""
+        stands_out, chance = self._scores(side, power)
+        worst, (row, col) = peak(stands_out)
+        return worst / chance, (row + 1, col + 1, side, side)
+
+    def reach(self, side: int, power: bool, score: float) -> Box:
+        """The smallest box of outputs around all windows of ``side`` with at least this score, which one has."""
+        stands_out, chance = self._scores(side, power)
+        return around(stands_out >= min(score * chance, float(stands_out.max())), side, 1)
 
 
 def phases(view: View) -> Phases:

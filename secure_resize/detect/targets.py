@@ -54,7 +54,8 @@ class Suspicion:
     at; an estimate where it is smaller than the calibration has pictures. Of a picture that is not suspicious, the
     ``score`` is no less than what would be measured, and ``p_value`` no more: what would take longer and cannot decide
     is left out. ``scaler`` and ``size`` are the target's,
-    ``box`` (top, left, height, width) is where on the source, in its pixels, or None where nothing was looked at.
+    ``box`` (top, left, height, width) is where on the source, in its pixels: around all windows that reach the
+    threshold, of a picture that is not suspicious the worst one; None where nothing was looked at.
     ``hidden`` is what the scaler makes of the picture, uint8 like it. ``bound``: levels RMS of a change that a person
     cannot see in the robust picture and the scaler shows for certain; 0 where none is proved (see :mod:`.certificate`).
     ``note`` says why nothing, or not all of it, could be looked at, where that is so. What :func:`examine_file` finds

@@ -54,7 +54,7 @@ class View:
     target: Target
     file: bytes | None = None
     shared: dict[str, Any] = field(default_factory=dict)
-    _shifts: dict[tuple[int, int], Levels] = field(default_factory=dict)
+    _shifts: dict[tuple[int, int], Image] = field(default_factory=dict)
 
     @cached_property
     def scaler(self) -> Scaler:
@@ -93,7 +93,7 @@ class View:
         (height, width), (down, right) = self.source.shape[:2], self.steps
         image = self._padded()[3 * down : 3 * down + height, right : right + width]
         robust: Image = resize(image, self.target.size)
-        return np.asarray(self.shifted(1, -1) - robust)
+        return np.subtract(self.shifted(1, -1), robust, dtype=np.int16)
 
     @cached_property
     def steps(self) -> tuple[int, int]:
@@ -103,11 +103,10 @@ class View:
         down, right = (min(width, half) for half in halves)
         return down, right
 
-    def shifted(self, rows: int, cols: int) -> Levels:
+    def shifted(self, rows: int, cols: int) -> Image:
         """What the scaler gives if it reads every pixel so many steps further down and to the right: -2 to 2."""
         if (rows, cols) not in self._shifts:
-            image = self._shifted_image(rows, cols) if rows or cols else self.hidden
-            self._shifts[rows, cols] = image.astype(np.int16)
+            self._shifts[rows, cols] = self._shifted_image(rows, cols) if rows or cols else self.hidden
         return self._shifts[rows, cols]
 
     def _padded(self) -> Image:

@@ -8,19 +8,18 @@ above them. Quantisation makes honest files overshoot too, next to sharp edges a
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from .coefficients import TO_RGB, Coefficients, joined, read, to_rgb
+from .. import core
+from ..core.dct import SCALES
+from .coefficients import TO_RGB, Coefficients, read
 
 __all__ = ["BEYOND", "THRESHOLDS", "WINDOW", "Overshoot", "overshoot"]
 
-FloatArray = npt.NDArray[np.float32]
 # By scale: the RMS levels in a window from which on a file is suspicious. Between the largest of honest files
 # (quality 30 to 100: 29, 21 and 23, line art by MozJPEG among them) and the least that crafted ones have at their own
 # scale (58, 56 and 61): benchmarks/jpeg_detection.py.
@@ -32,8 +31,7 @@ BEYOND = 500.0
 WINDOW = 5
 # Rows of pixels that are looked at at a time, for memory's sake, and by how many one lot overlaps the next: more than a
 # window of the coarsest scale.
-_LOT, _OVERLAP = 512, 64
-_ROUNDING = 0.01  # levels, of float32
+_LOT, _OVERLAP = 1024, 64
 
 
 @dataclass(frozen=True)
@@ -121,94 +119,11 @@ class _Lot:
 
 
 def _of_lot(file: Coefficients) -> _Lot:
-    height, width = file.size
-    planes = [one.samples() for one in file.components]
-    shown = [
-        p[: -(-height // one.step[0]), : -(-width // one.step[1])]
-        for p, one in zip(planes, file.components, strict=True)
-    ]
-    beyond = max(max(float(p.max()) - 255, -float(p.min()), 0.0) for p in shown)
-    cells = _cut_off(file, planes)
-    samples = _at(file, planes, cells)
-    clipped = _clipped(samples, file.ycc)
+    beyond, apart = core.cut_off(file.components, file.size, TO_RGB if file.ycc else None)
     levels, places = {}, {}
-    for scale in THRESHOLDS:
+    for scale, plane in zip(SCALES, apart, strict=True):
         levels[scale], places[scale] = 0.0, (0, 0)
-        if min(file.size) < scale or not len(samples):
-            continue
-        apart = ((_clipped(_means(samples, scale), file.ycc) - _means(clipped, scale)) ** 2).mean(axis=3)
-        side = 8 // scale
-        everywhere = np.zeros((*cells.shape, side, side), np.float32)
-        everywhere[cells] = apart
-        windows = _windows(joined(everywhere)[: height // scale, : width // scale])
-        row, column = np.unravel_index(int(windows.argmax()), windows.shape)
-        levels[scale] = float(np.sqrt(windows.max()))
-        places[scale] = (int(row) * scale, int(column) * scale)
+        if min(file.size) >= scale:
+            worst, (row, column) = core.worst_window(plane, WINDOW)
+            levels[scale], places[scale] = math.sqrt(worst), (row * scale, column * scale)
     return _Lot(levels, places, beyond)
-
-
-def _clipped(samples: FloatArray, ycc: bool) -> FloatArray:
-    """What is shown of samples (..., C): each cut off, and again as RGB."""
-    shown = np.clip(samples, 0, 255)
-    return np.clip(to_rgb(shown), 0, 255) if ycc else shown
-
-
-def _cut_off(file: Coefficients, planes: list[FloatArray]) -> npt.NDArray[np.bool_]:
-    """The cells of 8 × 8 pixels, (rows, columns), of which anything may be cut off: elsewhere every mean is shown.
-
-    By each component's range in its block, so that some are named of which nothing is.
-    """
-    size = (-(-file.size[0] // 8), -(-file.size[1] // 8))
-    low: list[FloatArray] = []
-    high: list[FloatArray] = []
-    for plane, component in zip(planes, file.components, strict=True):
-        down, across = component.step
-        for found, reduce in ((low, np.minimum), (high, np.maximum)):
-            rows = reduce.reduce(plane.reshape(-1, 8, plane.shape[1]), axis=1)
-            blocks = reduce.reduce(rows.reshape(len(rows), -1, 8), axis=2)
-            found.append(blocks.repeat(down, axis=0).repeat(across, axis=1)[: size[0], : size[1]])
-    least, most = np.stack(low), np.stack(high)
-    cut = ((least < 0) | (most > 255)).any(axis=0)
-    if file.ycc:
-        weights = TO_RGB.astype(np.float32)
-        middle, reach = (least + most) / 2, (most - least) / 2
-        middle[1:] -= 128
-        rgb, around = np.tensordot(weights, middle, 1), np.tensordot(np.abs(weights), reach, 1)
-        cut |= ((rgb - around < _ROUNDING) | (rgb + around > 255 - _ROUNDING)).any(axis=0)
-    return np.asarray(cut)
-
-
-def _at(file: Coefficients, planes: list[FloatArray], cells: npt.NDArray[np.bool_]) -> FloatArray:
-    """All components in these cells, (cells, 8, 8, C), before they are cut off, chroma repeated."""
-    found = []
-    for plane, component in zip(planes, file.components, strict=True):
-        down, across = component.step
-        if 8 % down or 8 % across:  # no block of 8 samples begins with every cell
-            plane, down, across = plane.repeat(down, axis=0).repeat(across, axis=1), 1, 1
-        parts = plane.reshape(plane.shape[0] * down // 8, 8 // down, plane.shape[1] * across // 8, 8 // across)
-        parts = parts.swapaxes(1, 2)[: cells.shape[0], : cells.shape[1]][cells]
-        found.append(parts.repeat(down, axis=1).repeat(across, axis=2))
-    return np.stack(found, axis=3)
-
-
-def _means(samples: FloatArray, side: int) -> FloatArray:
-    """The means of the groups of (cells, 8, 8, C), (cells, 8 / side, 8 / side, C)."""
-    down = _added([samples[:, k::side] for k in range(side)])
-    return np.asarray(_added([down[:, :, k::side] for k in range(side)]) / np.float32(side**2))
-
-
-def _windows(values: FloatArray) -> FloatArray:
-    """The mean over WINDOW × WINDOW neighbours (h - WINDOW + 1, w - WINDOW + 1), fewer where there are fewer."""
-    for axis in (0, 1):
-        along = np.moveaxis(values, axis, 0)
-        side = min(WINDOW, len(along))
-        count = len(along) - side + 1
-        values = np.moveaxis(_added([along[k : k + count] for k in range(side)]) / np.float32(side), 0, axis)
-    return values
-
-
-def _added(parts: list[FloatArray]) -> FloatArray:
-    total = parts[0].copy()
-    for part in parts[1:]:
-        total += part
-    return total

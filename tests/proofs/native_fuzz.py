@@ -1,6 +1,6 @@
-"""Structure-aware fuzzing of the C extension: ``python tests/proofs/native_fuzz.py CALLS SEED [resize|select]``.
+"""Structure-aware fuzzing of the C extension: ``python tests/proofs/native_fuzz.py CALLS SEED [resize|select|detect]``.
 
-Without a choice both, with a fifth as many calls for the selective filters.
+Without a choice all, with a fifth as many calls for the selective filters and a fiftieth for the detectors.
 Random sizes, strides, kernels, channels, dtypes, instruction sets, thread counts, NaN and infinities; for the selective
 filters random read sets and windows, from many threads at a time. Every result is compared with the portable C's, byte
 for byte for the integer dtypes, and every 50th with the numpy reference. Meant for a build with ASAN and UBSAN, which
@@ -17,10 +17,13 @@ import numpy as np
 import numpy.typing as npt
 
 from secure_resize.core import native, reference
+from secure_resize.core.dct import Component
 from secure_resize.core.kernels import KERNELS
 from secure_resize.core.operator import AxisOperator, axis_operator
 from secure_resize.core.selection import Selection
 from secure_resize.core.taps import Taps, area_taps, fixed_taps
+from secure_resize.core.windows import SIDES
+from secure_resize.measure.coefficients import TO_RGB
 
 Array = npt.NDArray[Any]
 AXES_PER_ROUND = 12  # axes made at a time; making them costs more than resizing with them
@@ -240,10 +243,78 @@ def fuzz_select(calls: int, seed: int) -> int:
     return made
 
 
+# What the detectors ask for.
+
+
+def compare_windows(rng: np.random.Generator) -> int:
+    """One random picture through the functions of core/windows.py; returns the number of calls."""
+    channels, (height, width) = int(rng.choice([1, 2, 3, 3, 4])), (int(n) for n in rng.integers(3, 40, 2))
+    levels = int(rng.choice([1, 2, 256]))
+    pictures = rng.integers(0, levels, (5, height, width, channels), np.uint8)
+    if levels == 2:
+        pictures *= 255
+    found, expected = (core.second_difference(*pictures) for core in (native, reference))
+    assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True)), pictures.shape
+    lines, energy = expected
+    assert np.array_equal(native.line_energy(lines, channels), reference.line_energy(lines, channels)), lines.shape
+    near = energy * np.float32(rng.uniform(0, 2)) + np.float32(rng.uniform(0.1, 100))
+    calls = 2
+    for side in SIDES:
+        if min(energy.shape) >= side:
+            for of in (lines, None):
+                a, b = (core.stand_out(of, energy, near, side, channels) for core in (native, reference))
+                assert np.array_equal(a, b), (side, of is None, energy.shape)
+                calls += 1
+        a, b = (core.worst_window(energy, side) for core in (native, reference))
+        assert a == b, (side, energy.shape)
+    return calls + len(SIDES)
+
+
+def random_components(rng: np.random.Generator, size: tuple[int, int]) -> list[Component]:
+    """Of a JPEG file: one, three in any subsampling, or four; calm, lively, or as far beyond white as 16 bits go."""
+    count = int(rng.choice([1, 3, 3, 3, 4]))
+    steps = [(int(rng.choice([1, 2, 2, 4])), int(rng.choice([1, 2, 2, 4, 3]))) if k else (1, 1) for k in range(count)]
+    reach = rng.choice([3, 60, 60, 1023])
+    found = []
+    for step in steps:
+        blocks = [-(-n // (8 * one)) + int(rng.integers(2)) for n, one in zip(size, step, strict=True)]
+        coefficients = rng.integers(-reach, reach + 1, (*blocks, 8, 8)) // (
+            1 + np.add.outer(np.arange(8), np.arange(8))
+        )
+        coefficients[..., 0, 0] = rng.integers(-200, 200, blocks)
+        table = rng.integers(1, 12 if reach < 1000 else 256, (8, 8))
+        found.append(Component(coefficients.astype(np.int16), table, step))
+    return found
+
+
+def compare_cut_off(rng: np.random.Generator) -> int:
+    """One random JPEG file through core/dct.py, to a thousandth of a level or a millionth of what is cut off."""
+    size = int(rng.integers(1, 70)), int(rng.integers(1, 70))
+    components = random_components(rng, size)
+    to_rgb = TO_RGB if len(components) == 3 and rng.random() < 0.7 else None
+    (here, planes), (there, expected) = (core.cut_off(components, size, to_rgb) for core in (native, reference))
+    case = (size, [one.step for one in components], to_rgb is None)
+    assert abs(here - there) <= 1e-3 + 2e-5 * there, (here, there, case)
+    tolerance = 1e-3 + 2e-5 * there  # of what far larger samples leave in their means
+    for plane, wanted in zip(planes, expected, strict=True):
+        assert np.allclose(np.sqrt(plane), np.sqrt(wanted), rtol=1e-3, atol=tolerance), case
+    return 1
+
+
+def fuzz_detect(calls: int, seed: int) -> int:
+    """The same for what the detectors ask for."""
+    rng, made = np.random.default_rng(seed), 0
+    while made < calls:
+        made += compare_windows(rng) + compare_cut_off(rng)
+    return made
+
+
 if __name__ == "__main__":
     calls, seed, wanted = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
-    if wanted != ["select"]:
+    if wanted in ([], ["resize"]):
         print(fuzz(calls, seed), "calls of the resizes")
-    if wanted != ["resize"]:
+    if wanted in ([], ["select"]):
         print(fuzz_select(calls if wanted else calls // 5, seed), "calls of the selective filters")
+    if wanted in ([], ["detect"]):
+        print(fuzz_detect(calls if wanted else calls // 50, seed), "calls of the detectors' functions")
     print({k: v for k, v in native.runs().items() if v})

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import reference
+from .. import dct, reference
 from ..selection import Selection
 from ..taps import Taps
 
@@ -23,15 +23,20 @@ from ._native import (
     MAX_WINDOW,
     Resizer,
     arrange,
+    cut_off as fill_cut_off,
     fingerprint as fill_fingerprint,
     level,
     levels,
+    line_energy as fill_line_energy,
     place as fill_places,
     resizer as make_resizer,
     run,
     runs,
+    second_difference as fill_second_difference,
     select_median as fill_median,
     select_random as fill_random,
+    stand_out as fill_stand_out,
+    worst_window as find_worst_window,
 )
 from .views import View, reversed_taps, view_of
 
@@ -40,14 +45,19 @@ __all__ = [
     "apply_fixed",
     "apply_float",
     "arrange",
+    "cut_off",
     "fingerprint",
     "level",
     "levels",
+    "line_energy",
     "place",
     "runs",
+    "second_difference",
     "select_median",
     "select_random",
+    "stand_out",
     "use_level",
+    "worst_window",
 ]
 
 Array = npt.NDArray[Any]
@@ -113,6 +123,73 @@ def fingerprint(data: Array, key: Array) -> Array:
     hashes = np.empty(-(-len(data) // reference.FINGERPRINT_KEY_BYTES), np.uint64)
     fill_fingerprint(data, key, hashes, _level)
     return hashes
+
+
+def second_difference(middle: Array, left: Array, right: Array, above: Array, below: Array) -> tuple[Array, Array]:
+    """Twice ``middle`` minus its neighbours, and its energy; ``windows.second_difference``."""
+    height, width, channels = middle.shape
+    lines = np.empty((height - 2, (width - 2) * channels), np.int16)
+    energy = np.empty((height - 2, width - 2), np.float32)
+    middle, left, right, above, below = map(np.ascontiguousarray, (middle, left, right, above, below))
+    fill_second_difference(middle, left, right, above, below, height, width, channels, lines, energy)
+    return lines, energy
+
+
+def line_energy(lines: Array, channels: int) -> Array:
+    """The sum of the squares over the channels; ``windows.line_energy``."""
+    if lines.dtype != np.int16:
+        return reference.line_energy(lines, channels)
+    energy = np.empty((lines.shape[0], lines.shape[1] // channels), np.float32)
+    fill_line_energy(np.ascontiguousarray(lines), channels, energy)
+    return energy
+
+
+def stand_out(lines: Array | None, energy: Array, near: Array, side: int, channels: int) -> Array:
+    """How far windows stand out of what is near; ``windows.stand_out``."""
+    height, width = energy.shape
+    out = np.empty((height - side + 1, width - side + 1), np.float32)
+    fill_stand_out(
+        None if lines is None else np.ascontiguousarray(lines),
+        np.ascontiguousarray(energy),
+        np.ascontiguousarray(near),
+        height,
+        width,
+        channels,
+        side,
+        out,
+    )
+    return out
+
+
+def worst_window(values: Array, side: int) -> tuple[float, tuple[int, int]]:
+    """The largest mean of neighbours, and its place; ``windows.worst_window``."""
+    mean, row, col = find_worst_window(np.ascontiguousarray(values), values.shape[0], values.shape[1], side)
+    return mean, (row, col)
+
+
+def cut_off(
+    components: list[dct.Component], size: tuple[int, int], to_rgb: Array | None
+) -> tuple[float, tuple[Array, ...]]:
+    """What cutting off a JPEG file's samples changes; ``dct.cut_off``, to a thousandth of a level."""
+    if any(8 % step for one in components for step in one.step):
+        return reference.cut_off(components, size, to_rgb)
+    apart = tuple(np.empty((size[0] // scale, size[1] // scale), np.float32) for scale in dct.SCALES)
+    beyond = fill_cut_off(
+        tuple(
+            (
+                np.ascontiguousarray(one.coefficients, np.int16),
+                one.quantisation.astype(np.float32),
+                *one.coefficients.shape[:2],
+                *(step.bit_length() - 1 for step in one.step),
+            )
+            for one in components
+        ),
+        *size,
+        None if to_rgb is None else to_rgb.astype(np.float32),
+        np.ascontiguousarray(dct.dct_matrix().T, np.float32),
+        *apart,
+    )
+    return beyond, apart
 
 
 def _selectable(image: Array, selection: Selection) -> bool:

@@ -1,10 +1,9 @@
-/* The boundary to Python: resizers as opaque objects, images as buffers. Nothing else of the extension knows Python. */
-#define PY_SSIZE_T_CLEAN
-#define Py_LIMITED_API 0x030b0000
-#include <Python.h>
+/* The boundary to Python: resizers as opaque objects, images as buffers. Of the rest of the extension only
+ * module_detect.c, with the detectors' functions, knows Python. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "module_detect.h"
 #include "native.h"
 #include "select.h"
 
@@ -493,6 +492,15 @@ static PyMethodDef module_methods[] = {
     {"select_random", module_select_random, METH_VARARGS,
      "select_random(image, out, rows, cols, half_rows, half_cols, key, level): reference.select_random of one image."},
     {"fingerprint", module_fingerprint, METH_VARARGS, "fingerprint(data, key, hashes, level): reference.fingerprint."},
+    {"second_difference", module_second_difference, METH_VARARGS,
+     "second_difference(middle, left, right, above, below, height, width, channels, lines, energy)."},
+    {"line_energy", module_line_energy, METH_VARARGS, "line_energy(lines, channels, energy)."},
+    {"stand_out", module_stand_out, METH_VARARGS,
+     "stand_out(lines or None, energy, near, height, width, channels, side, out)."},
+    {"cut_off", module_cut_off, METH_VARARGS,
+     "cut_off(components, height, width, to_rgb or None, inverse, halves, quarters, eighths) -> beyond."},
+    {"worst_window", module_worst_window, METH_VARARGS,
+     "worst_window(values, height, width, side) -> mean, row, column."},
     {"level", module_level, METH_NOARGS, "The instruction set in use: SECURE_RESIZE_SIMD, or the best there is."},
     {"levels", module_levels, METH_NOARGS, "The instruction sets of this machine, best first."},
     {"runs", module_runs, METH_NOARGS,
