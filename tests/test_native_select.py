@@ -273,7 +273,7 @@ class Compiled:
         for name in sorted(source.stem for source in SOURCES.glob("*.c")):
             filters = name.startswith(("select", "draw"))
             compiled = (folder if name in edited else kept if filters else objects) / f"{name}.o"
-            if name == "module":
+            if name.startswith("module"):  # those speak Python
                 continue
             if not compiled.exists():
                 source = (folder if filters else SOURCES) / f"{name}.c"
