@@ -8,7 +8,7 @@
 #include "fixed.h"
 
 enum {
-    BAND_BYTES = 1 << 16, /* of gathered rows, and of results in scratch memory */
+    BAND_BYTES = 1 << 17, /* of gathered rows, and of results in scratch memory */
     GATHERED_SLACK = 256  /* bytes past the last gathered row that whole loads may touch */
 };
 
