@@ -17,6 +17,8 @@
 
 enum { BAND = 4, STEP = 8, LINE = 16 }; /* output rows; columns of a step, and of a cache line of float32 */
 enum { BLOCK_BYTES = 8192 };            /* of float64, about */
+enum { MOST_STREAMS = 14 };             /* rows side by side that hardware fetches ahead; measured on a Zen 3 */
+enum { AHEAD = 512 };                   /* bytes by which it is done here, where there are more */
 enum { MOST_ROWS = 1024 };              /* that a band reads; more are float.c's */
 
 /* What a task works in. */
@@ -119,10 +121,20 @@ typedef struct {
     int32_t first;
 } Lines;
 
+/* A cache line of each row that is read, AHEAD of column x. Past the image's end it does nothing. */
+VECTOR void fetch_rows(const Lines* lines, const Reach* reach, size_t x) {
+    const uint8_t* ahead = lines->base + (reach->first - lines->first) * lines->stride + x * sizeof(float) + AHEAD;
+    for (int32_t k = reach->first; k < reach->end; k++, ahead += lines->stride)
+        _mm_prefetch((const char*)ahead, _MM_HINT_T0);
+}
+
 /* The sums of `width` columns of output rows `band`, a vector a column. */
 VECTOR void sum_block(const Axis* rows, const int32_t band[BAND], const Lines* lines, size_t width, double* columns,
                       bool widened, bool holes) {
+    const Reach reach = reach_of(rows, band[0], band[BAND - 1]);
+    const bool fetches = !widened && reach.end - reach.first > MOST_STREAMS;
     for (size_t x = 0; x < width; x += STEP) {
+        if (fetches && x % LINE == 0) fetch_rows(lines, &reach, x);
         if (x + STEP > width) x = width - STEP;
         __m256d sums[BAND][2];
 #pragma GCC unroll 4
