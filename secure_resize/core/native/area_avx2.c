@@ -139,26 +139,27 @@ static bool is_suitable(const Resizer* resizer, const Tables* tables) {
     return tables->vertical != UNWEIGHTED || rows_follow(&resizer->rows);
 }
 
-static size_t take(size_t* total, size_t bytes) {
-    size_t at = *total;
-    *total += round_up(bytes);
-    return at;
+/* Where the parts of a task's memory begin; returns their size. */
+static size_t divide_scratch(const Resizer* resizer, const Tables* tables, uint8_t* memory, Scratch* scratch) {
+    Arena arena = {.memory = memory};
+    size_t columns = columns_of(resizer);
+    scratch->sums = arena_take(&arena, 2 * tables->sums_stride, sizeof(uint16_t));
+    for (int row = 0; row < 2; row++) scratch->edge[row] = arena_take(&arena, columns + SLACK, 1);
+    scratch->above = arena_take(&arena, (size_t)tables->groups * 16, sizeof(int32_t));
+    scratch->unused = arena_take(&arena, (size_t)resizer->cols.n_out * (size_t)resizer->kept, 1);
+    return arena.used;
 }
 
-/* Of a task: bytes, and where the parts begin. */
-static size_t divide_scratch(const Resizer* resizer, const Tables* tables, uint8_t* memory, Scratch* scratch) {
-    size_t total = 0, columns = columns_of(resizer);
-    size_t sums = take(&total, 2 * tables->sums_stride * sizeof(uint16_t));
-    size_t edge = take(&total, columns + SLACK), second_edge = take(&total, columns + SLACK);
-    size_t above = take(&total, (size_t)tables->groups * 16 * sizeof(int32_t));
-    size_t unused = take(&total, (size_t)resizer->cols.n_out * (size_t)resizer->kept);
-    if (memory != NULL) {
-        *scratch = (Scratch){.sums = (uint16_t*)(void*)(memory + sums),
-                             .edge = {memory + edge, memory + second_edge},
-                             .above = (int32_t*)(void*)(memory + above),
-                             .unused = memory + unused};
-    }
-    return total;
+/* The tables' parts in the memory at `base`; returns their size. */
+static size_t place_tables(const Resizer* resizer, Tables* tables, uint8_t* base) {
+    Arena arena = {.memory = base};
+    size_t outputs = (size_t)tables->groups * (size_t)tables->group;
+    arena_take(&arena, 1, sizeof *tables);
+    tables->start = arena_take(&arena, outputs, sizeof(int32_t));
+    tables->quad_weights = arena_take(&arena, outputs * (size_t)tables->edges * 16, sizeof(int16_t));
+    tables->pair_weights = arena_take(&arena, outputs * (size_t)tables->pairs * 8, sizeof(int16_t));
+    tables->shared = arena_take(&arena, (size_t)resizer->rows.n_out, sizeof(SharedPair));
+    return arena.used;
 }
 
 Status area_u8_avx2_prepare(Resizer* resizer) {
@@ -176,25 +177,17 @@ Status area_u8_avx2_prepare(Resizer* resizer) {
     tables.group = 16 / (channels == 3 ? 4 : channels);
     tables.step = tables.group * resizer->kept;
     tables.groups = (resizer->cols.n_out + tables.group - 1) / tables.group;
-    size_t columns = columns_of(resizer), total = 0;
+    size_t columns = columns_of(resizer);
     tables.sums_stride = round_up((LEAD + columns + SLACK) * sizeof(uint16_t)) / sizeof(uint16_t);
-    size_t outputs = (size_t)tables.groups * (size_t)tables.group;
-    size_t header = take(&total, sizeof tables), start = take(&total, outputs * sizeof(int32_t));
-    size_t quads = take(&total, outputs * (size_t)tables.edges * 16 * sizeof(int16_t));
-    size_t pairs = take(&total, outputs * (size_t)tables.pairs * 8 * sizeof(int16_t));
-    size_t shared = take(&total, (size_t)resizer->rows.n_out * sizeof(SharedPair));
-    uint8_t* memory = alloc_array(total, 1);
+    uint8_t* memory = alloc_array(place_tables(resizer, &tables, NULL), 1);
     if (memory == NULL) return NO_MEMORY;
-    tables.shared = (SharedPair*)(void*)(memory + shared);
-    tables.start = (int32_t*)(void*)(memory + start);
-    tables.quad_weights = (int16_t*)(void*)(memory + quads);
-    tables.pair_weights = (int16_t*)(void*)(memory + pairs);
+    place_tables(resizer, &tables, memory);
     fill_weights(resizer, &tables);
     if (tables.vertical == SHARED_PAIRS) fill_shared(&resizer->rows, tables.shared);
-    memcpy(memory + header, &tables, sizeof tables);
+    memcpy(memory, &tables, sizeof tables);
     resizer->tables = memory;
     resizer->stores_kept = true;
-    resizer->scratch_bytes = divide_scratch(resizer, &tables, NULL, NULL);
+    resizer->scratch_bytes = divide_scratch(resizer, &tables, NULL, &(Scratch){0});
     return OK;
 }
 

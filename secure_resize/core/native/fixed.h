@@ -43,11 +43,4 @@ static inline size_t row_bytes(const Resizer* resizer, int32_t pixels) {
     return (size_t)pixels * (size_t)resizer->channels * (size_t)resizer->itemsize;
 }
 
-/* The next part of one allocation: where it begins. Without `base` only the total grows. */
-static inline void* take(uint8_t* base, size_t* total, size_t bytes) {
-    uint8_t* at = base == NULL ? NULL : base + *total;
-    *total += round_up(bytes);
-    return at;
-}
-
 #endif

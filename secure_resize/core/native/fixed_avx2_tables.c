@@ -162,17 +162,19 @@ static void fill_tiles(const Axis* cols, Tables* tables, int32_t channels) {
 
 /* The tables' parts in the memory at `base`; returns their size. */
 static size_t place_tables(const Resizer* resizer, Tables* tables, uint8_t* base) {
-    size_t total = round_up(sizeof *tables), outputs = (size_t)tables->outputs;
+    Arena arena = {.memory = base};
+    size_t outputs = (size_t)tables->outputs;
     size_t rows = resizer->has_rows ? (size_t)resizer->rows.n_out : 0;
-    tables->cols.reach = take(base, &total, outputs * sizeof(Reach));
-    tables->cols.taps = take(base, &total, outputs * (size_t)tables->cols.most * sizeof(Taps));
-    tables->tiles = take(base, &total, outputs / FOUR * sizeof(Tile));
+    arena_take(&arena, 1, sizeof *tables);
+    tables->cols.reach = arena_take(&arena, outputs * sizeof(Reach), 1);
+    tables->cols.taps = arena_take(&arena, outputs * (size_t)tables->cols.most * sizeof(Taps), 1);
+    tables->tiles = arena_take(&arena, outputs / FOUR * sizeof(Tile), 1);
     if (tables->rows.most > 0) {
-        tables->rows.reach = take(base, &total, rows * sizeof(Reach));
-        tables->rows.taps = take(base, &total, rows * (size_t)tables->rows.most * sizeof(Taps));
+        tables->rows.reach = arena_take(&arena, rows * sizeof(Reach), 1);
+        tables->rows.taps = arena_take(&arena, rows * (size_t)tables->rows.most * sizeof(Taps), 1);
     }
-    tables->down = take(base, &total, rows * (size_t)tables->pairs * sizeof *tables->down);
-    return total;
+    tables->down = arena_take(&arena, rows * (size_t)tables->pairs * sizeof *tables->down, 1);
+    return arena.used;
 }
 
 static size_t fours_line(const Tables* tables, const Resizer* resizer) {
@@ -193,14 +195,15 @@ size_t fixed_avx2_ring_line(const Resizer* resizer) {
 
 size_t fixed_avx2_scratch(const Resizer* resizer, Scratch* scratch, uint8_t* base) {
     const Tables* tables = resizer->tables;
-    size_t total = 0, tile = (size_t)tables->tile_fours * (size_t)resizer->channels * VECTOR_BYTES;
+    Arena arena = {.memory = base};
+    size_t tile = (size_t)tables->tile_fours * (size_t)resizer->channels * VECTOR_BYTES;
     size_t lines = uses_ring(resizer) ? (size_t)fixed_avx2_ring_lines(resizer) : 0;
-    scratch->tile = take(base, &total, tile);
-    scratch->edge = take(base, &total, BAND * VECTOR_BYTES);
+    scratch->tile = arena_take(&arena, tile, 1);
+    scratch->edge = arena_take(&arena, BAND * VECTOR_BYTES, 1);
     for (int32_t k = 0; k < BAND / per_dword(resizer); k++)
-        scratch->lines[k] = take(base, &total, fours_line(tables, resizer));
-    scratch->ring = take(base, &total, fixed_avx2_ring_line(resizer) * lines);
-    return total;
+        scratch->lines[k] = arena_take(&arena, fours_line(tables, resizer), 1);
+    scratch->ring = arena_take(&arena, fixed_avx2_ring_line(resizer) * lines, 1);
+    return arena.used;
 }
 
 /* All of the tables; the memory is the resizer's, or freed. */

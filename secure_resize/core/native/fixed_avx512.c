@@ -172,15 +172,17 @@ static int32_t ring_quads(const Resizer* resizer) { return (resizer->rows.width 
 
 /* The tables' parts in the memory at `base`; returns their size. */
 static size_t place(const Resizer* resizer, Tables* tables, uint8_t* base) {
-    size_t steps = (size_t)tables->vectors * (size_t)tables->groups, total = round_up(sizeof *tables);
+    Arena arena = {.memory = base};
+    size_t steps = (size_t)tables->vectors * (size_t)tables->groups;
     size_t rows = resizer->has_rows ? (size_t)resizer->rows.n_out : 0;
-    tables->steps = take(base, &total, steps * sizeof(Step));
-    tables->offsets = take(base, &total, steps * 4 * sizeof(int32_t));
-    tables->to_ring = take(base, &total, WINDOW);
-    tables->to_rows = take(base, &total, WINDOW);
-    tables->base = take(base, &total, rows * sizeof(int32_t));
-    tables->down = take(base, &total, rows * (size_t)tables->quads * sizeof *tables->down);
-    return total;
+    arena_take(&arena, 1, sizeof *tables);
+    tables->steps = arena_take(&arena, steps * sizeof(Step), 1);
+    tables->offsets = arena_take(&arena, steps * 4 * sizeof(int32_t), 1);
+    tables->to_ring = arena_take(&arena, WINDOW, 1);
+    tables->to_rows = arena_take(&arena, WINDOW, 1);
+    tables->base = arena_take(&arena, rows * sizeof(int32_t), 1);
+    tables->down = arena_take(&arena, rows * (size_t)tables->quads * sizeof *tables->down, 1);
+    return arena.used;
 }
 
 Status fixed_u8_avx512_prepare(Resizer* resizer) {

@@ -49,10 +49,12 @@ static void fill(const Resizer* resizer, const Tables* tables) {
 }
 
 static size_t place(const Resizer* resizer, Tables* tables, uint8_t* base) {
-    size_t total = round_up(sizeof *tables), outputs = resizer->has_cols ? (size_t)resizer->cols.n_out : 0;
-    tables->start = take(base, &total, outputs * sizeof(Start));
-    tables->weights = take(base, &total, outputs * (size_t)tables->window * sizeof(int32_t));
-    return total;
+    Arena arena = {.memory = base};
+    size_t outputs = resizer->has_cols ? (size_t)resizer->cols.n_out : 0;
+    arena_take(&arena, 1, sizeof *tables);
+    tables->start = arena_take(&arena, outputs * sizeof(Start), 1);
+    tables->weights = arena_take(&arena, outputs * (size_t)tables->window * sizeof(int32_t), 1);
+    return arena.used;
 }
 
 Status fixed_u8_neon_prepare(Resizer* resizer) {

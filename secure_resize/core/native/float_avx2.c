@@ -29,11 +29,12 @@ typedef struct {
 } Scratch;
 
 static size_t find_scratch(const Resizer* resizer, Scratch* scratch, uint8_t* base) { /* returns its size */
-    size_t total = 0, band = BAND * (size_t)resizer->channels;
-    scratch->block = take(base, &total, most(BLOCK_BYTES, MOST_ROWS * STEP * (int32_t)sizeof(double)));
-    scratch->columns = take(base, &total, (size_t)resizer->cols.n_in * band * sizeof(double));
-    scratch->results = take(base, &total, (size_t)resizer->cols.n_out * band * sizeof(float));
-    return total;
+    Arena arena = {.memory = base};
+    size_t band = BAND * (size_t)resizer->channels;
+    scratch->block = arena_take(&arena, (size_t)most(BLOCK_BYTES, MOST_ROWS * STEP * (int32_t)sizeof(double)), 1);
+    scratch->columns = arena_take(&arena, (size_t)resizer->cols.n_in * band * sizeof(double), 1);
+    scratch->results = arena_take(&arena, (size_t)resizer->cols.n_out * band * sizeof(float), 1);
+    return arena.used;
 }
 
 /* The source rows [first, end) that output rows [i, last] read. */

@@ -174,7 +174,7 @@ void alloc_free(void* memory);
 bool size_product(size_t a, size_t b, size_t* product);
 
 /* One allocation for many arrays. What takes them from the arena is called twice: first to add up their bytes (every
- * array is NULL), then, once arena_fill has allocated those, to get them, zeroed. */
+ * array is NULL), then, once arena_fill has allocated those, to get them, zeroed; or with a task's scratch memory. */
 typedef struct {
     uint8_t* memory; /* to be freed by alloc_free */
     size_t used;
