@@ -77,6 +77,7 @@ def test_it_runs_on_the_current_stream():
     assert torch.equal(result.cpu(), wanted)
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")  # torch 2.11's own, for jvp
 def test_derivatives_on_the_device():
     image = torch.rand(2, 5, 6, dtype=torch.float64, device="cuda", requires_grad=True)
     for path in ("op", "graph"):
