@@ -70,6 +70,14 @@ def test_clean_pictures_are_not_found(photos, name, scaler):
     assert found.p_value > 0.001
 
 
+def test_a_picture_too_large_to_probe_a_scaler_with_is_looked_at(source, attacked, monkeypatch):
+    """Only what averages need not be looked at, and whether it does can't be measured then."""
+    monkeypatch.setattr("secure_resize.measure.blackbox.MAX_BYTES", 1000)
+    found = examine(source[:251, :247], [Target("opencv:lanczos4", (63, 61))])[0]
+    assert found.box is not None
+    assert not found.note
+
+
 def test_the_box_lies_on_the_trigger(source):
     wanted, (top, left, height, width) = local_trigger(sr.get_scaler(TARGET.scaler)(source, (64, 64)), place=(40, 20))
     crafted = sr.attacks.craft(source, wanted, TARGET.scaler, iterations=60)

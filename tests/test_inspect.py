@@ -301,6 +301,24 @@ def test_the_command(attack, tmp_path, capsys, monkeypatch):
     assert "nowhere.png: No such file" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("error", "code"), [("ChildRaised", 2), ("ChildError", 1)])
+def test_what_is_raised_over_a_picture_is_no_finding(error, code, tmp_path, capsys, monkeypatch):
+    """That the process ends is one: of a file that ends a decoder. What is raised says that nothing was looked at."""
+    child = pytest.importorskip("secure_resize.cli.child")
+    path = tmp_path / "one.png"
+    path.write_bytes(file_of(np.zeros((64, 64, 3), np.uint8)))
+
+    def fails(work, paths, options, *, heard, **limits):
+        heard({"path": paths[0], "begun": True})
+        raise getattr(child, error)("what happened")
+
+    monkeypatch.setattr("secure_resize.cli.inspect.run_in_child", fails)
+    inspect(path, code=code)
+    out = "".join(capsys.readouterr())
+    assert ("SR405" in out) == (code == 1)
+    assert "what happened" in out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -14,13 +14,17 @@ from typing import Any
 
 from ..workers import end_with_parent
 
-__all__ = ["ChildError", "run_in_child"]
+__all__ = ["ChildError", "ChildRaised", "run_in_child"]
 
 Answer = dict[str, Any]
 
 
 class ChildError(RuntimeError):
     """The process ended, or was ended, without an answer."""
+
+
+class ChildRaised(ChildError):
+    """What the work in the process raised: the process did not end for it."""
 
 
 def run_in_child(
@@ -63,7 +67,7 @@ def run_in_child(
         process.join(10)
         ours.close()
     if "raised" in found:
-        raise ChildError(found["raised"])
+        raise ChildRaised(found["raised"])
     return found
 
 

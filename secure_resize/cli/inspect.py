@@ -19,7 +19,7 @@ from ..inspection.text import MODULES
 from ..inspection.work import inspect_files
 from ..measure.scalers import get_scaler
 from .arguments import Size
-from .child import ChildError, run_in_child
+from .child import ChildError, ChildRaised, run_in_child
 from .outcome import Exit, usage
 from .reporting import emit
 
@@ -124,19 +124,21 @@ def _records(paths: list[str], options: Answer, seconds: float, memory: float) -
                 heard=hear,
                 quiet=True,
             )
-            failure = ""
+            failure = None
         except ChildError as error:
-            failure = str(error)
+            failure = error
         yield from done
         paths = paths[len(done) :]
         if failure and paths:
             first = paths[0]
             if not begun:  # nothing to do with any file
-                raise RuntimeError(failure)
+                raise RuntimeError(str(failure))
             tried[first] = tried.get(first, 0) + 1
-            if tried[first] == 2 or "took" in failure:
-                code = "SR403" if "took" in failure else "SR405"
-                yield {"path": first, "error": failure, "code": code}
+            raised, limit = isinstance(failure, ChildRaised), "took" in str(failure)
+            if tried[first] == 2 or raised or limit:
+                # What is raised is a mistake of ours and says nothing of the file, which was not looked at.
+                code = "" if raised else "SR403" if limit else "SR405"
+                yield {"path": first, "error": str(failure), "code": code}
                 paths = paths[1:]
 
 

@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 
 from ..attacks.craft import known_operator
+from ..measure.blackbox import TooLargeToProbe
 from ..measure.exposure import exposure
 from ..measure.probe import ProbeError
 from ..measure.scalers import SCALERS
@@ -177,6 +178,6 @@ def _nothing_to_find(in_size: tuple[int, int], target: Target) -> str:
         return ""
     try:
         verdict = exposure(known_operator(scaler, in_size, target.size)).verdict
-    except ProbeError:
+    except (ProbeError, TooLargeToProbe):  # it is looked at by the detectors, then
         return ""
     return "averages all pixels: what it gives is what a person sees" if verdict == "robust" else ""

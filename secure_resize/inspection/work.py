@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..decoding import DecodeError
+from ..decoding import DecodeError, TooLarge
 from ..front_ends import FRONT_ENDS
 from ..measure.scalers import load
 from .look import Inspected, Seen, look_at
@@ -43,8 +43,7 @@ def _one(path: str, options: Answer) -> Answer:
         data = Path(path).read_bytes()
         readings, notes = read_as(data, max_pixels=options["max_pixels"])
     except DecodeError as error:
-        large = "pixels are more than" in str(error) or "exceeds limit" in str(error)
-        return {"error": str(error), "code": "SR403" if large else "SR402"}
+        return {"error": str(error), "code": "SR403" if isinstance(error, TooLarge) else "SR402"}
     except OSError as error:
         return {"error": error.strerror or str(error), "code": ""}
     found = look_at(

@@ -22,6 +22,7 @@ __all__ = [
     "Layout",
     "ProbeError",
     "Slices",
+    "TooLargeToProbe",
     "UnfaithfulError",
     "Window",
     "check_layout",
@@ -42,6 +43,10 @@ MAX_BYTES = 1 << 30
 _COPIES = 15
 # Of an output, where the layout is found out by trying: more are an axis of the image taken for channels.
 MAX_CHANNELS = 64
+
+
+class TooLargeToProbe(ValueError):
+    """A size whose images would take more than MAX_BYTES."""
 
 
 class ProbeError(ValueError):
@@ -332,13 +337,13 @@ def _scaler_box(
 
 
 def _check_memory(in_size: tuple[int, int], dtype: str) -> None:
-    """ValueError for a size whose images would take more than MAX_BYTES, before any is made."""
+    """TooLargeToProbe for a size whose images would take more than MAX_BYTES, before any is made."""
     itemsize = 4 if dtype == "auto" else np.dtype(dtype).itemsize
     needed = in_size[0] * in_size[1] * 3 * (_COPIES + (2 * itemsize if itemsize > 1 else 0))
     if needed > MAX_BYTES:
         factor = (needed / MAX_BYTES) ** 0.5
         smaller = "x".join(str(int(n / factor)) for n in in_size)
-        raise ValueError(
+        raise TooLargeToProbe(
             f"probing at {in_size[0]}x{in_size[1]} would take {needed / 2**30:.1f} GiB in images, at most "
             f"{MAX_BYTES / 2**30:g} are allowed; stealth gain depends on the ratio: probe at {smaller} or below, with "
             "the output as much smaller" + (", or name one dtype, such as uint8" if itemsize > 1 else "")
