@@ -107,7 +107,7 @@ def good():
     return {
         "second_difference": [picture] * 5 + [8, 9, 3, lines, plane],
         "line_energy": [lines, 3, plane],
-        "stand_out": [lines, plane, plane, 6, 7, 3, 3, np.zeros((4, 5), np.float32)],
+        "stand_out": [lines, plane, plane + 1, 6, 7, 3, 3, np.zeros((4, 5), np.float32)],
         "worst_window": [plane, 6, 7, 5],
         "cut_off": [(component,), 8, 8, None, np.zeros((8, 8), np.float32), *apart],
     }
