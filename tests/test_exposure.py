@@ -127,7 +127,7 @@ def test_borders_continued_before_and_after_the_resize_change_little(n, ratio, b
         assert n_out < 24 or any(before) or found.stealth_gain_db < truth + 2
     else:
         # The largest gain of few outputs depends on which of them the border leaves.
-        assert found.stealth_gain_db > truth - 2
+        assert found.stealth_gain_db > truth - 2.5
         assert found.verdict != "robust" or truth < 1
 
 
