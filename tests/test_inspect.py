@@ -301,8 +301,10 @@ def test_the_command(attack, tmp_path, capsys, monkeypatch):
     assert "nowhere.png: No such file" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("error", "code"), [("ChildRaised", 2), ("ChildError", 1)])
-def test_what_is_raised_over_a_picture_is_no_finding(error, code, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "code", "rule"), [("ChildRaised", 2, None), ("ChildError", 1, "SR405"), ("ChildLimit", 1, "SR403")]
+)
+def test_what_is_raised_over_a_picture_is_no_finding(error, code, rule, tmp_path, capsys, monkeypatch):
     """That the process ends is one: of a file that ends a decoder. What is raised says that nothing was looked at."""
     child = pytest.importorskip("secure_resize.cli.child")
     path = tmp_path / "one.png"
@@ -315,7 +317,7 @@ def test_what_is_raised_over_a_picture_is_no_finding(error, code, tmp_path, caps
     monkeypatch.setattr("secure_resize.cli.inspect.run_in_child", fails)
     inspect(path, code=code)
     out = "".join(capsys.readouterr())
-    assert ("SR405" in out) == (code == 1)
+    assert [one for one in ("SR403", "SR405") if one in out] == ([rule] if rule else [])
     assert "what happened" in out
 
 

@@ -517,3 +517,14 @@ def test_a_scan_says_which_coefficients_it_could_not_look_at(monkeypatch):
     assert not row.suspicious
     assert [one.code for one in row.troubles] == ["SR406"]
     assert "cannot be read" in row.troubles[0].message
+
+
+def test_a_jpeglib_without_the_newest_libjpeg_reads_the_same(monkeypatch):
+    pytest.importorskip("jpeglib")
+    file = io.BytesIO()
+    PIL.fromarray(np.random.default_rng(3).integers(0, 256, (40, 56, 3), np.uint8)).save(file, "JPEG")
+    newest = read(file.getvalue())
+    monkeypatch.setattr("secure_resize.measure.coefficients._LIBJPEG", "turbo999")
+    default = read(file.getvalue())
+    for one, other in zip(newest.components, default.components, strict=True):
+        assert np.array_equal(one.coefficients, other.coefficients)

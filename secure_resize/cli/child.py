@@ -14,13 +14,17 @@ from typing import Any
 
 from ..workers import end_with_parent
 
-__all__ = ["ChildError", "ChildRaised", "run_in_child"]
+__all__ = ["ChildError", "ChildLimit", "ChildRaised", "run_in_child"]
 
 Answer = dict[str, Any]
 
 
 class ChildError(RuntimeError):
     """The process ended, or was ended, without an answer."""
+
+
+class ChildLimit(ChildError):
+    """It was ended: it took longer, or more memory, than it may."""
 
 
 class ChildRaised(ChildError):
@@ -56,9 +60,9 @@ def run_in_child(
                     break
                 heard(found["told"])
             if _resident(process.pid) > memory:
-                raise ChildError(f"it took more than {memory / 2**30:g} GiB of memory; --memory-limit allows more")
+                raise ChildLimit(f"it took more than {memory / 2**30:g} GiB of memory; --memory-limit allows more")
             if time.monotonic() > ends:
-                raise ChildError(f"it took longer than {seconds:g} seconds; --time-limit allows more")
+                raise ChildLimit(f"it took longer than {seconds:g} seconds; --time-limit allows more")
     except EOFError:
         process.join(10)
         raise ChildError(f"it ended the process (exit code {process.exitcode}) before anything was measured") from None

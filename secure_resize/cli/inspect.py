@@ -19,7 +19,7 @@ from ..inspection.text import MODULES
 from ..inspection.work import inspect_files
 from ..measure.scalers import get_scaler
 from .arguments import Size
-from .child import ChildError, ChildRaised, run_in_child
+from .child import ChildError, ChildLimit, ChildRaised, run_in_child
 from .outcome import Exit, usage
 from .reporting import emit
 
@@ -134,7 +134,7 @@ def _records(paths: list[str], options: Answer, seconds: float, memory: float) -
             if not begun:  # nothing to do with any file
                 raise RuntimeError(str(failure))
             tried[first] = tried.get(first, 0) + 1
-            raised, limit = isinstance(failure, ChildRaised), "took" in str(failure)
+            raised, limit = isinstance(failure, ChildRaised), isinstance(failure, ChildLimit)
             if tried[first] == 2 or raised or limit:
                 # What is raised is a mistake of ours and says nothing of the file, which was not looked at.
                 code = "" if raised else "SR403" if limit else "SR405"

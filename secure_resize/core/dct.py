@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["SCALES", "Component", "cut_off", "dct_matrix", "joined"]
+__all__ = ["SCALES", "Component", "cut_off", "dct_matrix"]
 
 FloatArray = npt.NDArray[np.float32]
 

@@ -10,7 +10,7 @@ import importlib.util
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,7 @@ FloatArray = npt.NDArray[np.float64]
 # What baseline Huffman coding holds of an AC coefficient: ten bits.
 MAX_COEFFICIENT = 1023
 # Of those that jpeglib brings the newest libjpeg-turbo: it takes two thirds of the time of its default, 6b, to read the
-# same coefficients, and knows arithmetic coding.
+# same coefficients, and knows arithmetic coding. Where a build of jpeglib lacks it, whichever is set there reads them.
 _LIBJPEG = "turbo210"
 # A file's header may claim 65 535 × 65 535 pixels in a few bytes.
 MAX_PIXELS = 1 << 27
@@ -85,7 +85,7 @@ def read(data: bytes) -> Coefficients:
     _check_header(data)
     with _as_file(data) as path:
         try:
-            with jpeglib.version(_LIBJPEG):
+            with _newest_libjpeg(jpeglib):
                 found = jpeglib.read_dct(path)
                 # The header alone so far: they are read when they are first asked for.
                 planes = [found.Y, found.Cb, found.Cr, found.K][: found.num_components]
@@ -105,6 +105,10 @@ def _jpeglib() -> Any:
     if importlib.util.find_spec("jpeglib") is None:
         raise ImportError('the coefficients of JPEG files need jpeglib: pip install "secure-resize[jpeg]"')
     return load("jpeglib")
+
+
+def _newest_libjpeg(jpeglib: Any) -> AbstractContextManager[None]:
+    return jpeglib.version(_LIBJPEG) if _LIBJPEG in jpeglib.version.versions() else nullcontext()
 
 
 @contextmanager
